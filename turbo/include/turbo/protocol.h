@@ -1,0 +1,65 @@
+/*
+ * Every constant of the protocol: layout, limits, timeouts. Nowhere else is a number written out.
+ * Sizes in bytes, times in microseconds. docs/protocol.md §8 lists the same values.
+ */
+#ifndef TURBO_PROTOCOL_H
+#define TURBO_PROTOCOL_H
+
+/* Layout: id (12) | flags (1) | sequence (3, big-endian) | payload. Protocol §3. */
+#define TURBO_ID_BYTES             12
+#define TURBO_HEADER_BYTES         16
+#define TURBO_DATAGRAM_MAX         1200
+#define TURBO_REQUEST_PAYLOAD_MAX  1184 /* a whole datagram less its header */
+#define TURBO_RESPONSE_PAYLOAD_MAX 1182 /* two less: parity carries a length (protocol §9) */
+#define TURBO_TOMBSTONE_BYTES      16
+
+/* Flags, client to server. */
+#define TURBO_FLAG_REPLAY 0x01 /* tombstone: the whole C→S stream follows */
+#define TURBO_FLAG_ABORT  0x02 /* datagram: the client has given up */
+/* Flags, server to client. */
+#define TURBO_FLAG_PROFILE1 0x10 /* always set; tells this profile from a draft server */
+#define TURBO_FLAG_REFUSED  0x20 /* no session here: empty, sequence 0 */
+#define TURBO_FLAG_PARITY   0x40 /* protocol §9 */
+
+/* Limits. */
+#define TURBO_CHUNKS_MAX         64    /* per direction */
+#define TURBO_STREAM_KEPT_MAX    65536 /* S→C bytes kept until TCP joins */
+#define TURBO_HELLO_MAX          16384 /* a ClientHello with its record headers */
+#define TURBO_HELLO_CHUNKS_MAX   8     /* larger ones go the classic way */
+#define TURBO_REQUEST_CHUNKS_MAX 16    /* C→S chunks with a payload a server keeps (draft clients cut finer) */
+#define TURBO_REQUESTS_MAX       16    /* sent at once */
+#define TURBO_REQUEST_BYTES_MAX  14720 /* sent at once; RFC 6928's initial window */
+#define TURBO_REQUESTS_SPARE     3     /* more requests than chunks expected */
+#define TURBO_HELLO_COPIES       3     /* each ClientHello chunk is sent at least this often */
+#define TURBO_REQUESTS_UNPROVEN  6     /* until this address has ever answered (protocol §10) */
+#define TURBO_BUDGET_FACTOR      3     /* response bytes per request byte; RFC 9000 §8.1 */
+#define TURBO_PATHS_MAX          4     /* client addresses one session answers */
+#define TURBO_ORPHANS_MAX        64    /* datagrams waiting for their chunk 1 */
+#define TURBO_CLIENT_HELD_MAX    32768 /* C→S bytes a client end holds until TCP takes them */
+
+/* First contact: what a flight is expected to need before anything was learned (protocol §4). */
+#define TURBO_EXPECTED_CHUNKS 4
+#define TURBO_EXPECTED_BYTES  4608
+
+/* Defaults of an endpoint's limits; an operator may change them. */
+#define TURBO_SESSIONS_DEFAULT 1024
+#define TURBO_PENDING_DEFAULT  128   /* connections to one TLS server that no TCP has joined yet */
+#define TURBO_ENDED_DEFAULT    65536 /* ids remembered as ended */
+
+/* Timeouts. */
+#define TURBO_MILLISECOND       1000ull
+#define TURBO_SECOND            1000000ull
+#define TURBO_PENDING_TIME      (10 * TURBO_SECOND)      /* a session that has sent no response */
+#define TURBO_ANSWERED_TIME     (30 * TURBO_SECOND)      /* one that has, waiting for TCP */
+#define TURBO_ENDED_TIME        (30 * TURBO_SECOND)      /* an ended id is remembered */
+#define TURBO_ORPHAN_TIME       (1 * TURBO_SECOND)       /* a chunk without its chunk 1 */
+#define TURBO_HOLD_TIME         500ull                   /* a partial chunk waits for more bytes */
+#define TURBO_QUIET_TIME        (1 * TURBO_MILLISECOND)  /* then spare permits repeat chunks */
+#define TURBO_WAIT_MIN          (5 * TURBO_MILLISECOND)  /* TCP up, app silent: then open anyway */
+#define TURBO_WAIT_MAX          (50 * TURBO_MILLISECOND) /* in all, restarts included */
+#define TURBO_WAIT_RTT_DIVISOR  8                        /* first contact: RTT / 8 */
+#define TURBO_CONNECT_TIME      (10 * TURBO_SECOND)
+#define TURBO_OPENING_TIME      (60 * TURBO_SECOND)
+#define TURBO_HANDOVER_TIME     (5 * TURBO_SECOND) /* pending sessions may join while draining */
+
+#endif
