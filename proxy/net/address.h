@@ -7,9 +7,9 @@
 #ifndef PROXY_NET_ADDRESS_H
 #define PROXY_NET_ADDRESS_H
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include "turbo/turbo.h"
