@@ -2,10 +2,11 @@
  * The log: one line an event on a file descriptor (standard error), as text or as JSON.
  *
  * A line is a level, a fixed message and named fields. It is formatted into a fixed buffer and
- * leaves in one write(2); a line that does not fit is cut, one that the reader does not take
- * (EAGAIN) is dropped and counted, and the next line that goes out says how many were lost. So the
- * log never blocks the loop when the descriptor is non-blocking or a regular file, and never
- * allocates.
+ * leaves in one write(2). A line that does not fit is cut and says so (text: " ..." at its end,
+ * JSON: "cut":true, and the object stays well-formed). One that the reader does not take (EAGAIN,
+ * or any other error) is dropped and counted, and the next line that goes out says how many were
+ * lost (lost_lines). So the log never blocks the loop when the descriptor is non-blocking or a
+ * regular file, and never allocates. errno is left as it was.
  *
  *   text: 2026-11-20T23:55:24.123Z info connection ended client=127.0.0.1:50122 bytes_c2s=517
  *   json: {"time":"2026-11-20T23:55:24.123Z","level":"info","message":"connection ended",...}
@@ -26,6 +27,7 @@ struct log {
     enum log_level level; /* lines above it are not formatted */
     enum log_format format;
     uint64_t dropped; /* lines lost since the last one that went out */
+    bool torn;        /* a line went out in part; the next one starts with a newline */
 };
 
 enum log_field_type { LOG_FIELD_END, LOG_FIELD_TEXT, LOG_FIELD_UNSIGNED, LOG_FIELD_ERRNO };
@@ -34,9 +36,9 @@ enum log_field_type { LOG_FIELD_END, LOG_FIELD_TEXT, LOG_FIELD_UNSIGNED, LOG_FIE
 struct log_field {
     const char *name;
     enum log_field_type type;
-    const char *text;  /* LOG_FIELD_TEXT; NULL prints as "-" (text) or null (JSON) */
-    uint64_t number;   /* LOG_FIELD_UNSIGNED */
-    int error;         /* LOG_FIELD_ERRNO: printed as strerror(3) does */
+    const char *text; /* LOG_FIELD_TEXT; NULL prints as "-" (text) or null (JSON) */
+    uint64_t number;  /* LOG_FIELD_UNSIGNED */
+    int error;        /* LOG_FIELD_ERRNO: printed as strerror(3) does */
 };
 
 #define LOG_TEXT(name_, value_)                                                                    \
@@ -52,13 +54,17 @@ void log_init(struct log *log, int fd, enum log_level level, enum log_format for
 
 /*
  * Writes one line. `fields` ends with LOG_END and may be NULL. In text, values with spaces,
- * quotes, "=" or control bytes are quoted and escaped; in JSON everything is escaped as RFC 8259
- * asks, and bytes that are not UTF-8 become U+FFFD. Nothing a peer sends can forge a line.
+ * quotes, "=", backslashes or bytes that do not print are quoted and escaped; in JSON everything is
+ * escaped as RFC 8259 asks, and bytes that are not UTF-8 become U+FFFD. Nothing a peer sends can
+ * forge a line.
  */
 void log_write(struct log *log, enum log_level level, const char *message,
                const struct log_field *fields);
 
-/* The same, with the fields written in place: log_event(log, LOG_LEVEL_INFO, "started", LOG_NUMBER("pid", p)) */
+/*
+ * The same, with at least one field written in place:
+ * log_event(log, LOG_LEVEL_INFO, "started", LOG_NUMBER("pid", pid));
+ */
 #define log_event(log_, level_, message_, ...)                                                     \
     log_write((log_), (level_), (message_), (const struct log_field[]){__VA_ARGS__, LOG_END})
 
