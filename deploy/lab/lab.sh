@@ -9,6 +9,7 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=deploy/lab/packages.sh
 . "$here/packages.sh"
 
 usage() {
@@ -56,7 +57,7 @@ needs_xstate_shim() {
 }
 
 install_packages() { # KIND
-    local wanted=(ethtool:ethtool)
+    local wanted=(ethtool:ethtool iptables:iptables nginx:nginx-light curl:curl openssl:openssl)
     if [ "$1" = uml ]; then
         wanted+=(linux.uml:user-mode-linux modprobe:kmod)
         if needs_xstate_shim; then
