@@ -40,6 +40,13 @@ struct turbo_path {
     struct turbo_address local;
 };
 
+/* The first bytes on TCP of a session that began on UDP (protocol §5). */
+struct turbo_tombstone {
+    struct turbo_id id;
+    bool replay;       /* the whole C→S stream follows */
+    uint32_t consumed; /* S→C chunks 1..consumed have reached the client end */
+};
+
 /* SHA-256 of `length` bytes. Brought by the caller so that the library depends on no crypto. */
 typedef void turbo_sha256(const uint8_t *data, size_t length, uint8_t digest[static 32]);
 

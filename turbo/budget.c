@@ -1,0 +1,55 @@
+#include "turbo/budget.h"
+
+#include <string.h>
+
+static bool same_address(const struct turbo_address *a, const struct turbo_address *b)
+{
+    return a->port == b->port && a->scope == b->scope && memcmp(a->ip, b->ip, sizeof(a->ip)) == 0;
+}
+
+static bool same_path(const struct turbo_path *a, const struct turbo_path *b)
+{
+    return same_address(&a->peer, &b->peer) && same_address(&a->local, &b->local);
+}
+
+/* Moves account `index` to the front. */
+static void touch(struct budget *budget, size_t index)
+{
+    struct budget_account account = budget->accounts[index];
+    memmove(&budget->accounts[1], &budget->accounts[0], index * sizeof(account));
+    budget->accounts[0] = account;
+}
+
+bool budget_earn(struct budget *budget, const struct turbo_path *path, size_t bytes)
+{
+    size_t i = 0;
+    while (i < budget->count && !same_path(&budget->accounts[i].path, path))
+        i++;
+    if (i == budget->count) {
+        if (budget->count == TURBO_PATHS_MAX)
+            return false;
+        budget->accounts[budget->count++] = (struct budget_account){.path = *path};
+    }
+    struct budget_account *account = &budget->accounts[i];
+    if (account->received > UINT32_MAX / TURBO_BUDGET_FACTOR - bytes)
+        return false;
+    account->permits++;
+    account->received += (uint32_t)bytes;
+    touch(budget, i);
+    return true;
+}
+
+bool budget_spend(struct budget *budget, size_t bytes, struct turbo_path *path)
+{
+    for (size_t i = 0; i < budget->count; i++) {
+        struct budget_account *account = &budget->accounts[i];
+        if (account->permits == 0 ||
+            account->sent + bytes > (size_t)TURBO_BUDGET_FACTOR * account->received)
+            continue;
+        account->permits--;
+        account->sent += (uint32_t)bytes;
+        *path = account->path;
+        return true;
+    }
+    return false;
+}

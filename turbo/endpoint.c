@@ -1,0 +1,383 @@
+#include <assert.h>
+#include <string.h>
+
+#include "turbo/opening.h"
+#include "turbo/server_session.h"
+
+enum { TLS_HANDSHAKE_RECORD = 22, TLS_MAJOR_VERSION = 3 };
+
+void turbo_endpoint_config_init(struct turbo_endpoint_config *config)
+{
+    memset(config, 0, sizeof(*config));
+    config->sessions_max = TURBO_SESSIONS_DEFAULT;
+    config->ended_max = TURBO_ENDED_DEFAULT;
+}
+
+/* The parts of an endpoint's block, each aligned as the first. */
+static size_t aligned(size_t bytes)
+{
+    size_t unit = _Alignof(max_align_t);
+    return (bytes + unit - 1) / unit * unit;
+}
+
+size_t turbo_endpoint_bytes(const struct turbo_endpoint_config *config)
+{
+    return aligned(sizeof(struct turbo_endpoint)) +
+           aligned(session_map_bytes(config->sessions_max)) +
+           aligned(session_map_bytes(config->ended_max)) +
+           TURBO_ORPHANS_MAX * sizeof(struct orphan);
+}
+
+struct turbo_endpoint *turbo_endpoint_init(void *memory, const struct turbo_endpoint_config *config)
+{
+    static_assert(TURBO_SEED_BYTES == 2 * SESSION_MAP_SEED_BYTES, "one seed for each map");
+    struct turbo_endpoint *e = memory;
+    memset(e, 0, sizeof(*e));
+    e->config = *config;
+    uint8_t *at = (uint8_t *)memory + aligned(sizeof(*e));
+    session_map_init(&e->sessions, at, config->sessions_max, config->seed);
+    at += aligned(session_map_bytes(config->sessions_max));
+    session_map_init(&e->ended, at, config->ended_max, config->seed + SESSION_MAP_SEED_BYTES);
+    at += aligned(session_map_bytes(config->ended_max));
+    e->orphans = (struct orphan *)(void *)at;
+    for (size_t i = 0; i < TURBO_ORPHANS_MAX; i++)
+        e->orphans[i].length = 0;
+    struct queue *queues[] = {&e->pending,  &e->answered, &e->joined, &e->holding,
+                              &e->stilling, &e->sending,  &e->events};
+    for (size_t i = 0; i < sizeof(queues) / sizeof(queues[0]); i++)
+        queue_init(queues[i]);
+    return e;
+}
+
+static void release_all(struct queue *queue)
+{
+    struct queue_node *node;
+    while ((node = queue_first(queue)) != NULL)
+        turbo_server_release(QUEUE_OWNER(node, struct turbo_server, life), 0);
+}
+
+void turbo_endpoint_fini(struct turbo_endpoint *e)
+{
+    release_all(&e->pending);
+    release_all(&e->answered);
+    release_all(&e->joined);
+}
+
+/* ---- sessions and ids ---- */
+
+static struct turbo_server *find_session(const struct turbo_endpoint *e, const struct turbo_id *id)
+{
+    void *session = NULL;
+    return session_map_find(&e->sessions, id, &session) ? session : NULL;
+}
+
+static void forget_ended(struct turbo_endpoint *e, turbo_time now)
+{
+    if (now >= TURBO_ENDED_TIME)
+        session_map_forget(&e->ended, now - TURBO_ENDED_TIME);
+}
+
+static bool has_ended(struct turbo_endpoint *e, turbo_time now, const struct turbo_id *id)
+{
+    void *unused;
+    forget_ended(e, now);
+    return session_map_find(&e->ended, id, &unused);
+}
+
+static void remember_ended(struct turbo_endpoint *e, turbo_time now, const struct turbo_id *id)
+{
+    forget_ended(e, now);
+    session_map_add(&e->ended, id, NULL, now); /* full: has_room() refuses what is new */
+}
+
+static bool has_room(const struct turbo_endpoint *e)
+{
+    return !e->draining && e->sessions.count < e->sessions.capacity &&
+           e->ended.count < e->ended.capacity;
+}
+
+void turbo_server_release(struct turbo_server *s, turbo_time now)
+{
+    struct turbo_endpoint *e = s->endpoint;
+    queue_remove(&s->life);
+    queue_remove(&s->hold);
+    queue_remove(&s->still);
+    queue_remove(&s->send);
+    queue_remove(&s->event);
+    session_map_remove(&e->sessions, &s->id);
+    remember_ended(e, now, &s->id);
+    if (!s->hashed)
+        e->drafts--;
+    e->config.release(e->config.owner, s);
+}
+
+void endpoint_session_ended(struct turbo_server *s, turbo_time now)
+{
+    queue_remove(&s->event);
+    if (s->accepted)
+        queue_add(&s->endpoint->events, &s->event, now);
+    else
+        turbo_server_release(s, now);
+}
+
+/* ---- datagrams in ---- */
+
+static void refuse(struct turbo_endpoint *e, const struct turbo_id *id,
+                   const struct turbo_path *path)
+{
+    if (e->refusal_count == REFUSALS_MAX) {
+        e->counters.refused_silent++;
+        return;
+    }
+    e->refusals[e->refusal_count++] = (struct refusal){.id = *id, .path = *path};
+}
+
+static bool orphan_alive(const struct orphan *o, turbo_time now)
+{
+    return o->length > 0 && now < o->since + TURBO_ORPHAN_TIME;
+}
+
+static void keep_orphan(struct turbo_endpoint *e, turbo_time now, const struct turbo_path *path,
+                        const struct turbo_id *id, const uint8_t *data, size_t length)
+{
+    for (size_t i = 0; i < TURBO_ORPHANS_MAX; i++) {
+        struct orphan *o = &e->orphans[i];
+        if (orphan_alive(o, now))
+            continue;
+        o->id = *id;
+        o->path = *path;
+        o->since = now;
+        o->length = (uint16_t)length;
+        memcpy(o->data, data, length);
+        return;
+    }
+    e->counters.orphans_dropped++;
+}
+
+static void feed_orphans(struct turbo_endpoint *e, turbo_time now, const struct turbo_id *id)
+{
+    for (size_t i = 0; i < TURBO_ORPHANS_MAX; i++) {
+        struct orphan *o = &e->orphans[i];
+        if (!orphan_alive(o, now) || !turbo_id_equal(&o->id, id))
+            continue;
+        struct turbo_server *s = find_session(e, id);
+        struct turbo_datagram request;
+        if (s != NULL && turbo_request_decode(&request, o->data, o->length))
+            server_request(s, now, &o->path, &request, o->length);
+        o->length = 0;
+    }
+}
+
+static bool starts_hello(const struct turbo_datagram *request)
+{
+    return request->length >= 2 && request->payload[0] == TLS_HANDSHAKE_RECORD &&
+           request->payload[1] == TLS_MAJOR_VERSION;
+}
+
+static void begin_session(struct turbo_endpoint *e, turbo_time now, const struct turbo_path *path,
+                          const struct turbo_datagram *request, size_t bytes)
+{
+    struct turbo_server *s =
+        has_room(e) ? e->config.acquire(e->config.owner, turbo_server_bytes()) : NULL;
+    if (s == NULL) {
+        refuse(e, &request->id, path);
+        return;
+    }
+    e->counters.sessions++;
+    server_begin(s, e, now, &request->id);
+    session_map_add(&e->sessions, &request->id, s, now);
+    server_request(s, now, path, request, bytes);
+    feed_orphans(e, now, &request->id);
+}
+
+void turbo_endpoint_datagram(struct turbo_endpoint *e, turbo_time now,
+                             const struct turbo_path *path, const uint8_t *data, size_t length)
+{
+    struct turbo_datagram request;
+    if (!turbo_request_decode(&request, data, length)) {
+        e->counters.junk++;
+        return;
+    }
+    struct turbo_server *s = find_session(e, &request.id);
+    if (s != NULL)
+        server_request(s, now, path, &request, length);
+    else if (has_ended(e, now, &request.id) || (request.flags & TURBO_FLAG_ABORT) != 0)
+        e->counters.late++;
+    else if (request.sequence > 1)
+        keep_orphan(e, now, path, &request.id, data, length);
+    else if (starts_hello(&request))
+        begin_session(e, now, path, &request, length);
+    else
+        e->counters.junk++;
+}
+
+/* ---- datagrams out ---- */
+
+static size_t poll_refusal(struct turbo_endpoint *e, uint8_t out[static TURBO_DATAGRAM_MAX],
+                           struct turbo_path *path)
+{
+    if (e->refusal_count == 0)
+        return 0;
+    const struct refusal *r = &e->refusals[--e->refusal_count];
+    struct turbo_datagram datagram = {.id = r->id,
+                                      .flags = TURBO_FLAG_PROFILE1 | TURBO_FLAG_REFUSED};
+    *path = r->path;
+    e->counters.refused++;
+    return turbo_datagram_encode(&datagram, out);
+}
+
+size_t turbo_endpoint_poll_datagram(struct turbo_endpoint *e, turbo_time now,
+                                    uint8_t out[static TURBO_DATAGRAM_MAX], struct turbo_path *path)
+{
+    struct queue_node *node;
+    while ((node = queue_first(&e->sending)) != NULL) {
+        struct turbo_server *s = QUEUE_OWNER(node, struct turbo_server, send);
+        size_t length = server_poll_datagram(s, now, out, path);
+        if (length > 0)
+            return length;
+        queue_remove(node);
+    }
+    return poll_refusal(e, out, path);
+}
+
+/* ---- events and time ---- */
+
+enum turbo_event turbo_endpoint_poll_event(struct turbo_endpoint *e, struct turbo_server **session)
+{
+    struct queue_node *node = queue_first(&e->events);
+    if (node == NULL)
+        return TURBO_EVENT_NONE;
+    struct turbo_server *s = QUEUE_OWNER(node, struct turbo_server, event);
+    queue_remove(node);
+    s->accepted = true;
+    *session = s;
+    return s->state == SERVER_ENDED ? TURBO_EVENT_ENDED : TURBO_EVENT_NEW;
+}
+
+turbo_time turbo_endpoint_deadline(const struct turbo_endpoint *e)
+{
+    turbo_time times[] = {
+        queue_deadline(&e->pending, TURBO_PENDING_TIME),
+        queue_deadline(&e->answered, TURBO_ANSWERED_TIME),
+        queue_deadline(&e->holding, TURBO_HOLD_TIME),
+        queue_deadline(&e->stilling, TURBO_QUIET_TIME),
+    };
+    turbo_time first = TURBO_NEVER;
+    for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++)
+        first = times[i] < first ? times[i] : first;
+    return first;
+}
+
+void turbo_endpoint_tick(struct turbo_endpoint *e, turbo_time now)
+{
+    struct queue_node *node;
+    while ((node = queue_due(&e->holding, now, TURBO_HOLD_TIME)) != NULL)
+        server_hold_over(QUEUE_OWNER(node, struct turbo_server, hold), now);
+    while ((node = queue_due(&e->stilling, now, TURBO_QUIET_TIME)) != NULL)
+        server_still(QUEUE_OWNER(node, struct turbo_server, still), now);
+    while ((node = queue_due(&e->pending, now, TURBO_PENDING_TIME)) != NULL)
+        server_expire(QUEUE_OWNER(node, struct turbo_server, life), now);
+    while ((node = queue_due(&e->answered, now, TURBO_ANSWERED_TIME)) != NULL)
+        server_expire(QUEUE_OWNER(node, struct turbo_server, life), now);
+}
+
+void turbo_endpoint_drain(struct turbo_endpoint *e)
+{
+    e->draining = true;
+}
+
+static uint32_t count(const struct queue *queue)
+{
+    uint32_t n = 0;
+    for (const struct queue_node *node = queue->head.next; node != &queue->head; node = node->next)
+        n++;
+    return n;
+}
+
+uint32_t turbo_endpoint_pending(const struct turbo_endpoint *e)
+{
+    return count(&e->pending) + count(&e->answered);
+}
+
+struct turbo_endpoint_counters turbo_endpoint_counters(const struct turbo_endpoint *e)
+{
+    return e->counters;
+}
+
+/* ---- TCP openings ---- */
+
+/*
+ * The TLS server has not heard of this session, so TCP may start afresh; its ClientHello by UDP
+ * must then not start a second connection.
+ */
+static enum turbo_join start_afresh(struct turbo_endpoint *e, turbo_time now,
+                                    struct turbo_server *s, const struct turbo_id *id)
+{
+    if (s != NULL)
+        turbo_server_release(s, now);
+    else
+        remember_ended(e, now, id);
+    return TURBO_JOIN_FRESH;
+}
+
+static enum turbo_join cannot_continue(struct turbo_endpoint *e)
+{
+    e->counters.unknown++;
+    return TURBO_JOIN_RESET;
+}
+
+enum turbo_join turbo_endpoint_join(struct turbo_endpoint *e, turbo_time now,
+                                    const struct turbo_tombstone *tombstone,
+                                    struct turbo_server **session)
+{
+    struct turbo_server *s = find_session(e, &tombstone->id);
+    if (s == NULL || !s->accepted) {
+        if (!tombstone->replay || tombstone->consumed > 0)
+            return cannot_continue(e);
+        return start_afresh(e, now, s, &tombstone->id);
+    }
+    if (s->state > SERVER_ANSWERED || !server_join(s, now, tombstone->consumed, tombstone->replay))
+        return cannot_continue(e);
+    e->counters.joined++;
+    *session = s;
+    return TURBO_JOIN_SESSION;
+}
+
+enum turbo_join turbo_endpoint_adopt(struct turbo_endpoint *e, turbo_time now,
+                                     const uint8_t *stream, size_t hello_length,
+                                     struct turbo_server **session)
+{
+    struct turbo_id id;
+    turbo_id_from_hello(&id, e->config.sha256, stream, hello_length);
+    struct turbo_server *s = find_session(e, &id);
+    if (s == NULL || !s->accepted)
+        return start_afresh(e, now, s, &id);
+    if (s->state > SERVER_ANSWERED || !s->hashed || s->hello.length != hello_length ||
+        memcmp(s->c2s.buffer, stream, hello_length) != 0 || !server_join(s, now, 0, true))
+        return TURBO_JOIN_FRESH; /* joined or ended already; its id is taken as it is */
+    s->report.outcome = TURBO_OUTCOME_CLASSIC;
+    s->report.reason = TURBO_REASON_ADOPTED;
+    e->counters.adopted++;
+    *session = s;
+    return TURBO_JOIN_SESSION;
+}
+
+/* Only ids without the fixed bits matter; with them turbo_opening knows by itself. */
+bool turbo_endpoint_prefix_known(void *owner, const uint8_t *bytes, size_t length)
+{
+    const struct turbo_endpoint *e = owner;
+    if (e->drafts == 0)
+        return false;
+    if (length > TURBO_ID_BYTES)
+        length = TURBO_ID_BYTES;
+    const struct queue *queues[] = {&e->pending, &e->answered};
+    for (size_t i = 0; i < 2; i++) {
+        const struct queue_node *head = &queues[i]->head;
+        for (const struct queue_node *node = head->next; node != head; node = node->next) {
+            const struct turbo_server *s = QUEUE_OWNER(node, struct turbo_server, life);
+            if (memcmp(s->id.bytes, bytes, length) == 0)
+                return true;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,43 @@
+/*
+ * What a TCP connection to a server end begins with (protocol §5), read as it arrives.
+ */
+#ifndef TURBO_OPENING_H
+#define TURBO_OPENING_H
+
+#include "turbo/client_hello.h"
+#include "turbo/turbo.h"
+
+enum turbo_opening_kind {
+    TURBO_OPENING_MORE,      /* cannot be told yet */
+    TURBO_OPENING_CLASSIC,   /* a ClientHello, complete or TOO_LARGE: see `hello` */
+    TURBO_OPENING_TOMBSTONE, /* 16 bytes: see `tombstone`; what follows them was not looked at */
+    TURBO_OPENING_OTHER,     /* neither: pass through or refuse */
+};
+
+struct turbo_opening {
+    enum turbo_opening_kind kind;
+    struct turbo_client_hello hello;
+    struct turbo_tombstone tombstone;
+
+    /* Private. */
+    uint8_t prefix[TURBO_TOMBSTONE_BYTES];
+    uint8_t prefix_bytes;
+    bool is_hello;
+};
+
+/*
+ * Does an id with no fixed bits (a draft client's, random) that is pending start with these bytes?
+ * Asked while fewer than 16 bytes that are not otherwise recognizable have come.
+ */
+typedef bool turbo_prefix_known(void *owner, const uint8_t *bytes, size_t length);
+
+void turbo_opening_init(struct turbo_opening *opening);
+
+/*
+ * Feeds bytes that follow those fed before. Returns how many were taken: all while the kind is
+ * MORE; for a tombstone those up to its end. The caller keeps the bytes: they are the stream.
+ */
+size_t turbo_opening_push(struct turbo_opening *opening, const uint8_t *data, size_t length,
+                          turbo_prefix_known *known, void *owner);
+
+#endif

@@ -1,0 +1,37 @@
+/*
+ * How a connection went, in the words of logs and metrics.
+ */
+#ifndef TURBO_OUTCOME_H
+#define TURBO_OUTCOME_H
+
+enum turbo_outcome {
+    TURBO_OUTCOME_NONE,    /* ended before it was decided */
+    TURBO_OUTCOME_TURBO,   /* the app answered a flight that came by UDP: a round trip was saved */
+    TURBO_OUTCOME_RESUMED, /* it began on UDP, and TCP brought (some of) the first flight */
+    TURBO_OUTCOME_CLASSIC, /* TLS over TCP from its first byte; the reason says why */
+    TURBO_OUTCOME_OPAQUE,  /* not TLS, or the server spoke first: passed through */
+};
+
+enum turbo_reason {
+    TURBO_REASON_NONE,
+    TURBO_REASON_TCP_FIRST,       /* TCP was up when the ClientHello was complete */
+    TURBO_REASON_NO_RESPONSE,     /* requests were sent, nothing came back in time */
+    TURBO_REASON_REFUSED,         /* the server end had no room, or no TLS server */
+    TURBO_REASON_UNREACHABLE,     /* ICMP: UDP is closed or filtered */
+    TURBO_REASON_DRAFT_SERVER,    /* answers came, but without this profile's mark */
+    TURBO_REASON_HELLO_TOO_LARGE, /* the ClientHello does not fit the requests */
+    TURBO_REASON_HELLO_CUT_SHORT, /* the app ended its stream within the ClientHello */
+    TURBO_REASON_NOT_TLS,         /* the client's first bytes are something else */
+    TURBO_REASON_SERVER_FIRST,    /* the server spoke before the client */
+    TURBO_REASON_ADOPTED,        /* began on UDP, but TCP opened classically: joined all the same */
+    TURBO_REASON_CLIENT_CLASSIC, /* the peer opened classically */
+    TURBO_REASON_UNKNOWN_SESSION, /* a tombstone for nothing we know */
+    TURBO_REASON_PLAIN_UPSTREAM,  /* TurboTLS is spoken on neither side */
+};
+
+/* "turbo", "resumed-on-tcp", "classic", "opaque", "none". */
+const char *turbo_outcome_text(enum turbo_outcome outcome);
+/* "tcp-first", "no-response", …; "-" for none. */
+const char *turbo_reason_text(enum turbo_reason reason);
+
+#endif

@@ -1,0 +1,159 @@
+/*
+ * The server end: an endpoint for one UDP port, and the sessions that begin on it (protocol §7).
+ *
+ *   UDP requests ──datagram──▶ ┌──────────┐ ──poll_event──▶ NEW: connect to the TLS server
+ *  UDP responses ◀─poll_dgram─ │ endpoint │ ──poll_event──▶ ENDED: drop that connection
+ *   TCP openings ──join,adopt▶ └────┬─────┘
+ *                                   │ sessions
+ *   ClientHello ◀──peek/consume── ┌─┴───────┐ ──tcp_peek/consume──▶ S→C that UDP did not bring
+ *   S→C bytes ───push/push_end──▶ │ session │ ◀──replay──────────── C→S that UDP brought before
+ *                                 └─────────┘
+ *
+ * An endpoint owns its sessions until turbo_endpoint_poll_event hands one out as NEW; from then on
+ * the caller has it and ends it with turbo_server_release, also after ENDED. After a join the
+ * caller moves the rest of both streams itself: what TCP brings behind the replayed bytes goes
+ * straight to the TLS server, and S→C bytes go straight to TCP once turbo_server_tcp_peek is empty.
+ */
+#ifndef TURBO_SERVER_H
+#define TURBO_SERVER_H
+
+#include "turbo/client_hello.h"
+#include "turbo/outcome.h"
+#include "turbo/turbo.h"
+
+struct turbo_endpoint;
+struct turbo_server;
+
+enum { TURBO_SEED_BYTES = 64 };
+
+struct turbo_endpoint_config {
+    turbo_sha256 *sha256;
+    uint8_t seed[TURBO_SEED_BYTES]; /* random, secret: keys of the hash tables */
+    uint32_t sessions_max;          /* sessions on UDP at once */
+    uint32_t ended_max;             /* ended ids remembered */
+    /* Memory for one session, turbo_server_bytes() each; NULL refuses the session. */
+    void *(*acquire)(void *owner, size_t bytes);
+    void (*release)(void *owner, void *memory);
+    void *owner;
+};
+
+/* Everything that happened to datagrams and openings, for metrics; each only grows. */
+struct turbo_endpoint_counters {
+    uint64_t requests;         /* well-formed, of a session */
+    uint64_t junk;             /* malformed, contradictory or beyond a limit; dropped */
+    uint64_t late;             /* of an ended or joined session; dropped */
+    uint64_t orphans_dropped;  /* came before chunk 1, and there was no room or time */
+    uint64_t addresses_beyond; /* from more addresses than one session answers; earned nothing */
+    uint64_t responses;
+    uint64_t sessions;       /* begun */
+    uint64_t refused;        /* REFUSED was sent */
+    uint64_t refused_silent; /* not even that */
+    uint64_t joined;         /* by tombstone */
+    uint64_t adopted;        /* by an identical classic opening */
+    uint64_t expired;
+    uint64_t aborted;
+    uint64_t unknown; /* tombstones for no session, or that cannot be continued */
+};
+
+/* A config with default limits; sha256, seed and memory are the caller's to fill in. */
+void turbo_endpoint_config_init(struct turbo_endpoint_config *config);
+
+size_t turbo_endpoint_bytes(const struct turbo_endpoint_config *config);
+size_t turbo_server_bytes(void);
+struct turbo_endpoint *turbo_endpoint_init(void *memory,
+                                           const struct turbo_endpoint_config *config);
+/* Releases the sessions the endpoint still owns. Those handed out must have been released. */
+void turbo_endpoint_fini(struct turbo_endpoint *endpoint);
+
+/* ---- UDP ---- */
+
+void turbo_endpoint_datagram(struct turbo_endpoint *endpoint, turbo_time now,
+                             const struct turbo_path *path, const uint8_t *data, size_t length);
+/* The next datagram to send, and where; returns its length, 0 when there is none now. */
+size_t turbo_endpoint_poll_datagram(struct turbo_endpoint *endpoint, turbo_time now,
+                                    uint8_t out[static TURBO_DATAGRAM_MAX],
+                                    struct turbo_path *path);
+
+/* ---- events and time ---- */
+
+enum turbo_event {
+    TURBO_EVENT_NONE,
+    TURBO_EVENT_NEW,   /* its ClientHello is complete: route it, connect, then push and peek */
+    TURBO_EVENT_ENDED, /* expired or aborted by the client: reset the TLS server, release it */
+};
+
+enum turbo_event turbo_endpoint_poll_event(struct turbo_endpoint *endpoint,
+                                           struct turbo_server **session);
+/* When to call turbo_endpoint_tick, and then poll events and datagrams. */
+turbo_time turbo_endpoint_deadline(const struct turbo_endpoint *endpoint);
+void turbo_endpoint_tick(struct turbo_endpoint *endpoint, turbo_time now);
+/* From now on new sessions are REFUSED (protocol §7.5). */
+void turbo_endpoint_drain(struct turbo_endpoint *endpoint);
+/* Sessions that no TCP connection has joined yet. */
+uint32_t turbo_endpoint_pending(const struct turbo_endpoint *endpoint);
+struct turbo_endpoint_counters turbo_endpoint_counters(const struct turbo_endpoint *endpoint);
+
+/* ---- TCP openings ---- */
+
+enum turbo_join {
+    TURBO_JOIN_SESSION, /* `*session` goes on over this connection */
+    TURBO_JOIN_FRESH,   /* nothing was consumed: read the stream behind it as a new opening */
+    TURBO_JOIN_RESET,   /* cannot be continued: reset the connection, count, log */
+};
+
+/* An opening was a tombstone. */
+enum turbo_join turbo_endpoint_join(struct turbo_endpoint *endpoint, turbo_time now,
+                                    const struct turbo_tombstone *tombstone,
+                                    struct turbo_server **session);
+/*
+ * An opening was classic, with its ClientHello complete in `stream`. SESSION: a pending session
+ * began with the same bytes; feed them all to turbo_server_replay. FRESH: a connection of its own;
+ * from now on UDP cannot start one for the same ClientHello.
+ */
+enum turbo_join turbo_endpoint_adopt(struct turbo_endpoint *endpoint, turbo_time now,
+                                     const uint8_t *stream, size_t hello_length,
+                                     struct turbo_server **session);
+/* A turbo_prefix_known for turbo_opening_push; `owner` is the endpoint. */
+bool turbo_endpoint_prefix_known(void *owner, const uint8_t *bytes, size_t length);
+
+/* ---- sessions ---- */
+
+void turbo_server_set_user(struct turbo_server *session, void *user);
+void *turbo_server_user(const struct turbo_server *session);
+const struct turbo_client_hello *turbo_server_hello(const struct turbo_server *session);
+/* Where the session was heard last: the client's address. */
+struct turbo_path turbo_server_path(const struct turbo_server *session);
+bool turbo_server_joined(const struct turbo_server *session);
+
+/* C→S bytes that UDP brought, for the TLS server. */
+size_t turbo_server_peek(const struct turbo_server *session, const uint8_t **data);
+void turbo_server_consume(struct turbo_server *session, size_t length);
+/* S→C bytes from the TLS server. Returns how many were taken; 0: full, or joined. */
+size_t turbo_server_push(struct turbo_server *session, turbo_time now, const uint8_t *data,
+                         size_t length);
+/* The TLS server's end: kept like bytes, for TCP to deliver (protocol §7.2). */
+void turbo_server_push_end(struct turbo_server *session, enum turbo_end end);
+enum turbo_end turbo_server_end(const struct turbo_server *session);
+/* There is no TLS server to be had: tell the client. Release the session after. */
+void turbo_server_refuse(struct turbo_server *session);
+
+/* S→C bytes for TCP, after the join. */
+size_t turbo_server_tcp_peek(const struct turbo_server *session, const uint8_t **data);
+void turbo_server_tcp_consume(struct turbo_server *session, size_t length);
+/* How many C→S bytes on TCP are a repetition of what UDP brought. */
+size_t turbo_server_replay_left(const struct turbo_server *session);
+/* Compares such bytes, at most replay_left. False: they differ; reset both ends. */
+bool turbo_server_replay(struct turbo_server *session, const uint8_t *data, size_t length);
+
+struct turbo_server_report {
+    enum turbo_outcome outcome;
+    enum turbo_reason reason;
+    turbo_time first_response_us; /* first request to first response; 0: none */
+    turbo_time joined_us;         /* first response to TCP's opening: the round trip; 0: not yet */
+};
+
+struct turbo_server_report turbo_server_report(const struct turbo_server *session);
+/* Ends the session; its id is remembered as ended. The pointer is void afterwards. */
+void turbo_server_release(struct turbo_server *session, turbo_time now);
+
+#endif

@@ -1,0 +1,63 @@
+#include "turbo/opening.h"
+
+#include <string.h>
+
+#include "turbo/wire.h"
+
+enum { TLS_HANDSHAKE_RECORD = 22, TLS_MAJOR_VERSION = 3 };
+
+void turbo_opening_init(struct turbo_opening *o)
+{
+    memset(o, 0, sizeof(*o));
+    turbo_client_hello_init(&o->hello);
+}
+
+static bool looks_like_record(const struct turbo_opening *o)
+{
+    return o->prefix[0] == TLS_HANDSHAKE_RECORD &&
+           (o->prefix_bytes < 2 || o->prefix[1] == TLS_MAJOR_VERSION);
+}
+
+static void judge_hello(struct turbo_opening *o)
+{
+    switch (o->hello.state) {
+    case TURBO_HELLO_MORE: break;
+    case TURBO_HELLO_COMPLETE:
+    case TURBO_HELLO_TOO_LARGE: o->kind = TURBO_OPENING_CLASSIC; break;
+    case TURBO_HELLO_NOT_TLS: o->kind = TURBO_OPENING_OTHER; break;
+    }
+}
+
+/* Judges `prefix`, which has just grown by a byte. */
+static void judge_prefix(struct turbo_opening *o, turbo_prefix_known *known, void *owner)
+{
+    if (looks_like_record(o)) {
+        if (o->prefix_bytes < 2)
+            return;
+        o->is_hello = true;
+        turbo_client_hello_push(&o->hello, o->prefix, o->prefix_bytes);
+        return;
+    }
+    bool possible =
+        turbo_looks_like_id(o->prefix, o->prefix_bytes) || known(owner, o->prefix, o->prefix_bytes);
+    if (!possible)
+        o->kind = TURBO_OPENING_OTHER;
+    else if (o->prefix_bytes == TURBO_TOMBSTONE_BYTES)
+        o->kind = turbo_tombstone_decode(&o->tombstone, o->prefix) ? TURBO_OPENING_TOMBSTONE
+                                                                   : TURBO_OPENING_OTHER;
+}
+
+size_t turbo_opening_push(struct turbo_opening *o, const uint8_t *data, size_t length,
+                          turbo_prefix_known *known, void *owner)
+{
+    size_t used = 0;
+    while (used < length && o->kind == TURBO_OPENING_MORE && !o->is_hello) {
+        o->prefix[o->prefix_bytes++] = data[used++];
+        judge_prefix(o, known, owner);
+    }
+    if (o->is_hello && o->kind == TURBO_OPENING_MORE) {
+        used += turbo_client_hello_push(&o->hello, data + used, length - used);
+        judge_hello(o);
+    }
+    return used;
+}

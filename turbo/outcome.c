@@ -1,0 +1,34 @@
+#include "turbo/outcome.h"
+
+const char *turbo_outcome_text(enum turbo_outcome outcome)
+{
+    switch (outcome) {
+    case TURBO_OUTCOME_NONE: break;
+    case TURBO_OUTCOME_TURBO: return "turbo";
+    case TURBO_OUTCOME_RESUMED: return "resumed-on-tcp";
+    case TURBO_OUTCOME_CLASSIC: return "classic";
+    case TURBO_OUTCOME_OPAQUE: return "opaque";
+    }
+    return "none";
+}
+
+const char *turbo_reason_text(enum turbo_reason reason)
+{
+    switch (reason) {
+    case TURBO_REASON_NONE: break;
+    case TURBO_REASON_TCP_FIRST: return "tcp-first";
+    case TURBO_REASON_NO_RESPONSE: return "no-response";
+    case TURBO_REASON_REFUSED: return "refused";
+    case TURBO_REASON_UNREACHABLE: return "unreachable";
+    case TURBO_REASON_DRAFT_SERVER: return "draft-server";
+    case TURBO_REASON_HELLO_TOO_LARGE: return "hello-too-large";
+    case TURBO_REASON_HELLO_CUT_SHORT: return "hello-cut-short";
+    case TURBO_REASON_NOT_TLS: return "not-tls";
+    case TURBO_REASON_SERVER_FIRST: return "server-first";
+    case TURBO_REASON_ADOPTED: return "adopted";
+    case TURBO_REASON_CLIENT_CLASSIC: return "client-classic";
+    case TURBO_REASON_UNKNOWN_SESSION: return "unknown-session";
+    case TURBO_REASON_PLAIN_UPSTREAM: return "plain-upstream";
+    }
+    return "-";
+}

@@ -1,0 +1,418 @@
+#include <assert.h>
+#include <string.h>
+
+#include "turbo/server_session.h"
+
+enum event {
+    EVENT_HELLO_COMPLETE,
+    EVENT_MALFORMED, /* the bytes are no ClientHello after all */
+    EVENT_RESPONSE_SENT,
+    EVENT_JOIN,
+    EVENT_ABORT,
+    EVENT_EXPIRE,
+    EVENT_REFUSE,
+    EVENT_COUNT
+};
+
+enum { STATE_COUNT = SERVER_ENDED + 1 };
+
+typedef void action(struct turbo_server *s, turbo_time now);
+
+/* FORBIDDEN is zero, so a cell that nobody wrote is one: it asserts. */
+enum cell_kind { FORBIDDEN, IGNORED, GOES };
+
+struct cell {
+    enum cell_kind kind;
+    enum server_state next;
+    action *act;
+};
+
+static action announce, drop, count_expired, count_aborted, first_response, leave_udp;
+
+#define GO(next_)                                                                                  \
+    {                                                                                              \
+        GOES, SERVER_##next_, NULL                                                                 \
+    }
+#define DO(next_, act_)                                                                            \
+    {                                                                                              \
+        GOES, SERVER_##next_, (act_)                                                               \
+    }
+#define IGNORE                                                                                     \
+    {                                                                                              \
+        IGNORED, SERVER_ENDED, NULL                                                                \
+    }
+
+/* Protocol §7 as a table. A join while GATHERING or unseen is a fresh start: see endpoint.c. */
+static const struct cell table[STATE_COUNT][EVENT_COUNT] = {
+    [SERVER_GATHERING] =
+        {
+            [EVENT_HELLO_COMPLETE] = DO(READY, announce),
+            [EVENT_MALFORMED] = DO(ENDED, drop),
+            [EVENT_ABORT] = DO(ENDED, count_aborted),
+            [EVENT_EXPIRE] = DO(ENDED, count_expired),
+        },
+    [SERVER_READY] =
+        {
+            [EVENT_RESPONSE_SENT] = DO(ANSWERED, first_response),
+            [EVENT_JOIN] = DO(JOINED, leave_udp),
+            [EVENT_ABORT] = DO(ENDED, count_aborted),
+            [EVENT_EXPIRE] = DO(ENDED, count_expired),
+            [EVENT_REFUSE] = GO(ENDED),
+        },
+    [SERVER_ANSWERED] =
+        {
+            [EVENT_RESPONSE_SENT] = GO(ANSWERED),
+            [EVENT_JOIN] = DO(JOINED, leave_udp),
+            [EVENT_ABORT] = DO(ENDED, count_aborted),
+            [EVENT_EXPIRE] = DO(ENDED, count_expired),
+        },
+    [SERVER_JOINED] =
+        {
+            [EVENT_ABORT] = IGNORE, /* TCP has the word now */
+        },
+    [SERVER_ENDED] =
+        {
+            [EVENT_ABORT] = IGNORE,
+            [EVENT_REFUSE] = IGNORE,
+        },
+};
+
+static void handle(struct turbo_server *s, enum event event, turbo_time now)
+{
+    const struct cell *cell = &table[s->state][event];
+    assert(cell->kind != FORBIDDEN);
+    if (cell->kind != GOES)
+        return;
+    s->state = cell->next;
+    if (cell->act != NULL)
+        cell->act(s, now);
+}
+
+static bool on_udp(const struct turbo_server *s)
+{
+    return s->state <= SERVER_ANSWERED;
+}
+
+static void want_send(struct turbo_server *s, turbo_time now)
+{
+    if (on_udp(s) && !queue_holds(&s->send))
+        queue_add(&s->endpoint->sending, &s->send, now);
+}
+
+static void leave_timers(struct turbo_server *s)
+{
+    queue_remove(&s->life);
+    queue_remove(&s->hold);
+    queue_remove(&s->still);
+    queue_remove(&s->send);
+}
+
+/* ---- actions ---- */
+
+static void announce(struct turbo_server *s, turbo_time now)
+{
+    queue_add(&s->endpoint->events, &s->event, now);
+}
+
+static void drop(struct turbo_server *s, turbo_time now)
+{
+    leave_timers(s);
+    endpoint_session_ended(s, now);
+}
+
+static void count_expired(struct turbo_server *s, turbo_time now)
+{
+    s->endpoint->counters.expired++;
+    drop(s, now);
+}
+
+static void count_aborted(struct turbo_server *s, turbo_time now)
+{
+    s->endpoint->counters.aborted++;
+    drop(s, now);
+}
+
+static void first_response(struct turbo_server *s, turbo_time now)
+{
+    s->answered_at = now;
+    s->report.first_response_us = now - s->created_at;
+    queue_remove(&s->life);
+    queue_add(&s->endpoint->answered, &s->life, now);
+}
+
+static void leave_udp(struct turbo_server *s, turbo_time now)
+{
+    leave_timers(s);
+    queue_add(&s->endpoint->joined, &s->life, now);
+    s->report.joined_us = s->answered_at == 0 ? 0 : now - s->answered_at;
+}
+
+/* ---- the endpoint's entry points ---- */
+
+size_t turbo_server_bytes(void)
+{
+    return sizeof(struct turbo_server) + TURBO_STREAM_KEPT_MAX +
+           reassembly_bytes(TURBO_REQUEST_CHUNKS_MAX, TURBO_REQUEST_PAYLOAD_MAX);
+}
+
+void server_begin(struct turbo_server *s, struct turbo_endpoint *endpoint, turbo_time now,
+                  const struct turbo_id *id)
+{
+    memset(s, 0, sizeof(*s));
+    s->endpoint = endpoint;
+    s->id = *id;
+    s->created_at = now;
+    uint8_t *buffers = (uint8_t *)(s + 1);
+    retained_init(&s->s2c, buffers);
+    reassembly_init(&s->c2s, buffers + TURBO_STREAM_KEPT_MAX, TURBO_REQUEST_CHUNKS_MAX,
+                    TURBO_REQUEST_PAYLOAD_MAX);
+    turbo_client_hello_init(&s->hello);
+    queue_add(&endpoint->pending, &s->life, now);
+    endpoint->drafts++;
+}
+
+static void hello_is_complete(struct turbo_server *s, turbo_time now)
+{
+    struct turbo_id id;
+    turbo_id_from_hello(&id, s->endpoint->config.sha256, s->c2s.buffer, s->hello.length);
+    s->hashed = turbo_id_equal(&id, &s->id);
+    if (s->hashed)
+        s->endpoint->drafts--;
+    handle(s, EVENT_HELLO_COMPLETE, now);
+}
+
+static void parse_hello(struct turbo_server *s, turbo_time now)
+{
+    size_t n = reassembly_contiguous_bytes(&s->c2s) - s->c2s_parsed;
+    s->c2s_parsed += turbo_client_hello_push(&s->hello, s->c2s.buffer + s->c2s_parsed, n);
+    if (s->hello.state == TURBO_HELLO_COMPLETE)
+        hello_is_complete(s, now);
+    else if (s->hello.state != TURBO_HELLO_MORE)
+        handle(s, EVENT_MALFORMED, now);
+}
+
+void server_request(struct turbo_server *s, turbo_time now, const struct turbo_path *path,
+                    const struct turbo_datagram *request, size_t bytes)
+{
+    struct turbo_endpoint_counters *counters = &s->endpoint->counters;
+    if (!on_udp(s)) {
+        counters->late++;
+        return;
+    }
+    if ((request->flags & TURBO_FLAG_ABORT) != 0) {
+        handle(s, EVENT_ABORT, now);
+        return;
+    }
+    switch (reassembly_push(&s->c2s, request->sequence, request->payload, request->length)) {
+    case REASSEMBLY_NEW:
+    case REASSEMBLY_REPEAT: break;
+    case REASSEMBLY_CONFLICT:
+    case REASSEMBLY_BEYOND: counters->junk++; return;
+    }
+    counters->requests++;
+    s->path = *path;
+    if (!budget_earn(&s->budget, path, bytes))
+        counters->addresses_beyond++;
+    want_send(s, now);
+    if (s->state == SERVER_GATHERING)
+        parse_hello(s, now);
+}
+
+bool server_join(struct turbo_server *s, turbo_time now, uint32_t consumed, bool replay)
+{
+    if (consumed > s->s2c.chunk_count)
+        return false;
+    /* Without REPLAY the stream goes on where UDP ended, which must have come whole. */
+    if (!replay && (s->hashed || reassembly_has_gap(&s->c2s)))
+        return false;
+    bool all = consumed > 0 && retained_offset_after(&s->s2c, consumed) == s->s2c.length;
+    s->report.outcome = all ? TURBO_OUTCOME_TURBO : TURBO_OUTCOME_RESUMED;
+    s->s2c_tcp = retained_offset_after(&s->s2c, consumed);
+    s->c2s_replay_end = replay ? server_c2s_bytes(s) : 0;
+    handle(s, EVENT_JOIN, now);
+    return true;
+}
+
+static bool may_cut(const struct turbo_server *s)
+{
+    size_t uncut = retained_uncut(&s->s2c);
+    return uncut >= TURBO_RESPONSE_PAYLOAD_MAX || (uncut > 0 && s->flush);
+}
+
+/* The chunk to send next and its length: a new one, or a repeat for a permit to spare. */
+static bool next_chunk(const struct turbo_server *s, uint32_t *number, size_t *length)
+{
+    if (may_cut(s)) {
+        size_t uncut = retained_uncut(&s->s2c);
+        *number = s->s2c.chunk_count + 1;
+        *length = uncut < TURBO_RESPONSE_PAYLOAD_MAX ? uncut : TURBO_RESPONSE_PAYLOAD_MAX;
+        return true;
+    }
+    if (!s->quiet || s->s2c.chunk_count == 0)
+        return false;
+    *number = s->next_repeat + 1;
+    retained_chunk(&s->s2c, *number, length);
+    return true;
+}
+
+size_t server_poll_datagram(struct turbo_server *s, turbo_time now,
+                            uint8_t out[static TURBO_DATAGRAM_MAX], struct turbo_path *path)
+{
+    uint32_t number;
+    size_t length;
+    if (!on_udp(s) || !next_chunk(s, &number, &length) ||
+        !budget_spend(&s->budget, TURBO_HEADER_BYTES + length, path))
+        return 0;
+    if (number > s->s2c.chunk_count) {
+        retained_cut(&s->s2c);
+        if (retained_uncut(&s->s2c) == 0) {
+            s->flush = false;
+            queue_remove(&s->hold);
+        }
+    } else {
+        s->next_repeat = number % s->s2c.chunk_count;
+    }
+    struct turbo_datagram response = {
+        .id = s->id, .flags = TURBO_FLAG_PROFILE1, .sequence = number};
+    response.payload = retained_chunk(&s->s2c, number, &response.length);
+    s->endpoint->counters.responses++;
+    handle(s, EVENT_RESPONSE_SENT, now);
+    return turbo_datagram_encode(&response, out);
+}
+
+void server_hold_over(struct turbo_server *s, turbo_time now)
+{
+    queue_remove(&s->hold);
+    s->flush = true;
+    want_send(s, now);
+}
+
+void server_still(struct turbo_server *s, turbo_time now)
+{
+    queue_remove(&s->still);
+    s->quiet = true;
+    want_send(s, now);
+}
+
+void server_expire(struct turbo_server *s, turbo_time now)
+{
+    handle(s, EVENT_EXPIRE, now);
+}
+
+/* ---- the caller's entry points ---- */
+
+void turbo_server_set_user(struct turbo_server *s, void *user)
+{
+    s->user = user;
+}
+
+void *turbo_server_user(const struct turbo_server *s)
+{
+    return s->user;
+}
+
+const struct turbo_client_hello *turbo_server_hello(const struct turbo_server *s)
+{
+    return &s->hello;
+}
+
+struct turbo_path turbo_server_path(const struct turbo_server *s)
+{
+    return s->path;
+}
+
+bool turbo_server_joined(const struct turbo_server *s)
+{
+    return s->state == SERVER_JOINED;
+}
+
+struct turbo_server_report turbo_server_report(const struct turbo_server *s)
+{
+    return s->report;
+}
+
+/* This profile's requests carry the ClientHello and nothing else (protocol §3). */
+size_t server_c2s_bytes(const struct turbo_server *s)
+{
+    return s->hashed ? s->hello.length : reassembly_contiguous_bytes(&s->c2s);
+}
+
+size_t turbo_server_peek(const struct turbo_server *s, const uint8_t **data)
+{
+    *data = s->c2s.buffer + s->c2s_consumed;
+    return server_c2s_bytes(s) - s->c2s_consumed;
+}
+
+void turbo_server_consume(struct turbo_server *s, size_t length)
+{
+    s->c2s_consumed += length;
+    assert(s->c2s_consumed <= server_c2s_bytes(s));
+}
+
+size_t turbo_server_push(struct turbo_server *s, turbo_time now, const uint8_t *data, size_t length)
+{
+    if (s->state == SERVER_JOINED || s->state == SERVER_ENDED)
+        return 0;
+    size_t n = retained_append(&s->s2c, data, length);
+    if (n == 0)
+        return 0;
+    s->quiet = false;
+    queue_remove(&s->still);
+    queue_add(&s->endpoint->stilling, &s->still, now);
+    if (!s->flush && !queue_holds(&s->hold))
+        queue_add(&s->endpoint->holding, &s->hold, now);
+    want_send(s, now);
+    return n;
+}
+
+void turbo_server_push_end(struct turbo_server *s, enum turbo_end end)
+{
+    s->s2c_end = end;
+}
+
+enum turbo_end turbo_server_end(const struct turbo_server *s)
+{
+    return s->s2c_end;
+}
+
+size_t turbo_server_tcp_peek(const struct turbo_server *s, const uint8_t **data)
+{
+    if (s->state != SERVER_JOINED)
+        return 0;
+    *data = s->s2c.buffer + s->s2c_tcp;
+    return s->s2c.length - s->s2c_tcp;
+}
+
+void turbo_server_tcp_consume(struct turbo_server *s, size_t length)
+{
+    s->s2c_tcp += length;
+    assert(s->s2c_tcp <= s->s2c.length);
+}
+
+size_t turbo_server_replay_left(const struct turbo_server *s)
+{
+    return s->c2s_replay_end - s->c2s_replayed;
+}
+
+bool turbo_server_replay(struct turbo_server *s, const uint8_t *data, size_t length)
+{
+    assert(length <= turbo_server_replay_left(s));
+    if (length > 0 && memcmp(s->c2s.buffer + s->c2s_replayed, data, length) != 0)
+        return false;
+    s->c2s_replayed += length;
+    return true;
+}
+
+void turbo_server_refuse(struct turbo_server *s)
+{
+    struct turbo_endpoint *endpoint = s->endpoint;
+    struct turbo_path path;
+    /* Only where nothing was said yet, and the permit for it is there. */
+    if (s->state == SERVER_READY && endpoint->refusal_count < REFUSALS_MAX &&
+        budget_spend(&s->budget, TURBO_HEADER_BYTES, &path))
+        endpoint->refusals[endpoint->refusal_count++] = (struct refusal){.id = s->id, .path = path};
+    if (s->state == SERVER_READY) {
+        leave_timers(s);
+        handle(s, EVENT_REFUSE, 0);
+    }
+}
