@@ -1,0 +1,92 @@
+"""ClientHellos, and what the record layer does to them.
+
+The proxies hold no key: for them a connection is a ClientHello and bytes after it. So tests that are not
+about TLS send a real ClientHello, fresh each time, and then whatever they like.
+"""
+
+import socket
+import ssl
+
+from .pki import SERVER_NAME
+
+_RECORD_HEADER = 5
+_HANDSHAKE = 22
+_CLIENT_HELLO = 1
+
+_context = ssl.create_default_context()
+
+
+def client_hello(server_name: str = SERVER_NAME, context: ssl.SSLContext = _context) -> bytes:
+    """A ClientHello as Python's ssl writes it: one record, 32 fresh random bytes."""
+    outgoing = ssl.MemoryBIO()
+    tls = context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname=server_name)
+    try:
+        tls.do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    return outgoing.read()
+
+
+def large_client_hello(size: int) -> bytes:
+    """A ClientHello of at least `size` bytes, filled up with application protocols."""
+    context = ssl.create_default_context()
+    context.set_alpn_protocols([f"protocol-{number:05}" for number in range(size // 15 + 1)])
+    hello = client_hello(context=context)
+    assert len(hello) >= size
+    return hello
+
+
+def split_over_records(hello: bytes, size: int) -> bytes:
+    """The same handshake message in records of at most `size` bytes (RFC 8446 §5.1)."""
+    version, message = hello[1:3], handshake_message(hello)
+    pieces = [message[start:start + size] for start in range(0, len(message), size)]
+    return b"".join(bytes([_HANDSHAKE]) + version + len(piece).to_bytes(2, "big") + piece
+                    for piece in pieces)
+
+
+def handshake_message(stream: bytes) -> bytes:
+    """What is in the complete handshake records at the start of `stream`."""
+    message, rest = b"", stream
+    while len(rest) >= _RECORD_HEADER and rest[0] == _HANDSHAKE:
+        end = _RECORD_HEADER + int.from_bytes(rest[3:5], "big")
+        if len(rest) < end:
+            break
+        message, rest = message + rest[_RECORD_HEADER:end], rest[end:]
+    return message
+
+
+def read_client_hello(connection: socket.socket) -> bytes:
+    """Reads exactly one ClientHello with its record headers; what follows stays in the socket."""
+    stream = b""
+    while not _is_complete(stream):
+        header = read_exactly(connection, _RECORD_HEADER)
+        assert header[0] == _HANDSHAKE, f"not a handshake record: {header!r}"
+        stream += header + read_exactly(connection, int.from_bytes(header[3:5], "big"))
+    return stream
+
+
+def _is_complete(stream: bytes) -> bool:
+    message = handshake_message(stream)
+    if len(message) < 4:
+        return False
+    assert message[0] == _CLIENT_HELLO
+    return len(message) >= 4 + int.from_bytes(message[1:4], "big")
+
+
+def read_exactly(connection: socket.socket, size: int) -> bytes:
+    """`size` bytes; an earlier end of the stream is an error."""
+    data = bytearray()
+    while len(data) < size:
+        piece = connection.recv(min(size - len(data), 1 << 16))
+        if not piece:
+            raise EOFError(f"the stream ended after {len(data)} of {size} bytes")
+        data += piece
+    return bytes(data)
+
+
+def read_to_end(connection: socket.socket) -> bytes:
+    """Everything until the peer's half-close."""
+    data = bytearray()
+    while piece := connection.recv(1 << 16):
+        data += piece
+    return bytes(data)

@@ -1,0 +1,214 @@
+"""The proxy as a process: where it listens, what it logged, what it uses, and how it ended."""
+
+import json
+import os
+import re
+import resource
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Sequence
+
+from .names import Names
+from .process import Child
+from .programs import sanitized_proxy
+from .wait import DEADLINE_S, wait_until
+
+Record = dict[str, Any]
+
+RECORD_KEYS = frozenset({
+    "time", "level", "message", "client", "listener", "upstream", "server_name", "outcome", "reason",
+    "rtt_us", "first_response_us", "first_answer_us", "bytes_c2s", "bytes_s2c", "duration_us"})
+
+_LISTENING = re.compile(r"listening (tcp|turbo):(.+):(\d+?)(?:,udp=(\d+))?$")
+_SANITIZER = re.compile(r"Sanitizer|runtime error:|^==\d+==")
+_ANY_PORT = {"tcp": "tcp:127.0.0.1:0", "turbo": "turbo:127.0.0.1:0"}
+
+
+@dataclass(frozen=True)
+class Listener:
+    """One line of what the proxy prints when it accepts connections."""
+
+    kind: str
+    host: str
+    port: int
+    udp_port: int | None
+
+
+def parse_listener(line: str) -> Listener:
+    match = _LISTENING.match(line)
+    assert match, f"not a listening line: {line!r}"
+    kind, host, port, udp_port = match.groups()
+    return Listener(kind, host, int(port), int(udp_port) if udp_port else None)
+
+
+class Proxy(Child):
+    """A running turbotls-proxy. `stop` is part of every test: it asserts a clean end."""
+
+    def __init__(self, *, listen: str | Sequence[str], upstream: str, options: Sequence[str] = (),
+                 binary: Path | None = None, log_format: str = "json", drain_timeout_s: float = 1,
+                 open_files: int | None = None, names: Names | None = None) -> None:
+        listens = [listen] if isinstance(listen, str) else list(listen)
+        argv = [os.fspath(binary or sanitized_proxy())]
+        argv += [part for each in listens for part in ("--listen", each)]
+        argv += ["--upstream", upstream, "--log-format", log_format,
+                 "--drain-timeout", str(drain_timeout_s), *options]
+        self._log_format = log_format
+        super().__init__((names.prefix() if names else []) + argv, env=_SANITIZER_OPTIONS,
+                         preexec=_limit_open_files(open_files))
+        self.name = f"{listens[0].partition(':')[0]}->{upstream}"
+        lines = self.stdout.wait_for(lambda line: line.startswith("listening "), len(listens))
+        self.listeners = [parse_listener(line) for line in lines]
+
+    @property
+    def port(self) -> int:
+        return self.listeners[0].port
+
+    @property
+    def udp_port(self) -> int:
+        udp_port = self.listeners[0].udp_port
+        assert udp_port is not None, "the first listener is not a turbo one"
+        return udp_port
+
+    def records(self) -> list[Record]:
+        """The access records so far, one for each connection that ended."""
+        return [json.loads(line) for line in self.stderr.matching(_is_record)]
+
+    def wait_for_records(self, count: int = 1, timeout_s: float = DEADLINE_S) -> list[Record]:
+        lines = self.stderr.wait_for(_is_record, count, timeout_s)
+        return [json.loads(line) for line in lines]
+
+    def record(self) -> Record:
+        """The access record of the only connection."""
+        records = self.wait_for_records()
+        assert len(records) == 1, f"one connection, but {len(records)} records: {records}"
+        return records[0]
+
+    def outcomes(self, count: int = 1) -> set[str]:
+        return {record["outcome"] for record in self.wait_for_records(count)}
+
+    def rss_bytes(self) -> int:
+        return self._status_bytes("VmRSS")
+
+    def peak_rss_bytes(self) -> int:
+        return self._status_bytes("VmHWM")
+
+    def _status_bytes(self, key: str) -> int:
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(re.search(rf"^{key}:\s+(\d+) kB$", status, re.M)[1]) * 1024
+
+    def open_files(self) -> int:
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def cpu_seconds(self) -> float:
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def wait_until_idle(self, open_files: int) -> None:
+        """Until no connection holds a descriptor any more."""
+        wait_until(f"{self.name} is down to {open_files} open files",
+                   lambda: self.open_files() <= open_files)
+
+    def stop(self) -> int:
+        """Ends the proxy and asserts that it ended well: code 0, no report, a log that parses."""
+        code = super().stop()
+        reports = self.stderr.matching(lambda line: bool(_SANITIZER.search(line)))
+        assert not reports, f"{self.name}: sanitizer report:\n{self.stderr.text()}"
+        assert code == 0, f"{self.name}: exit code {code}:\n{self.stderr.text()}"
+        if self._log_format == "json":
+            self._assert_json_log()
+        return code
+
+    def _assert_json_log(self) -> None:
+        for line in self.stderr.all():
+            entry = json.loads(line)
+            assert {"time", "level", "message"} <= entry.keys(), line
+            if entry["message"] == "connection":
+                assert entry.keys() == RECORD_KEYS, f"keys of the access record: {line}"
+
+
+_SANITIZER_OPTIONS = {
+    "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=99",
+    "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
+}
+
+
+def _limit_open_files(limit: int | None) -> Any:
+    if limit is None:
+        return None
+    return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+
+
+def _is_record(line: str) -> bool:
+    return line.startswith("{") and json.loads(line).get("message") == "connection"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A sidecar and the edge it talks to."""
+
+    sidecar: Proxy
+    edge: Proxy
+
+    @property
+    def port(self) -> int:
+        """Where an unmodified client connects to."""
+        return self.sidecar.port
+
+    def outcomes(self, count: int = 1) -> set[str]:
+        """How the first `count` connections went, seen from both ends."""
+        return self.sidecar.outcomes(count) | self.edge.outcomes(count)
+
+    def assert_turbo(self, count: int = 1) -> None:
+        """Every connection so far used UDP for its first flight, and both ends say so."""
+        for proxy in (self.sidecar, self.edge):
+            records = proxy.wait_for_records(count)
+            others = [record for record in records if record["outcome"] != "turbo"]
+            assert not others, f"{proxy.name}: not turbo: {others}"
+
+
+class Proxies:
+    """Starts proxies for one test and sees to it that each of them ends well."""
+
+    def __init__(self) -> None:
+        self._started: list[Proxy] = []
+
+    def start(self, **arguments: Any) -> Proxy:
+        proxy = Proxy(**arguments)
+        self._started.append(proxy)
+        return proxy
+
+    def plain(self, upstream_port: int, **arguments: Any) -> Proxy:
+        """tcp to tcp: a relay and nothing else."""
+        arguments.setdefault("listen", _ANY_PORT["tcp"])
+        return self.start(upstream=f"tcp:127.0.0.1:{upstream_port}", **arguments)
+
+    def edge(self, server_port: int, **arguments: Any) -> Proxy:
+        """In front of an unmodified server."""
+        arguments.setdefault("listen", _ANY_PORT["turbo"])
+        return self.start(upstream=f"tcp:127.0.0.1:{server_port}", **arguments)
+
+    def sidecar(self, edge_port: int, *, host: str = "127.0.0.1", udp_port: int | None = None,
+                always: bool = True, **arguments: Any) -> Proxy:
+        """Beside an unmodified client; with `always`, since on loopback TCP is up first."""
+        arguments.setdefault("listen", _ANY_PORT["tcp"])
+        upstream = f"turbo:{host}:{edge_port}"
+        upstream += f",udp={udp_port}" if udp_port else ""
+        upstream += ",always" if always else ""
+        return self.start(upstream=upstream, **arguments)
+
+    def pair(self, server_port: int, *, edge_options: Sequence[str] = (),
+             **arguments: Any) -> Pair:
+        """The whole way. `arguments` go to both proxies."""
+        edge = self.edge(server_port, options=edge_options, **arguments)
+        return Pair(self.sidecar(edge.port, udp_port=edge.udp_port, **arguments), edge)
+
+    def stop(self) -> None:
+        """Ends all of them, even when one did not end well; reports every failure."""
+        problems = []
+        while self._started:
+            try:
+                self._started.pop().stop()
+            except Exception as problem:
+                problems.append(problem)
+        if problems:
+            raise ExceptionGroup("a proxy did not end well", problems)

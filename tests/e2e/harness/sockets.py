@@ -1,0 +1,116 @@
+"""TCP from both ends: a client socket, and a server whose behaviour a test writes as a function."""
+
+import contextlib
+import queue
+import socket
+import struct
+import threading
+from typing import Any, Callable
+
+from .wait import DEADLINE_S
+
+Handler = Callable[[socket.socket], Any]
+
+
+def connect(port: int, host: str = "127.0.0.1") -> socket.socket:
+    """A connected socket that gives up on any step after the deadline."""
+    connection = socket.create_connection((host, port), DEADLINE_S)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+def reset(connection: socket.socket) -> None:
+    """Closes with a RST instead of a FIN."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def is_reset(connection: socket.socket) -> bool:
+    """Reads to the end and tells whether it was a reset (True) or an orderly end (False)."""
+    try:
+        while connection.recv(1 << 16):
+            pass
+    except ConnectionResetError:
+        return True
+    return False
+
+
+def name_of(connection: socket.socket) -> str:
+    """The address of our end, as the proxy's access record names its client."""
+    host, port = connection.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class TcpServer:
+    """Accepts connections and runs `handler` on each in a thread; what it returns can be waited for.
+
+    A handler that raises fails the test: at `result`, or at the latest when the server closes.
+    """
+
+    def __init__(self, handler: Handler, *, host: str = "127.0.0.1", port: int = 0) -> None:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = socket.create_server((host, port), family=family, backlog=1024)
+        self.port: int = self._listener.getsockname()[1]
+        self.accepted = 0
+        self._handler = handler
+        self._results: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue()
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):  # closed
+            while True:
+                connection, _ = self._listener.accept()
+                self.accepted += 1
+                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        connection.settimeout(DEADLINE_S)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            with connection:
+                self._results.put((self._handler(connection), None))
+        except BaseException as problem:
+            self._results.put((None, problem))
+
+    def result(self, timeout_s: float = DEADLINE_S) -> Any:
+        """What the handler returned for the next connection it finished."""
+        value, problem = self._results.get(timeout=timeout_s)
+        if problem is not None:
+            raise problem
+        return value
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join(DEADLINE_S)
+
+    def __enter__(self) -> "TcpServer":
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self.close()
+        while kind is None and not self._results.empty():
+            self.result(0)
+
+
+def unused_port() -> int:
+    """A port nobody listens on right now, for programs that cannot ask the kernel for one."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+class DeadPort:
+    """A TCP port that refuses connections and that nobody else can get meanwhile."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket()
+        self._socket.bind(("127.0.0.1", 0))  # bound, not listening
+        self.port: int = self._socket.getsockname()[1]
+
+    def __enter__(self) -> "DeadPort":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
