@@ -25,8 +25,8 @@ enum {
 struct listen_option {
     enum endpoint_kind kind;
     struct address address; /* "*" is the dual-stack wildcard [::] */
-    uint16_t udp_port;      /* ENDPOINT_TURBO; same_udp_port: taken from the bound TCP port */
-    bool same_udp_port;
+    uint16_t udp_port;      /* ENDPOINT_TURBO; same_udp_port: that of the bound TCP port */
+    bool same_udp_port;     /* no udp= was given */
 };
 
 /* --upstream KIND:HOST:PORT[,udp=PORT][,always] */
@@ -65,7 +65,8 @@ enum {
 
 /*
  * Parses argv. `message` has room for OPTIONS_MESSAGE_BYTES and always ends with a zero byte;
- * it has no trailing newline when OPTIONS_INVALID.
+ * it ends with a newline when OPTIONS_DONE, has none when OPTIONS_INVALID, is empty when
+ * OPTIONS_RUN.
  */
 enum options_result options_parse(struct options *out, int argc, char *const argv[],
                                   char message[static OPTIONS_MESSAGE_BYTES]);

@@ -1,0 +1,435 @@
+/* The command line: what is taken, what is refused and in which words, what --help teaches. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/options.h"
+
+enum { ARGUMENTS_MAX = 150 };
+
+static struct options options;
+static char message[OPTIONS_MESSAGE_BYTES];
+
+/* Parses "turbotls-proxy" and the arguments up to NULL. */
+static enum options_result parse(const char *const arguments[])
+{
+    char *argv[ARGUMENTS_MAX + 2] = {strdup("turbotls-proxy")};
+    int argc = 1;
+    enum options_result result;
+
+    for (; arguments[argc - 1] != NULL; argc++)
+        argv[argc] = strdup(arguments[argc - 1]);
+    memset(message, 'x', sizeof(message));
+    result = options_parse(&options, argc, argv, message);
+    for (int i = 0; i < argc; i++)
+        free(argv[i]);
+    return result;
+}
+
+#define PARSE(...) parse((const char *const[]){__VA_ARGS__, NULL})
+
+static void assert_run(enum options_result result)
+{
+    if (result != OPTIONS_RUN)
+        fail_msg("refused: %s", message);
+    assert_string_equal(message, "");
+}
+
+static void assert_listener(size_t i, const char *expected)
+{
+    char text[OPTIONS_LISTEN_TEXT_BYTES];
+
+    assert_true(i < options.listener_count);
+    assert_string_equal(options_listen_text(&options.listeners[i], text), expected);
+}
+
+static void the_shortest_command_line_gets_the_defaults(void **state)
+{
+    (void)state;
+    assert_run(PARSE("--listen", "tcp:127.0.0.1:4433", "--upstream", "turbo:www.example:443"));
+    assert_int_equal(options.listener_count, 1);
+    assert_int_equal(options.listeners[0].kind, ENDPOINT_TCP);
+    assert_false(options.listeners[0].same_udp_port);
+    assert_int_equal(options.upstream.kind, ENDPOINT_TURBO);
+    assert_string_equal(options.upstream.host, "www.example");
+    assert_int_equal(options.upstream.port, 443);
+    assert_int_equal(options.upstream.udp_port, 443);
+    assert_false(options.upstream.always);
+    assert_int_equal(options.log_level, LOG_LEVEL_INFO);
+    assert_int_equal(options.log_format, LOG_FORMAT_TEXT);
+    assert_true(options.drain_timeout_s == 30 && options.sniff_timeout_s == 0);
+}
+
+static void every_option_can_be_given_with_an_equals_sign(void **state)
+{
+    (void)state;
+    assert_run(PARSE("--listen=turbo:*:443,udp=8443", "--upstream=tcp:[2001:db8::1]:8443",
+                     "--log-level=debug", "--log-format=json", "--drain-timeout=0",
+                     "--sniff-timeout=0.3", "--listen=tcp:[::1]:0"));
+    assert_int_equal(options.listener_count, 2);
+    assert_listener(0, "turbo:[::]:443,udp=8443");
+    assert_listener(1, "tcp:[::1]:0");
+    assert_string_equal(options.upstream.host, "2001:db8::1");
+    assert_int_equal(options.upstream.kind, ENDPOINT_TCP);
+    assert_int_equal(options.upstream.udp_port, 0);
+    assert_int_equal(options.log_level, LOG_LEVEL_DEBUG);
+    assert_int_equal(options.log_format, LOG_FORMAT_JSON);
+    assert_true(options.drain_timeout_s == 0 && options.sniff_timeout_s == 0.3);
+}
+
+static void the_udp_port_of_a_listener_follows_tcp_unless_given(void **state)
+{
+    static const struct {
+        const char *listen;
+        uint16_t udp_port;
+        bool same;
+    } cases[] = {
+        {"turbo:127.0.0.1:443", 443, true},          {"turbo:127.0.0.1:0", 0, true},
+        {"turbo:127.0.0.1:0,udp=0", 0, false},       {"turbo:127.0.0.1:443,udp=0", 0, false},
+        {"turbo:127.0.0.1:443,udp=443", 443, false}, {"turbo:127.0.0.1:0,udp=53", 53, false},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_run(PARSE("--listen", cases[i].listen, "--upstream", "tcp:h:1"));
+        assert_int_equal(options.listeners[0].udp_port, cases[i].udp_port);
+        assert_int_equal(options.listeners[0].same_udp_port, cases[i].same);
+        assert_listener(0, cases[i].listen);
+    }
+}
+
+static void an_upstream_is_a_name_or_an_address_with_extras(void **state)
+{
+    static const struct {
+        const char *upstream, *host;
+        uint16_t port, udp_port;
+        bool always;
+    } cases[] = {
+        {"turbo:a_b-c.example.:443,udp=1,always", "a_b-c.example.", 443, 1, true},
+        {"turbo:h:443,always,udp=65535", "h", 443, 65535, true},
+        {"turbo:192.0.2.1:443,always", "192.0.2.1", 443, 443, true},
+        {"turbo:[fe80::1%lo]:1", "fe80::1%lo", 1, 1, false},
+        {"tcp:[::ffff:192.0.2.1]:65535", "::ffff:192.0.2.1", 65535, 0, false},
+        {"tcp:3com.4x:00443", "3com.4x", 443, 0, false},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_run(PARSE("--listen", "tcp:*:0", "--upstream", cases[i].upstream));
+        assert_string_equal(options.upstream.host, cases[i].host);
+        assert_int_equal(options.upstream.port, cases[i].port);
+        assert_int_equal(options.upstream.udp_port, cases[i].udp_port);
+        assert_int_equal(options.upstream.always, cases[i].always);
+    }
+}
+
+/* The one line an option's value is refused with; `%s` below stands for "--option 'value': ". */
+static void assert_refused(const char *option, const char *value, const char *why)
+{
+    char expected[1024];
+
+    if (strcmp(option, "--listen") == 0)
+        assert_int_equal(PARSE("--upstream=tcp:h:1", option, value), OPTIONS_INVALID);
+    else
+        assert_int_equal(PARSE("--listen=tcp:*:0", option, value), OPTIONS_INVALID);
+    (void)snprintf(expected, sizeof(expected), "%s '%s': %s", option, value, why);
+    assert_string_equal(message, expected);
+}
+
+#define LISTEN_SYNTAX   "tcp:ADDR:PORT or turbo:ADDR:PORT[,udp=PORT]"
+#define UPSTREAM_SYNTAX "tcp:HOST:PORT or turbo:HOST:PORT[,udp=PORT][,always]"
+#define USE_LITERAL     " is not an IP address; use a literal such as 127.0.0.1, [::1] or * for all"
+#define NOT_A_NAME                                                                                 \
+    " is not a host name or an address; a name has letters, digits, '-', '_' and '.' (other "      \
+    "alphabets as xn--)"
+#define MISTYPED " is not an IPv4 address, a host name or an IPv6 address in brackets"
+
+static void a_wrong_listener_is_refused_with_what_would_be_right(void **state)
+{
+    static const char *const cases[][2] = {
+        {"", "begins with neither 'tcp:' nor 'turbo:'; use " LISTEN_SYNTAX},
+        {"127.0.0.1:443", "begins with neither 'tcp:' nor 'turbo:'; use " LISTEN_SYNTAX},
+        {"udp:127.0.0.1:443", "begins with neither 'tcp:' nor 'turbo:'; use " LISTEN_SYNTAX},
+        {"TCP:127.0.0.1:443", "begins with neither 'tcp:' nor 'turbo:'; use " LISTEN_SYNTAX},
+        {"turbo:localhost:443", "'localhost'" USE_LITERAL},
+        {"tcp::443", "''" USE_LITERAL},
+        {"tcp:127.1:443", "'127.1'" USE_LITERAL},
+        {"tcp:", "there is no port; use " LISTEN_SYNTAX},
+        {"tcp:127.0.0.1", "there is no port; use " LISTEN_SYNTAX},
+        {"tcp:127.0.0.1:", "port '' is not a number from 0 to 65535"},
+        {"tcp:127.0.0.1:https", "port 'https' is not a number from 0 to 65535"},
+        {"tcp:127.0.0.1:65536", "port '65536' is not a number from 0 to 65535"},
+        {"tcp:127.0.0.1:-1", "port '-1' is not a number from 0 to 65535"},
+        {"tcp:127.0.0.1:+1", "port '+1' is not a number from 0 to 65535"},
+        {"tcp:127.0.0.1: 1", "port ' 1' is not a number from 0 to 65535"},
+        {"tcp:127.0.0.1:4294967297", "port '4294967297' is not a number from 0 to 65535"},
+        {"tcp:::1:443", "an IPv6 address goes in brackets, as in [::1]:443"},
+        {"tcp:[::1:443", "the '[' of the IPv6 address is not closed by a ']'"},
+        {"tcp:[::1]", "there is no ':PORT' after the ']'"},
+        {"tcp:[::1]443", "there is no ':PORT' after the ']'"},
+        {"tcp:[127.0.0.1]:443", "'127.0.0.1' is not an IPv6 address"},
+        {"tcp:[*]:443", "'*' is not an IPv6 address"},
+        {"tcp:[fe80::1%none-such]:443",
+         "'fe80::1%none-such' is not an IPv6 address with an interface of this host"},
+        {"tcp:127.0.0.1:443,udp=443", "'udp=443' is for turbo: only, as tcp: uses no UDP"},
+        {"turbo:127.0.0.1:443,always",
+         "'always' is for --upstream: a listener answers what it is asked"},
+        {"turbo:*:443,udp=", "the UDP port '' is not a number from 0 to 65535"},
+        {"turbo:*:443,udp=1,udp=2", "udp= is there twice"},
+        {"turbo:*:443,tcp=1", "'tcp=1' is not known here; use " LISTEN_SYNTAX},
+        {"turbo:*:443,", "'' is not known here; use " LISTEN_SYNTAX},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_refused("--listen", cases[i][0], cases[i][1]);
+}
+
+static void a_wrong_upstream_is_refused_with_what_would_be_right(void **state)
+{
+    static const char *const cases[][2] = {
+        {"www.example:443", "begins with neither 'tcp:' nor 'turbo:'; use " UPSTREAM_SYNTAX},
+        {"tcp:h:0", "port '0' is not a number from 1 to 65535"},
+        {"turbo:h:443,udp=0", "the UDP port '0' is not a number from 1 to 65535"},
+        {"tcp:h:443,always", "'always' is for turbo: only, as tcp: uses no UDP"},
+        {"turbo:h:443,always,always", "'always' is there twice"},
+        {"tcp:*:443", "'*'" NOT_A_NAME},
+        {"tcp:a b:443", "'a b'" NOT_A_NAME},
+        {"tcp::443", "''" MISTYPED},
+        {"tcp:1.2.3.256:443", "'1.2.3.256'" MISTYPED},
+        {"tcp:127.1:443", "'127.1'" MISTYPED},
+        {"tcp:443:443", "'443'" MISTYPED},
+        {"tcp:.a:443", "'.a' is not a host name: between the dots go 1 to 63 characters"},
+        {"tcp:a..b:443", "'a..b' is not a host name: between the dots go 1 to 63 characters"},
+        {"tcp:.:443", "'.' is not a host name: between the dots go 1 to 63 characters"},
+        {"tcp:[h]:443", "'h' is not an IPv6 address"},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_refused("--upstream", cases[i][0], cases[i][1]);
+}
+
+static void wrong_values_of_the_other_options_are_refused(void **state)
+{
+    static const char *const numbers[] = {"",    "-1",    "+1",    "inf", "nan", "0x1p3",
+                                          "1e9", "86401", "1.2.3", "5s",  ".",   " 1"};
+    (void)state;
+
+    assert_refused("--log-level", "warn", "not a level; use error, warning, info or debug");
+    assert_refused("--log-format", "xml", "not a format; use text or json");
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        const char *why = "not a number of seconds from 0 to 86400, such as 30 or 0.3";
+
+        assert_refused("--drain-timeout", numbers[i], why);
+        assert_refused("--sniff-timeout", numbers[i], why);
+    }
+}
+
+static void host_names_are_bounded_by_what_dns_can_carry(void **state)
+{
+    char label[65], name[300], value[400];
+    (void)state;
+
+    memset(label, 'a', sizeof(label));
+    label[63] = '\0';
+    (void)snprintf(name, sizeof(name), "%s.%s.%s.%.61s", label, label, label, label);
+    assert_int_equal(strlen(name), 253);
+    for (int extra = 0; extra <= 2; extra++) {
+        (void)snprintf(value, sizeof(value), "tcp:%s%s:443", name,
+                       extra == 0   ? ""
+                       : extra == 1 ? "."
+                                    : "a");
+        assert_int_equal(PARSE("--listen=tcp:*:0", "--upstream", value),
+                         extra < 2 ? OPTIONS_RUN : OPTIONS_INVALID);
+    }
+    assert_non_null(strstr(message, "is longer than a host name can be"));
+    label[63] = 'a';
+    label[64] = '\0';
+    (void)snprintf(value, sizeof(value), "tcp:%s:443", label);
+    assert_int_equal(PARSE("--listen=tcp:*:0", "--upstream", value), OPTIONS_INVALID);
+    assert_non_null(strstr(message, "1 to 63 characters"));
+}
+
+static void what_is_missing_unknown_or_too_much_is_named(void **state)
+{
+    static const struct {
+        const char *arguments[4], *message;
+    } cases[] = {
+        {{NULL},
+         "--listen is missing: say where to accept connections, such as --listen "
+         "tcp:127.0.0.1:4433 (--help tells more)"},
+        {{"--listen=tcp:*:0"},
+         "--upstream is missing: say where connections go, such as "
+         "--upstream turbo:www.example:443 (--help tells more)"},
+        {{"--upstream=tcp:a:1", "--upstream", "tcp:b:1"},
+         "--upstream 'tcp:b:1': there can be one upstream only, and 'tcp:a:1' came before"},
+        {{"--listen"}, "--listen needs a value: " LISTEN_SYNTAX},
+        {{"--drain-timeout"}, "--drain-timeout needs a value: SECONDS"},
+        {{"--help=all"}, "--help takes no value, but got 'all'"},
+        {{"--version="}, "--version takes no value, but got ''"},
+        {{"--lisen", "tcp:*:0"}, "'--lisen' is not an option of turbotls-proxy; --help lists them"},
+        {{"--listener=x"}, "'--listener=x' is not an option of turbotls-proxy; --help lists them"},
+        {{"--"}, "'--' is not an option of turbotls-proxy; --help lists them"},
+        {{"-h"}, "'-h' is not an option of turbotls-proxy; --help lists them"},
+        {{"xxhelp"}, "'xxhelp' is not an option of turbotls-proxy; --help lists them"},
+        {{""}, "'' is not an option of turbotls-proxy; --help lists them"},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(parse(cases[i].arguments), OPTIONS_INVALID);
+        assert_string_equal(message, cases[i].message);
+    }
+}
+
+static void two_listeners_cannot_share_a_port(void **state)
+{
+    static const struct {
+        const char *first, *second, *why;
+    } cases[] = {
+        {"tcp:127.0.0.1:443", "turbo:127.0.0.1:443", "an earlier --listen has the same address"},
+        {"tcp:[::]:443", "tcp:*:443", "an earlier --listen has the same address"},
+        {"turbo:127.0.0.1:443", "turbo:127.0.0.1:8443,udp=443", "UDP port 443 of that address"},
+        {"turbo:127.0.0.1:0,udp=443", "turbo:127.0.0.1:443", "UDP port 443 of that address"},
+        {"tcp:127.0.0.1:443", "tcp:127.0.0.2:443", NULL},
+        {"tcp:127.0.0.1:443", "tcp:127.0.0.1:444", NULL},
+        {"tcp:127.0.0.1:0", "tcp:127.0.0.1:0", NULL},
+        {"turbo:127.0.0.1:0", "turbo:127.0.0.1:0", NULL},
+        {"turbo:127.0.0.1:443", "turbo:127.0.0.2:443", NULL},
+        {"tcp:127.0.0.1:443", "turbo:127.0.0.1:444,udp=443", NULL},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        enum options_result result =
+            PARSE("--listen", cases[i].first, "--listen", cases[i].second, "--upstream=tcp:h:1");
+        if (cases[i].why == NULL) {
+            assert_run(result);
+        } else {
+            assert_int_equal(result, OPTIONS_INVALID);
+            assert_non_null(strstr(message, cases[i].why));
+            assert_non_null(strstr(message, cases[i].second));
+        }
+    }
+}
+
+static void there_is_room_for_64_listeners_and_no_more(void **state)
+{
+    const char *arguments[OPTIONS_LISTENERS_MAX + 3] = {"--upstream=tcp:h:1"};
+    (void)state;
+
+    for (int i = 1; i <= OPTIONS_LISTENERS_MAX; i++)
+        arguments[i] = "--listen=tcp:*:0";
+    assert_run(parse(arguments));
+    assert_int_equal(options.listener_count, OPTIONS_LISTENERS_MAX);
+    arguments[OPTIONS_LISTENERS_MAX + 1] = "--listen=tcp:*:0";
+    assert_int_equal(parse(arguments), OPTIONS_INVALID);
+    assert_string_equal(message, "--listen 'tcp:*:0': more than 64 listeners");
+}
+
+static void an_error_is_one_printable_line_whatever_was_typed(void **state)
+{
+    static char everything[300], endless[3 * OPTIONS_MESSAGE_BYTES];
+    static const char *const options_with_value[] = {"--listen", "--upstream", "--log-level",
+                                                     "--drain-timeout", "--x"};
+    static const char *const prefixes[] = {"", "tcp:", "turbo:[", "tcp:a:", "turbo:a:1,"};
+    (void)state;
+
+    for (int i = 0; i < 255; i++)
+        everything[i] = (char)(i + 1);
+    memset(endless, '\n', sizeof(endless) - 1);
+    for (size_t i = 0; i < sizeof(options_with_value) / sizeof(options_with_value[0]); i++) {
+        for (size_t j = 0; j < 2 * sizeof(prefixes) / sizeof(prefixes[0]); j++) {
+            static char value[sizeof(endless) + 16];
+
+            (void)snprintf(value, sizeof(value), "%s%s", prefixes[j / 2],
+                           j % 2 ? endless : everything);
+            assert_int_equal(PARSE(options_with_value[i], value), OPTIONS_INVALID);
+            assert_in_range(strlen(message), 20, 1500);
+            for (const char *at = message; *at != '\0'; at++)
+                assert_in_range(*at, ' ', '~');
+        }
+    }
+    assert_int_equal(PARSE("--listen", "tcp:a\nb'\\:1"), OPTIONS_INVALID);
+    assert_string_equal(message,
+                        "--listen 'tcp:a\\x0ab\\x27\\x5c:1': 'a\\x0ab\\x27\\x5c'" USE_LITERAL);
+}
+
+static void version_is_name_and_number(void **state)
+{
+    (void)state;
+    assert_int_equal(PARSE("--version"), OPTIONS_DONE);
+    assert_string_equal(message, "turbotls-proxy " TURBOTLS_VERSION "\n");
+}
+
+static void help_teaches_everything_within_80_columns(void **state)
+{
+    static const char *const taught[] = {
+        "no key",
+        "Edge",
+        "Sidecar",
+        "--listen 'turbo:*:443' --upstream tcp:127.0.0.1:8443",
+        "--listen tcp:127.0.0.1:4433 --upstream turbo:www.example:443",
+        "\n  --listen tcp:ADDR:PORT or turbo:ADDR:PORT[,udp=PORT]\n",
+        "\n  --upstream tcp:HOST:PORT or turbo:HOST:PORT[,udp=PORT][,always]\n",
+        "\n  --log-level error, warning, info or debug\n",
+        "\n  --log-format text or json\n",
+        "\n  --drain-timeout SECONDS\n",
+        "\n  --sniff-timeout SECONDS\n",
+        "\n  --version\n",
+        "\n  --help\n",
+        "Default: info",
+        "Default: text",
+        "Default: 30 seconds",
+        "Default: 0 seconds",
+        "server speaks first",
+        "SIGTERM",
+        "SIGINT",
+        "\n  0  ",
+        "\n  1  ",
+        "\n  2  ",
+    };
+    size_t column = 0;
+    (void)state;
+
+    assert_int_equal(PARSE("--log-level", "debug", "--help"), OPTIONS_DONE);
+    for (size_t i = 0; i < sizeof(taught) / sizeof(taught[0]); i++)
+        if (strstr(message, taught[i]) == NULL)
+            fail_msg("--help says nothing of \"%s\"", taught[i]);
+    for (const char *at = message; *at != '\0'; at++) {
+        column = *at == '\n' ? 0 : column + 1;
+        assert_in_range(column, 0, 80);
+    }
+    assert_int_equal(column, 0);
+    assert_true(strlen(message) < OPTIONS_MESSAGE_BYTES - 1000); /* it is not cut */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_shortest_command_line_gets_the_defaults),
+        cmocka_unit_test(every_option_can_be_given_with_an_equals_sign),
+        cmocka_unit_test(the_udp_port_of_a_listener_follows_tcp_unless_given),
+        cmocka_unit_test(an_upstream_is_a_name_or_an_address_with_extras),
+        cmocka_unit_test(a_wrong_listener_is_refused_with_what_would_be_right),
+        cmocka_unit_test(a_wrong_upstream_is_refused_with_what_would_be_right),
+        cmocka_unit_test(wrong_values_of_the_other_options_are_refused),
+        cmocka_unit_test(host_names_are_bounded_by_what_dns_can_carry),
+        cmocka_unit_test(what_is_missing_unknown_or_too_much_is_named),
+        cmocka_unit_test(two_listeners_cannot_share_a_port),
+        cmocka_unit_test(there_is_room_for_64_listeners_and_no_more),
+        cmocka_unit_test(an_error_is_one_printable_line_whatever_was_typed),
+        cmocka_unit_test(version_is_name_and_number),
+        cmocka_unit_test(help_teaches_everything_within_80_columns),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
