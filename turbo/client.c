@@ -335,11 +335,14 @@ static void judge_hello(struct turbo_client *c, turbo_time now)
     }
 }
 
+size_t turbo_client_room(const struct turbo_client *c)
+{
+    return c->state == TURBO_CLIENT_FAILED || c->ended ? 0 : OUT_BYTES - c->out_end;
+}
+
 size_t turbo_client_push(struct turbo_client *c, turbo_time now, const uint8_t *data, size_t length)
 {
-    if (c->state == TURBO_CLIENT_FAILED || c->ended)
-        return 0;
-    size_t room = OUT_BYTES - c->out_end;
+    size_t room = turbo_client_room(c);
     size_t n = length < room ? length : room;
     if (n == 0)
         return 0;

@@ -105,7 +105,8 @@ void turbo_server_release(struct turbo_server *s, turbo_time now)
     queue_remove(&s->send);
     queue_remove(&s->event);
     session_map_remove(&e->sessions, &s->id);
-    remember_ended(e, now, &s->id);
+    if (s->accepted) /* else no TLS server has heard of it, and junk must not fill the table */
+        remember_ended(e, now, &s->id);
     if (!s->hashed)
         e->drafts--;
     e->config.release(e->config.owner, s);
@@ -313,10 +314,10 @@ struct turbo_endpoint_counters turbo_endpoint_counters(const struct turbo_endpoi
 static enum turbo_join start_afresh(struct turbo_endpoint *e, turbo_time now,
                                     struct turbo_server *s, const struct turbo_id *id)
 {
+    struct turbo_id ended = *id; /* may lie within the session */
     if (s != NULL)
         turbo_server_release(s, now);
-    else
-        remember_ended(e, now, id);
+    remember_ended(e, now, &ended);
     return TURBO_JOIN_FRESH;
 }
 

@@ -228,8 +228,8 @@ bool server_join(struct turbo_server *s, turbo_time now, uint32_t consumed, bool
     bool all = consumed > 0 && retained_offset_after(&s->s2c, consumed) == s->s2c.length;
     s->report.outcome = all ? TURBO_OUTCOME_TURBO : TURBO_OUTCOME_RESUMED;
     s->s2c_tcp = retained_offset_after(&s->s2c, consumed);
-    s->c2s_replay_end = replay ? server_c2s_bytes(s) : 0;
     handle(s, EVENT_JOIN, now);
+    s->c2s_replay_end = replay ? server_c2s_bytes(s) : 0;
     return true;
 }
 
@@ -331,10 +331,15 @@ struct turbo_server_report turbo_server_report(const struct turbo_server *s)
     return s->report;
 }
 
-/* This profile's requests carry the ClientHello and nothing else (protocol §3). */
+/*
+ * This profile's requests carry the ClientHello and nothing else. What a draft client sent behind
+ * it waits for TCP, so that UDP is never the cause of a replay (protocol §3.10).
+ */
 size_t server_c2s_bytes(const struct turbo_server *s)
 {
-    return s->hashed ? s->hello.length : reassembly_contiguous_bytes(&s->c2s);
+    if (s->hashed || s->state != SERVER_JOINED)
+        return s->hello.length;
+    return reassembly_contiguous_bytes(&s->c2s);
 }
 
 size_t turbo_server_peek(const struct turbo_server *s, const uint8_t **data)
@@ -349,11 +354,14 @@ void turbo_server_consume(struct turbo_server *s, size_t length)
     assert(s->c2s_consumed <= server_c2s_bytes(s));
 }
 
+size_t turbo_server_room(const struct turbo_server *s)
+{
+    return on_udp(s) ? TURBO_STREAM_KEPT_MAX - s->s2c.length : 0;
+}
+
 size_t turbo_server_push(struct turbo_server *s, turbo_time now, const uint8_t *data, size_t length)
 {
-    if (s->state == SERVER_JOINED || s->state == SERVER_ENDED)
-        return 0;
-    size_t n = retained_append(&s->s2c, data, length);
+    size_t n = on_udp(s) ? retained_append(&s->s2c, data, length) : 0;
     if (n == 0)
         return 0;
     s->quiet = false;

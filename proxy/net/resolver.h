@@ -5,6 +5,7 @@
 #define PROXY_NET_RESOLVER_H
 
 #include <ev.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "proxy/net/address.h"
@@ -15,29 +16,42 @@ enum {
     RESOLVER_TTL_MIN_S = 1,      /* /etc/hosts and TTL 0: asked again after this */
     RESOLVER_TTL_MAX_S = 3600,
     RESOLVER_FAILURE_TTL_S = 1, /* a failure is remembered this long, so a storm asks once */
+    RESOLVER_TRY_MS = 1000,     /* a server's first chance to answer; doubled with each round */
+    RESOLVER_TRIES = 3,         /* rounds: with one server that is silent, failure after 7 s */
 };
 
 struct resolver;
 struct resolver_query;
 
 /*
- * Called once per query from the loop, never from within resolver_resolve.
- * `addresses` (in the order to try them, RFC 6724) is valid during the call; count 0: failure, and `error`
- * says why in words ("Domain name not found"). The ports of the addresses are 0.
+ * Called once per query from the loop, never from within resolver_resolve; may resolve, cancel
+ * other queries, and, once no query is left, destroy the resolver. `addresses` (in the order to try
+ * them, RFC 6724) is valid during the call; count 0: failure, and `error` says why in words
+ * ("Domain name not found"), else it is NULL. The ports of the addresses are 0.
  */
 typedef void resolver_done(void *owner, const struct address *addresses, size_t count,
                            const char *error);
 
-/* Returns NULL when c-ares cannot be set up; the reason goes to `*error` (static text). */
+/*
+ * Asks the servers of /etc/resolv.conf, as read now, after /etc/hosts.
+ * Returns NULL when c-ares cannot be set up; the reason goes to `*error` (static text).
+ */
 struct resolver *resolver_create(struct ev_loop *loop, const char **error);
 /* Every query must have been answered or cancelled. NULL is allowed. */
 void resolver_destroy(struct resolver *resolver);
 
 /*
+ * From now on asks these servers only: "192.0.2.53,[2001:db8::53]:5353", port 53 unless given.
+ * What is in the cache stays. Returns false when the list is not understood, memory is short, or a
+ * look-up is under way.
+ */
+bool resolver_set_servers(struct resolver *resolver, const char *servers);
+
+/*
  * Looks `host` up, IPv4 and IPv6. Literals and fresh cache entries are answered from the next loop
- * iteration without asking anyone. Queries for a name already being asked share one look-up. The
- * query belongs to the resolver and is gone once `done` was called or it was cancelled.
- * Returns NULL when out of memory.
+ * iteration without asking anyone. Queries for a name already being asked share one look-up, which
+ * goes on, for the cache, when all of them are cancelled. The query belongs to the resolver and is
+ * gone once `done` was called or it was cancelled. Returns NULL when out of memory.
  */
 struct resolver_query *resolver_resolve(struct resolver *resolver, const char *host,
                                         resolver_done *done, void *owner);

@@ -53,7 +53,8 @@ def _run(argv: list[str | Path], request: bytes = b"") -> bytes:
 def curl(visit: Visit) -> bytes:
     url = f"https://{SERVER_NAME}:{visit.port}{PAGE_PATH}"
     argv: list[str | Path] = [
-        program("curl", "curl"), "--silent", "--show-error", "--http1.0", "--include",
+        program("curl", "curl"), "--silent", "--show-error", "--http1.1", "--include",
+        "--header", "Connection: close",
         "--cacert", visit.pki.ca, "--resolve", f"{SERVER_NAME}:{visit.port}:127.0.0.1",
         f"--tlsv{visit.version}", "--tls-max", visit.version]
     if visit.certificate:

@@ -55,6 +55,8 @@ enum turbo_client_state turbo_client_state(const struct turbo_client *client);
 
 /* ---- the app's side ---- */
 
+/* How many C→S bytes turbo_client_push would take now. */
+size_t turbo_client_room(const struct turbo_client *client);
 /* C→S bytes from the app. Returns how many were taken; 0 when full: ask again later. */
 size_t turbo_client_push(struct turbo_client *client, turbo_time now, const uint8_t *data,
                          size_t length);

@@ -128,6 +128,8 @@ bool turbo_server_joined(const struct turbo_server *session);
 /* C→S bytes that UDP brought, for the TLS server. */
 size_t turbo_server_peek(const struct turbo_server *session, const uint8_t **data);
 void turbo_server_consume(struct turbo_server *session, size_t length);
+/* How many S→C bytes turbo_server_push would take now. */
+size_t turbo_server_room(const struct turbo_server *session);
 /* S→C bytes from the TLS server. Returns how many were taken; 0: full, or joined. */
 size_t turbo_server_push(struct turbo_server *session, turbo_time now, const uint8_t *data,
                          size_t length);
