@@ -18,7 +18,10 @@ wait_until() {
 service_start() {
     local name=$1
     shift
-    "$@" >"$SERVICES/$name.out" 2>"$SERVICES/$name.log" </dev/null &
+    : >"$SERVICES/$name.out"
+    : >"$SERVICES/$name.log"
+    # Appending: a log may be emptied while the service writes it.
+    "$@" >>"$SERVICES/$name.out" 2>>"$SERVICES/$name.log" </dev/null &
     echo $! >"$SERVICES/$name.pid"
 }
 
