@@ -59,6 +59,7 @@ main() {
         kind=$1 work=$2
     fi
     export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+    umask 022
     "prepare_$kind"
     ip link set lo up
     local code=0

@@ -9,8 +9,8 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# shellcheck source=deploy/lab/packages.sh
-. "$here/packages.sh"
+# shellcheck source=deploy/lab/debian.sh
+. "$here/debian.sh"
 
 usage() {
     cat <<'TEXT'
@@ -36,7 +36,7 @@ fail() { # EXIT_CODE WORDS...
     exit "$code"
 }
 
-# Asked in a network namespace that ends with the question.
+# Asked in namespaces that end with the question. (A plain chroot cannot have a mount namespace of its own.)
 host_has_netem() {
     unshare --net --mount --pid --fork sh -c '
         ip link add labprobe0 type veth peer name labprobe1 &&
@@ -155,6 +155,7 @@ run() {
     exit "$(cat "$work/exit-code")"
 }
 
+debian_proc "$0" "$@"
 case ${1-} in
     run) shift; run "$@" ;;
     kind) packages_install ip:iproute2; lab_kind ;;

@@ -1,8 +1,23 @@
-# Installing Debian packages; sourced by lab.sh, quickstart.sh.
+# What a bare Debian lacks; sourced by lab.sh, quickstart.sh.
 # shellcheck shell=bash
 
-# packages_install COMMAND_OR_FILE:PACKAGE...: installs the packages whose command or file is missing, and says so.
-packages_install() {
+# debian_proc SCRIPT ARGUMENT...: a fresh chroot often has no /proc, which bash and User-Mode Linux need. Runs SCRIPT
+# again with one, and takes it away afterwards. (A mount namespace would be cleaner; a plain chroot cannot have one.)
+debian_proc() {
+    [ ! -e /proc/self ] || return 0
+    mount -t proc proc /proc || {
+        echo "there is no /proc here, and it cannot be mounted (mount -t proc proc /proc)" >&2
+        exit 1
+    }
+    trap 'umount --lazy /proc' EXIT
+    trap : INT
+    local code=0
+    "$@" || code=$?
+    exit "$code"
+}
+
+# packages_missing COMMAND_OR_FILE:PACKAGE...: prints the packages whose command or file is missing.
+packages_missing() {
     local pair probe missing=()
     for pair in "$@"; do
         probe=${pair%%:*}
@@ -12,9 +27,17 @@ packages_install() {
             PATH=$PATH:/usr/sbin:/sbin command -v "$probe" >/dev/null || missing+=("${pair##*:}")
         fi
     done
-    [ ${#missing[@]} -gt 0 ] || return 0
-    echo "installing: ${missing[*]}" >&2
-    packages_apt_install "${missing[@]}"
+    echo "${missing[*]}"
+}
+
+# packages_install COMMAND_OR_FILE:PACKAGE...: installs what is missing, and says so.
+packages_install() {
+    local missing
+    missing=$(packages_missing "$@")
+    [ -n "$missing" ] || return 0
+    echo "installing Debian packages: $missing" >&2
+    # shellcheck disable=SC2086
+    packages_apt_install $missing
 }
 
 packages_apt_install() {
@@ -32,6 +55,7 @@ packages_apt_install() {
     if packages_apt update >"$log" 2>&1 && packages_apt install -y --no-install-recommends "$@" >>"$log" 2>&1; then
         packages_allow_services
         rm -f "$log"
+        [[ " $* " != *" nginx"* ]] || packages_disable_nginx
     else
         packages_allow_services
         cat "$log" >&2
@@ -56,4 +80,13 @@ packages_forbid_services() {
 
 packages_allow_services() {
     [ -z "$packages_policy" ] || rm -f "$packages_policy"
+}
+
+# Neither should there be one after the next start of the machine.
+packages_disable_nginx() {
+    if command -v systemctl >/dev/null; then
+        systemctl disable nginx >/dev/null 2>&1 || true
+    else
+        update-rc.d nginx disable >/dev/null 2>&1 || true
+    fi
 }
