@@ -2,7 +2,6 @@
 
 import random
 import socket
-import ssl
 from contextlib import closing
 
 import pytest
@@ -11,41 +10,14 @@ from harness.hello import (client_hello, large_client_hello, read_client_hello, 
                            read_to_end)
 from harness.pki import SERVER_NAME, Pki
 from harness.proxy import Proxies, Proxy
+from harness.scripted import (FLIGHT, finish, flight_then_echo, flight_then_listen,
+                              read_to_end_or_reset)
 from harness.sockets import DeadPort, TcpServer, connect, is_reset
+from harness.tls import MemoryClient
 from harness.wait import wait_until
 from harness.wire import (ABORT, BUDGET_FACTOR, HEADER_BYTES, PARITY, PROFILE1, REFUSED, REPLAY,
                           RESPONSE_PAYLOAD_MAX, Packet, WireClient, chunks, decode, random_id,
-                          session_id, tombstone)
-
-FLIGHT = random.Random(1).randbytes(3000)
-"""What the scripted server says first: more than one chunk, less than one budget."""
-
-
-def answer(connection: socket.socket) -> tuple[bytes, bytes]:
-    """A server: reads the ClientHello, sends its flight, and echoes the rest to its end."""
-    hello = read_client_hello(connection)
-    connection.sendall(FLIGHT)
-    rest = bytearray()
-    while piece := connection.recv(65536):
-        connection.sendall(piece)
-        rest += piece
-    connection.shutdown(socket.SHUT_WR)
-    return hello, bytes(rest)
-
-
-def wait_and_read(connection: socket.socket) -> bytes:
-    """A server that never speaks, and tells what it was told before the end."""
-    try:
-        return read_to_end(connection)
-    except ConnectionResetError:
-        return b"reset"
-
-
-def finish(tcp: socket.socket) -> bytes:
-    """Half-closes and reads what is left."""
-    tcp.shutdown(socket.SHUT_WR)
-    return read_to_end(tcp)
-
+                          session_id)
 
 def assert_works(edge: Proxy, server: TcpServer) -> None:
     """A whole session, to show that what came before did no harm."""
@@ -58,7 +30,7 @@ def assert_works(edge: Proxy, server: TcpServer) -> None:
 
 
 def test_a_tombstone_with_replay_joins_the_session_and_both_streams_continue(proxies: Proxies) -> None:
-    with TcpServer(answer) as server:
+    with TcpServer(flight_then_echo) as server:
         edge = proxies.edge(server.port)
         with WireClient(edge) as client:
             client.send_hello()
@@ -79,35 +51,22 @@ def test_a_tls_handshake_completes_in_the_protocol(proxies: Proxies, pki: Pki) -
 
     with TcpServer(serve) as server:
         edge = proxies.edge(server.port)
-        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        tls = pki.client_context().wrap_bio(incoming, outgoing, server_hostname=SERVER_NAME)
-        with pytest.raises(ssl.SSLWantReadError):
-            tls.do_handshake()
-        with WireClient(edge, hello=outgoing.read()) as client:
+        tls = MemoryClient(pki.client_context(), SERVER_NAME)
+        with WireClient(edge, hello=tls.hello) as client:
             client.send_hello()
-            while not tls_handshake_done(tls):
+            fed = 0
+            while not tls.advance(client.stream()[fed:]):
                 fed = len(client.stream())
                 client.receive()
-                incoming.write(client.stream()[fed:])
-            tls.write(b"thanks!")
-            with client.join(outgoing.read()) as tcp:
-                incoming.write(read_to_end(tcp))
-                assert tls.read(100) == b"welcome"
+            with client.join(tls.encrypt(b"thanks!")) as tcp:
+                assert tls.decrypt(read_to_end(tcp), 100) == b"welcome"
         assert server.result() == b"thanks!"
-
-
-def tls_handshake_done(tls: ssl.SSLObject) -> bool:
-    try:
-        tls.do_handshake()
-    except ssl.SSLWantReadError:
-        return False
-    return True
 
 
 @pytest.mark.parametrize("consumed", [0, 1, 2])
 def test_tcp_repeats_everything_after_the_chunks_a_tombstone_names(proxies: Proxies,
                                                                    consumed: int) -> None:
-    with TcpServer(answer) as server, WireClient(proxies.edge(server.port)) as client:
+    with TcpServer(flight_then_echo) as server, WireClient(proxies.edge(server.port)) as client:
         client.send_hello()
         client.receive_stream(len(FLIGHT))
         kept = b"".join(packet.payload for packet in
@@ -118,19 +77,8 @@ def test_tcp_repeats_everything_after_the_chunks_a_tombstone_names(proxies: Prox
         server.result()
 
 
-def test_a_tombstone_may_come_one_byte_at_a_time(proxies: Proxies) -> None:
-    with TcpServer(answer) as server, WireClient(proxies.edge(server.port)) as client:
-        client.send_hello()
-        client.receive_stream(len(FLIGHT))
-        with connect(client._edge.port) as tcp:
-            for byte in tombstone(client.session, client.consumed()) + client.hello + b"end":
-                tcp.send(bytes([byte]))
-            assert finish(tcp) == b"end"
-        assert server.result() == (client.hello, b"end")
-
-
 def test_a_draft_tombstone_continues_after_the_last_request(proxies: Proxies) -> None:
-    with TcpServer(answer) as server:
+    with TcpServer(flight_then_echo) as server:
         edge = proxies.edge(server.port)
         with WireClient(edge, session=random_id()) as client:
             client.send_hello()
@@ -142,7 +90,7 @@ def test_a_draft_tombstone_continues_after_the_last_request(proxies: Proxies) ->
 
 def test_the_id_of_a_session_may_be_any(proxies: Proxies) -> None:
     """A draft client draws its ids at random; only its own tombstone refers to them."""
-    with TcpServer(answer) as server:
+    with TcpServer(flight_then_echo) as server:
         with WireClient(proxies.edge(server.port), session=random_id()) as client:
             client.send_hello()
             client.receive_stream(len(FLIGHT))
@@ -166,7 +114,7 @@ def test_the_end_of_the_server_is_delivered_after_the_join(proxies: Proxies) -> 
 
 
 def test_responses_keep_the_layout(proxies: Proxies) -> None:
-    with TcpServer(answer) as server, WireClient(proxies.edge(server.port)) as client:
+    with TcpServer(flight_then_echo) as server, WireClient(proxies.edge(server.port)) as client:
         client.send_hello()
         client.receive_stream(len(FLIGHT))
         for packet in client.receive_until_silent():
@@ -179,7 +127,7 @@ def test_responses_keep_the_layout(proxies: Proxies) -> None:
 
 
 def test_a_repeated_number_repeats_the_same_payload(proxies: Proxies) -> None:
-    with TcpServer(answer) as server, WireClient(proxies.edge(server.port)) as client:
+    with TcpServer(flight_then_echo) as server, WireClient(proxies.edge(server.port)) as client:
         client.send_hello(empty_requests=12)
         client.receive_until_silent()
         by_number = {(p.flags, p.sequence): p.payload for p in client.responses}
@@ -191,7 +139,7 @@ def test_a_repeated_number_repeats_the_same_payload(proxies: Proxies) -> None:
 
 @pytest.mark.parametrize("requests", [1, 2, 3, 5, 8, 16])
 def test_there_are_never_more_responses_than_requests(proxies: Proxies, requests: int) -> None:
-    with TcpServer(wait_after_flight(60000)) as server, \
+    with TcpServer(flight_then_listen(60000)) as server, \
             WireClient(proxies.edge(server.port)) as client:
         for _ in range(requests):
             client.request(1, client.hello)
@@ -203,17 +151,9 @@ def test_there_are_never_more_responses_than_requests(proxies: Proxies, requests
         server.result()
 
 
-def wait_after_flight(size: int):
-    def serve(connection: socket.socket) -> bytes:
-        read_client_hello(connection)
-        connection.sendall(bytes(size))
-        return wait_and_read(connection)
-    return serve
-
-
 def test_responses_never_exceed_three_times_the_bytes_of_the_requests(proxies: Proxies) -> None:
     """Empty requests are permits for many datagrams, but for few bytes."""
-    with TcpServer(wait_after_flight(60000)) as server, \
+    with TcpServer(flight_then_listen(60000)) as server, \
             WireClient(proxies.edge(server.port)) as client:
         client.send_hello(empty_requests=15, copies=1)
         client.receive()
@@ -225,7 +165,7 @@ def test_responses_never_exceed_three_times_the_bytes_of_the_requests(proxies: P
 
 
 def test_a_later_request_permits_a_later_response(proxies: Proxies) -> None:
-    with TcpServer(answer) as server, WireClient(proxies.edge(server.port)) as client:
+    with TcpServer(flight_then_echo) as server, WireClient(proxies.edge(server.port)) as client:
         client.send_hello(empty_requests=0, copies=1)
         first = len(client.receive_until_silent())
         assert first == 1
@@ -236,7 +176,7 @@ def test_a_later_request_permits_a_later_response(proxies: Proxies) -> None:
 
 
 def test_a_response_goes_where_its_permit_came_from(proxies: Proxies) -> None:
-    with TcpServer(wait_after_flight(20000)) as server, \
+    with TcpServer(flight_then_listen(20000)) as server, \
             WireClient(proxies.edge(server.port)) as client:
         client.send_hello(empty_requests=0, copies=1)
         client.receive_until_silent()
@@ -254,7 +194,7 @@ def test_a_response_goes_where_its_permit_came_from(proxies: Proxies) -> None:
 
 
 def test_a_hello_in_several_chunks_may_arrive_in_any_order(proxies: Proxies) -> None:
-    with TcpServer(answer) as server:
+    with TcpServer(flight_then_echo) as server:
         edge = proxies.edge(server.port)
         with WireClient(edge, hello=large_client_hello(3000)) as client:
             numbered = list(enumerate(chunks(client.hello), 1))
@@ -270,7 +210,7 @@ def test_a_hello_in_several_chunks_may_arrive_in_any_order(proxies: Proxies) -> 
 
 
 def test_nothing_is_answered_before_the_hello_is_complete(proxies: Proxies) -> None:
-    with TcpServer(answer) as server:
+    with TcpServer(flight_then_echo) as server:
         with WireClient(proxies.edge(server.port), hello=large_client_hello(2000)) as client:
             first, second = chunks(client.hello)
             for _ in range(3):
@@ -305,7 +245,7 @@ def junk_datagrams() -> list[bytes]:
 
 @pytest.mark.parametrize("number", range(len(junk_datagrams())))
 def test_a_junk_datagram_is_ignored(proxies: Proxies, number: int) -> None:
-    with TcpServer(answer) as server:
+    with TcpServer(flight_then_echo) as server:
         edge = proxies.edge(server.port)
         with WireClient(edge) as client:
             client.send(junk_datagrams()[number])
@@ -316,7 +256,7 @@ def test_a_junk_datagram_is_ignored(proxies: Proxies, number: int) -> None:
 
 def test_much_junk_does_no_harm(proxies: Proxies) -> None:
     noise = random.Random(3)
-    with TcpServer(answer) as server:
+    with TcpServer(flight_then_echo) as server:
         edge = proxies.edge(server.port)
         with WireClient(edge) as client:
             for _ in range(3000):
@@ -326,7 +266,7 @@ def test_much_junk_does_no_harm(proxies: Proxies) -> None:
 
 def test_bytes_after_the_hello_reach_the_server_once_whatever_udp_brought(proxies: Proxies) -> None:
     """Requests carry the ClientHello and nothing after it; a client that adds early data gains nothing."""
-    with TcpServer(answer) as server:
+    with TcpServer(flight_then_echo) as server:
         with WireClient(proxies.edge(server.port)) as client:
             client.send_hello()
             client.request(8, b"early data")
@@ -337,14 +277,14 @@ def test_bytes_after_the_hello_reach_the_server_once_whatever_udp_brought(proxie
 
 
 def test_an_unknown_session_that_consumed_something_is_reset(proxies: Proxies) -> None:
-    with TcpServer(answer) as server, WireClient(proxies.edge(server.port)) as client:
+    with TcpServer(flight_then_echo) as server, WireClient(proxies.edge(server.port)) as client:
         with client.join(b"x", consumed=1) as tcp:
             assert is_reset(tcp)
         assert server.accepted == 0
 
 
 def test_an_unknown_draft_session_is_reset(proxies: Proxies) -> None:
-    with TcpServer(answer) as server:
+    with TcpServer(flight_then_echo) as server:
         with WireClient(proxies.edge(server.port), session=random_id()) as client:
             with client.join(b"x", consumed=0, flags=0) as tcp:
                 assert is_reset(tcp)
@@ -352,7 +292,7 @@ def test_an_unknown_draft_session_is_reset(proxies: Proxies) -> None:
 
 
 def test_an_unknown_session_that_consumed_nothing_starts_afresh(proxies: Proxies) -> None:
-    with TcpServer(answer) as server, WireClient(proxies.edge(server.port)) as client:
+    with TcpServer(flight_then_echo) as server, WireClient(proxies.edge(server.port)) as client:
         with client.join(b"x", consumed=0) as tcp:
             assert finish(tcp) == FLIGHT + b"x"
         assert server.result() == (client.hello, b"x")
@@ -360,7 +300,7 @@ def test_an_unknown_session_that_consumed_nothing_starts_afresh(proxies: Proxies
 
 @pytest.mark.parametrize("excess", [1, 60, 0xFFFF00])
 def test_a_tombstone_above_the_highest_chunk_sent_is_reset(proxies: Proxies, excess: int) -> None:
-    with TcpServer(wait_after_flight(3000)) as server, \
+    with TcpServer(flight_then_listen(3000)) as server, \
             WireClient(proxies.edge(server.port)) as client:
         client.send_hello()
         client.receive_stream(3000)
@@ -370,7 +310,7 @@ def test_a_tombstone_above_the_highest_chunk_sent_is_reset(proxies: Proxies, exc
 
 @pytest.mark.parametrize("position", [0, 5, 43, -1])
 def test_a_replay_that_differs_from_what_udp_brought_is_reset(proxies: Proxies, position: int) -> None:
-    with TcpServer(wait_after_flight(3000)) as server, \
+    with TcpServer(flight_then_listen(3000)) as server, \
             WireClient(proxies.edge(server.port)) as client:
         client.send_hello()
         client.receive_stream(3000)
@@ -382,7 +322,7 @@ def test_a_replay_that_differs_from_what_udp_brought_is_reset(proxies: Proxies, 
 
 
 def test_an_abort_ends_the_session(proxies: Proxies) -> None:
-    with TcpServer(wait_after_flight(3000)) as server, \
+    with TcpServer(flight_then_listen(3000)) as server, \
             WireClient(proxies.edge(server.port)) as client:
         client.send_hello()
         client.receive_stream(3000)
@@ -394,7 +334,7 @@ def test_an_abort_ends_the_session(proxies: Proxies) -> None:
 
 
 def test_an_abort_earns_no_permit(proxies: Proxies) -> None:
-    with TcpServer(wait_after_flight(60000)) as server, \
+    with TcpServer(flight_then_listen(60000)) as server, \
             WireClient(proxies.edge(server.port)) as client:
         client.send_hello(copies=1, empty_requests=0)
         client.receive_until_silent()
@@ -406,7 +346,7 @@ def test_an_abort_earns_no_permit(proxies: Proxies) -> None:
 
 def test_one_hello_reaches_one_server_connection(proxies: Proxies) -> None:
     """However often it comes, before, during and after the join."""
-    with TcpServer(answer) as server, WireClient(proxies.edge(server.port)) as client:
+    with TcpServer(flight_then_echo) as server, WireClient(proxies.edge(server.port)) as client:
         for _ in range(5):
             client.send_hello(copies=1)
         client.receive_stream(len(FLIGHT))
@@ -422,7 +362,7 @@ def test_one_hello_reaches_one_server_connection(proxies: Proxies) -> None:
 
 
 def test_datagrams_after_a_classic_opening_start_nothing(proxies: Proxies) -> None:
-    with TcpServer(answer) as server:
+    with TcpServer(flight_then_echo) as server:
         edge = proxies.edge(server.port)
         with WireClient(edge) as client, connect(edge.port) as tcp:
             tcp.sendall(client.hello + b"x")
@@ -438,7 +378,7 @@ def test_datagrams_after_a_classic_opening_start_nothing(proxies: Proxies) -> No
 
 def test_late_datagrams_after_the_join_are_not_answered(proxies: Proxies) -> None:
     """The client takes nothing from UDP any more; answers would be waste."""
-    with TcpServer(answer) as server, WireClient(proxies.edge(server.port)) as client:
+    with TcpServer(flight_then_echo) as server, WireClient(proxies.edge(server.port)) as client:
         client.send_hello()
         client.receive_stream(len(FLIGHT))
         client.receive_until_silent()
@@ -452,7 +392,7 @@ def test_late_datagrams_after_the_join_are_not_answered(proxies: Proxies) -> Non
 
 
 def test_a_second_tombstone_for_a_joined_session_is_reset(proxies: Proxies) -> None:
-    with TcpServer(answer) as server, WireClient(proxies.edge(server.port)) as client:
+    with TcpServer(flight_then_echo) as server, WireClient(proxies.edge(server.port)) as client:
         client.send_hello()
         client.receive_stream(len(FLIGHT))
         with client.join(b"x") as tcp:
@@ -477,7 +417,7 @@ def test_sessions_that_share_a_client_port_do_not_mix(proxies: Proxies) -> None:
     def tell(connection: socket.socket) -> None:
         hello = read_client_hello(connection)
         connection.sendall(session_id(hello) * 100)
-        wait_and_read(connection)
+        read_to_end_or_reset(connection)
 
     with TcpServer(tell) as server:
         edge = proxies.edge(server.port)

@@ -12,6 +12,8 @@ from .pki import SERVER_NAME
 _RECORD_HEADER = 5
 _HANDSHAKE = 22
 _CLIENT_HELLO = 1
+_KEY_SHARE = 51
+_PROTOCOL_MAX = 200
 
 _context = ssl.create_default_context()
 
@@ -28,12 +30,24 @@ def client_hello(server_name: str = SERVER_NAME, context: ssl.SSLContext = _cont
 
 
 def large_client_hello(size: int) -> bytes:
-    """A ClientHello of at least `size` bytes, filled up with application protocols."""
-    context = ssl.create_default_context()
-    context.set_alpn_protocols([f"protocol-{number:05}" for number in range(size // 15 + 1)])
-    hello = client_hello(context=context)
-    assert len(hello) >= size
+    """A ClientHello of exactly `size` bytes (1000 or more), filled up with application protocols."""
+    sample = [_PROTOCOL_MAX, _PROTOCOL_MAX]
+    filler = size - len(_hello_with_protocols(sample)) + sum(length + 1 for length in sample)
+    lengths = []
+    while filler:
+        taken = min(filler, _PROTOCOL_MAX + 1)
+        taken -= filler - taken == 1  # a protocol needs two bytes: its length and a character
+        lengths.append(taken - 1)
+        filler -= taken
+    hello = _hello_with_protocols(lengths)
+    assert len(hello) in (size, size + _RECORD_HEADER), f"{len(hello)} bytes instead of {size}"
     return hello
+
+
+def _hello_with_protocols(lengths: list[int]) -> bytes:
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["p" * length for length in lengths])
+    return client_hello(context=context)
 
 
 def split_over_records(hello: bytes, size: int) -> bytes:
@@ -53,6 +67,18 @@ def handshake_message(stream: bytes) -> bytes:
             break
         message, rest = message + rest[_RECORD_HEADER:end], rest[end:]
     return message
+
+
+def chosen_group(flight: bytes) -> int:
+    """The group in the key_share extension of the TLS 1.3 ServerHello that `flight` begins with."""
+    rest = flight[_RECORD_HEADER + 4 + 2 + 32:]        # record, message, version, random
+    rest = rest[1 + rest[0] + 2 + 1 + 2:]              # session id, cipher suite, compression, length
+    while len(rest) >= 6:
+        kind, size = int.from_bytes(rest[:2], "big"), int.from_bytes(rest[2:4], "big")
+        if kind == _KEY_SHARE:
+            return int.from_bytes(rest[4:6], "big")
+        rest = rest[4 + size:]
+    raise AssertionError("the ServerHello has no key share")
 
 
 def read_client_hello(connection: socket.socket) -> bytes:

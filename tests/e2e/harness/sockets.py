@@ -4,10 +4,12 @@ import contextlib
 import queue
 import socket
 import struct
+import sys
 import threading
+from pathlib import Path
 from typing import Any, Callable
 
-from .wait import DEADLINE_S
+from .wait import DEADLINE_S, wait_until
 
 Handler = Callable[[socket.socket], Any]
 
@@ -39,6 +41,28 @@ def name_of(connection: socket.socket) -> str:
     """The address of our end, as the proxy's access record names its client."""
     host, port = connection.getsockname()[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def wait_until_taken(connection: socket.socket) -> None:
+    """Until the peer, on this machine and over IPv4, has read everything sent so far.
+
+    So what is sent next is certain to reach it in a read of its own.
+    """
+    ours, theirs = map(_in_proc_net_tcp, (connection.getsockname(), connection.getpeername()))
+
+    def taken() -> bool:
+        for line in Path("/proc/net/tcp").read_text().splitlines():
+            fields = line.split()
+            if fields[1:3] == [theirs, ours]:
+                return int(fields[4].partition(":")[2], 16) == 0
+        raise ConnectionError(f"the kernel does not know the peer of {connection}")
+
+    wait_until("the peer has read what was sent", taken)
+
+
+def _in_proc_net_tcp(address: tuple[str, int]) -> str:
+    host = int.from_bytes(socket.inet_aton(address[0]), sys.byteorder)
+    return f"{host:08X}:{address[1]:04X}"
 
 
 class TcpServer:

@@ -1,0 +1,143 @@
+"""However a ClientHello is cut into segments and records, it is relayed, and UDP still carries the flight."""
+
+from typing import Callable
+
+import pytest
+
+from harness.hello import client_hello, large_client_hello, read_exactly, split_over_records
+from harness.pki import SERVER_NAME, Pki
+from harness.proxy import Proxies, Proxy
+from harness.scripted import continue_after_hello, converse, flight_then_echo
+from harness.sockets import TcpServer, connect, name_of, wait_until_taken
+from harness.tls import MemoryClient
+from harness.wire import WireClient, session_id, tombstone
+
+QUESTION = b"and what comes after it"
+ATTEMPTS = 3
+"""A machine that stalls for longer than the proxy waits makes one connection classic, not three in a row."""
+
+
+def send_in_parts(port: int, *parts: bytes) -> str:
+    """One connection whose ClientHello comes in `parts`, each in a read of its own; gives our address."""
+    with connect(port) as connection:
+        for part in parts[:-1]:
+            connection.sendall(part)
+            wait_until_taken(connection)
+        connection.sendall(parts[-1])
+        continue_after_hello(connection, QUESTION)
+        return name_of(connection)
+
+
+def outcome_of(proxy: Proxy, client: str, count: int) -> str:
+    """How the connection from `client`, the `count`-th in all, went."""
+    return next(record["outcome"] for record in proxy.wait_for_records(count)
+                if record["client"] == client)
+
+
+class Splits:
+    """Sends ClientHellos in parts, one connection after the other, until each way to cut was turbo once."""
+
+    def __init__(self, proxies: Proxies, server: TcpServer) -> None:
+        self._server = server
+        self._pair = proxies.pair(server.port)
+        self._connections = 0
+
+    def check(self, cut: Callable[[bytes], list[bytes]]) -> None:
+        outcomes = []
+        while "turbo" not in outcomes and len(outcomes) < ATTEMPTS:
+            outcomes.append(self._attempt(cut(client_hello())))
+        assert "turbo" in outcomes, outcomes
+
+    def _attempt(self, parts: list[bytes]) -> str:
+        client = send_in_parts(self._pair.port, *parts)
+        assert self._server.result() == (b"".join(parts), QUESTION)
+        self._connections += 1
+        return outcome_of(self._pair.sidecar, client, self._connections)
+
+
+SHARDS = 4
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_a_hello_split_at_any_offset_is_relayed_and_still_turbo(proxies: Proxies, shard: int) -> None:
+    with TcpServer(flight_then_echo) as server:
+        splits = Splits(proxies, server)
+        for offset in range(1 + shard, len(client_hello()), SHARDS):
+            splits.check(lambda hello: [hello[:offset], hello[offset:]])
+
+
+def test_a_hello_that_comes_a_byte_at_a_time_is_relayed_and_still_turbo(proxies: Proxies) -> None:
+    with TcpServer(flight_then_echo) as server:
+        Splits(proxies, server).check(lambda hello: [bytes([byte]) for byte in hello])
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 50, 200, 511])
+def test_a_hello_in_several_records_is_relayed_and_still_turbo(proxies: Proxies, size: int) -> None:
+    with TcpServer(flight_then_echo) as server:
+        Splits(proxies, server).check(lambda hello: [split_over_records(hello, size)])
+
+
+@pytest.mark.parametrize("size", [3, 100])
+def test_records_and_segments_may_be_cut_independently(proxies: Proxies, size: int) -> None:
+    def cut(hello: bytes) -> list[bytes]:
+        stream = split_over_records(hello, size)
+        return [stream[start:start + 7] for start in range(0, len(stream), 7)]
+
+    with TcpServer(flight_then_echo) as server:
+        Splits(proxies, server).check(cut)
+
+
+@pytest.mark.parametrize("size", [16, 100, 400])
+def test_tls_completes_with_a_hello_in_several_records(proxies: Proxies, pki: Pki, size: int) -> None:
+    context = pki.server_context()
+
+    def serve(connection) -> bytes:
+        with context.wrap_socket(connection, server_side=True) as tls:
+            tls.sendall(b"welcome")
+            return read_exactly(tls, 7)
+
+    with TcpServer(serve) as server:
+        pair = proxies.pair(server.port)
+        client = MemoryClient(pki.client_context(), SERVER_NAME)
+        with connect(pair.port) as connection:
+            connection.sendall(split_over_records(client.hello, size))
+            client.handshake(connection)
+            client.write(connection, b"thanks!")
+            assert client.read(connection, 7) == b"welcome"
+        assert server.result() == b"thanks!"
+        pair.assert_turbo()
+
+
+@pytest.mark.parametrize("size", [1184, 1185, 2368, 2369, 5000, 8 * 1184])
+def test_a_large_hello_is_still_turbo_when_it_fits_eight_datagrams(proxies: Proxies, size: int) -> None:
+    with TcpServer(flight_then_echo) as server:
+        Splits(proxies, server).check(lambda _: [large_client_hello(size)])
+
+
+@pytest.mark.parametrize("size", [8 * 1184 + 1, 16384, 20000])
+def test_a_hello_too_large_for_udp_is_classic(proxies: Proxies, size: int) -> None:
+    with TcpServer(flight_then_echo) as server:
+        pair = proxies.pair(server.port)
+        hello = converse(pair.port, QUESTION, hello=large_client_hello(size))
+        assert server.result() == (hello, QUESTION)
+        assert pair.outcomes() == {"classic"}
+
+
+def test_an_edge_takes_a_classic_hello_a_byte_at_a_time(proxies: Proxies) -> None:
+    hello = client_hello()
+    with TcpServer(flight_then_echo) as server:
+        edge = proxies.edge(server.port)
+        send_in_parts(edge.port, *(bytes([byte]) for byte in hello))
+        assert server.result() == (hello, QUESTION)
+        assert edge.record()["outcome"] == "classic"
+
+
+def test_an_edge_takes_a_tombstone_and_its_replay_a_byte_at_a_time(proxies: Proxies) -> None:
+    with TcpServer(flight_then_echo) as server:
+        edge = proxies.edge(server.port)
+        with WireClient(edge) as client:
+            client.send_hello()
+            client.receive_stream(1)
+            opening = tombstone(session_id(client.hello), 0) + client.hello
+            send_in_parts(edge.port, *(bytes([byte]) for byte in opening))
+        assert server.result() == (client.hello, QUESTION)
