@@ -127,6 +127,7 @@ TEXT
 start_kept() {
     local port number
     stop_kept >/dev/null
+    trap 'stop_kept >/dev/null' EXIT
     mkdir -p "$KEPT"
     "$root/deploy/lab/pki.sh" "$KEPT/pki"
     for ((number = 0; ; number++)); do
@@ -139,8 +140,8 @@ start_kept() {
     echo "It works." >"$KEPT/nginx/www/index.html"
     proxy_start edge setsid -- --listen turbo:127.0.0.1:0 --upstream "tcp:127.0.0.1:$port"
     proxy_start sidecar setsid -- --listen tcp:127.0.0.1:0 --upstream "turbo:127.0.0.1:$(proxy_port edge),always"
-    remember_kept
     curl_kept --silent --show-error --output /dev/null || fail "curl through the kept pair failed"
+    trap - EXIT
     explain_kept "$port"
 }
 
@@ -164,26 +165,10 @@ Running on loopback until you stop it:
 TEXT
 }
 
-# A process id alone may belong to another process by the time it is used.
-started_at() { # PID
-    local line fields
-    read -r line 2>/dev/null <"/proc/$1/stat" || return 0
-    read -r -a fields <<<"${line##*) }"
-    echo "${fields[19]}"
-}
-
-remember_kept() {
-    local name
-    for name in sidecar edge nginx; do
-        started_at "$(cat "$KEPT/$name.pid")" >"$KEPT/$name.started"
-    done
-}
-
 stop_kept() {
     local name found=0
     for name in sidecar edge nginx; do
-        if [ -s "$KEPT/$name.pid" ] && [ -s "$KEPT/$name.started" ] &&
-            [ "$(started_at "$(cat "$KEPT/$name.pid")")" = "$(cat "$KEPT/$name.started")" ]; then
+        if service_running "$name"; then
             service_stop "$name"
             echo "stopped $name"
             found=1

@@ -139,8 +139,8 @@ lab_curl() {
     shift 4
     authority=${url#https://}
     authority=${authority%%/*}
-    local fields='%{time_connect} %{time_appconnect} %{time_starttransfer} %{time_total}'
-    fields+=' %{http_code} %{size_download} %{num_connects}\n'
+    local figures='%{time_connect} %{time_appconnect} %{time_starttransfer} %{time_total}'
+    figures+=' %{http_code} %{size_download} %{num_connects}\n'
     {
         printf 'url = "https://%s:%s/"\noutput = /dev/null\n' example.test 8441
         for ((number = 1; number <= count; number++)); do
@@ -149,7 +149,7 @@ lab_curl() {
     } >"$result.requests"
     lab_in client curl --silent --show-error --no-sessionid --max-time 30 --cacert "$LAB_PKI/ca.pem" \
         --resolve "example.test:8441:$LAB_SERVER" --resolve "${authority%:*}:${authority##*:}:$address" \
-        --write-out "$fields" "$@" --config "$result.requests" >"$result.all"
+        --write-out "$figures" "$@" --config "$result.requests" >"$result.all"
     tail -n "+2" "$result.all" >"$result"
 }
 

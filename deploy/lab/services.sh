@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 #
 # A service NAME started by service_start has in $SERVICES: NAME.out (its standard output), NAME.log (its standard
-# error) and NAME.pid.
+# error), NAME.pid and NAME.started.
 
 # wait_until SECONDS COMMAND...: polls, for events that nobody announces.
 wait_until() {
@@ -23,10 +23,15 @@ service_start() {
     # Appending: a log may be emptied while the service writes it.
     "$@" >>"$SERVICES/$name.out" 2>>"$SERVICES/$name.log" </dev/null &
     echo $! >"$SERVICES/$name.pid"
+    process_stat $! 20 >"$SERVICES/$name.started"
 }
 
+# A process id alone may belong to another process by the time it is used: the time when it started tells.
 service_running() { # NAME
-    [ -s "$SERVICES/$1.pid" ] && kill -0 "$(cat "$SERVICES/$1.pid")" 2>/dev/null
+    local pid
+    [ -s "$SERVICES/$1.pid" ] && [ -s "$SERVICES/$1.started" ] || return 1
+    pid=$(cat "$SERVICES/$1.pid")
+    [ "$(process_stat "$pid" 20)" = "$(cat "$SERVICES/$1.started")" ] && ! process_is_gone "$pid"
 }
 
 service_failed() { # NAME WORDS...
@@ -37,7 +42,7 @@ service_failed() { # NAME WORDS...
 
 service_stop() { # NAME
     local pid
-    [ -s "$SERVICES/$1.pid" ] || return 0
+    service_running "$1" || return 0
     pid=$(cat "$SERVICES/$1.pid")
     kill -TERM "$pid" 2>/dev/null || true
     wait_until 10 process_is_gone "$pid" || kill -KILL "$pid" 2>/dev/null || true
@@ -45,14 +50,15 @@ service_stop() { # NAME
 }
 
 process_is_gone() { # PID, one of our children or not
-    ! kill -0 "$1" 2>/dev/null || [ "$(process_state "$1")" = Z ]
+    case $(process_stat "$1" 1) in '' | Z) return 0 ;; *) return 1 ;; esac
 }
 
-process_state() {
-    local line
+# process_stat PID FIELD: of /proc/PID/stat, counted after the program's name: 1 is the state, 20 the start.
+process_stat() {
+    local line fields
     read -r line 2>/dev/null <"/proc/$1/stat" || return 0
-    line=${line##*) }
-    echo "${line%% *}"
+    read -r -a fields <<<"${line##*) }"
+    echo "${fields[$2 - 1]}"
 }
 
 service_ready_or_gone() { # NAME FILE
@@ -69,7 +75,8 @@ proxy_start() {
     done
     shift
     service_start "$name" "${prefix[@]}" "$PROXY" "$@"
-    wait_until 10 service_ready_or_gone "$name" "$SERVICES/$name.out" || service_failed "$name" "does not start to listen"
+    wait_until 10 service_ready_or_gone "$name" "$SERVICES/$name.out" ||
+        { service_failed "$name" "does not start to listen"; return 1; }
     service_running "$name" || service_failed "$name" "did not start"
 }
 
@@ -123,6 +130,7 @@ nginx_start() {
     local dir=$1
     shift
     service_start nginx "$@" /usr/sbin/nginx -e stderr -p "$dir" -c "$dir/nginx.conf"
-    wait_until 10 service_ready_or_gone nginx "$dir/nginx.pid" || service_failed nginx "does not start to listen"
+    wait_until 10 service_ready_or_gone nginx "$dir/nginx.pid" ||
+        { service_failed nginx "does not start to listen"; return 1; }
     service_running nginx || service_failed nginx "did not start"
 }
