@@ -51,6 +51,15 @@ static void add(size_t at, size_t width, int difference)
         one.bytes[at + i] = (uint8_t)(value % 256);
 }
 
+/* Takes bytes out, and says so in the lengths around them. */
+static void take_out(size_t at, int n)
+{
+    memmove(one.bytes + at, one.bytes + at + n, one.length - at - (size_t)n);
+    one.length -= (size_t)n;
+    add(AT_RECORD_LENGTH, 2, -n);
+    add(AT_MESSAGE_LENGTH, 3, -n);
+}
+
 static enum turbo_hello_state with(size_t at, size_t width, int difference)
 {
     hello_make(&one, &(struct hello_spec){.server_name = "www.example.org", .alpn = "h2"});
@@ -182,6 +191,21 @@ static void lengths_that_lie_are_caught(void **state)
                          more == 0 ? TURBO_HELLO_COMPLETE : TURBO_HELLO_NOT_TLS);
 }
 
+static void a_hello_offers_a_cipher_suite_and_a_compression_method(void **state)
+{
+    (void)state;
+    for (int n = 6; n >= 4; n--) { /* of the three suites' bytes */
+        hello_simple(&one, 0);
+        add(AT_CIPHERS_LENGTH, 2, -n);
+        take_out(AT_CIPHERS_LENGTH + 2, n);
+        assert_int_equal(verdict(&one), n == 4 ? TURBO_HELLO_COMPLETE : TURBO_HELLO_NOT_TLS);
+    }
+    hello_simple(&one, 0);
+    add(AT_COMPRESSION_LENGTH, 1, -1);
+    take_out(AT_COMPRESSION_LENGTH + 1, 1);
+    assert_int_equal(verdict(&one), TURBO_HELLO_NOT_TLS);
+}
+
 static void an_extension_may_not_reach_beyond_the_message(void **state)
 {
     static const unsigned types[] = {0, 16, 43, 51};
@@ -194,6 +218,7 @@ static void an_extension_may_not_reach_beyond_the_message(void **state)
         assert_int_equal(verdict(&one), TURBO_HELLO_COMPLETE);
         add(at, 2, 1);
         assert_int_equal(verdict(&one), TURBO_HELLO_NOT_TLS);
+        assert_int_equal(read_in(&one, 1).length, at + 2); /* at once */
         add(at, 2, 65535 - (int)(one.length - at - 1));
         assert_int_equal(verdict(&one), TURBO_HELLO_NOT_TLS);
     }
@@ -322,6 +347,7 @@ int main(void)
         CASE(records_are_neither_empty_nor_above_16384_bytes),
         CASE(a_record_of_another_type_cannot_continue_it),
         CASE(lengths_that_lie_are_caught),
+        CASE(a_hello_offers_a_cipher_suite_and_a_compression_method),
         CASE(an_extension_may_not_reach_beyond_the_message),
         CASE(a_piece_of_an_extension_is_not_one),
         CASE(a_message_too_short_for_its_fields_is_none),
