@@ -3,7 +3,7 @@
 set -euo pipefail
 # shellcheck source=tests/lab/lib.sh
 . "$(dirname "$0")/lib.sh"
-enter_lab 290 "$0" "$@"
+enter_lab 400 "$0" "$@"
 
 readonly RTT=100
 
