@@ -300,6 +300,11 @@ struct turbo_client *turbo_client_init(void *memory, const struct turbo_client_c
     return c;
 }
 
+enum turbo_client_state turbo_client_state(const struct turbo_client *c)
+{
+    return c->state;
+}
+
 /* ---- the app's side ---- */
 
 static bool reading_hello(const struct turbo_client *c)

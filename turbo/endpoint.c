@@ -314,10 +314,9 @@ struct turbo_endpoint_counters turbo_endpoint_counters(const struct turbo_endpoi
 static enum turbo_join start_afresh(struct turbo_endpoint *e, turbo_time now,
                                     struct turbo_server *s, const struct turbo_id *id)
 {
-    struct turbo_id ended = *id; /* may lie within the session */
     if (s != NULL)
         turbo_server_release(s, now);
-    remember_ended(e, now, &ended);
+    remember_ended(e, now, id);
     return TURBO_JOIN_FRESH;
 }
 

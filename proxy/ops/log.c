@@ -1,10 +1,12 @@
 #include "proxy/ops/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -200,6 +202,21 @@ static void log_send(struct log *log, const struct line *line)
     log->dropped++;
     if (sent > 0)
         log->torn = line->bytes[sent - 1] != '\n';
+}
+
+int log_descriptor(int fd)
+{
+    struct stat kind;
+    char path[32];
+    if (fstat(fd, &kind) != 0 || S_ISREG(kind.st_mode))
+        return fd;
+    if (S_ISSOCK(kind.st_mode)) {
+        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+        return fd;
+    }
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    int own = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    return own >= 0 ? own : fd;
 }
 
 void log_init(struct log *log, int fd, enum log_level level, enum log_format format)

@@ -49,6 +49,13 @@ struct log_field {
     ((struct log_field){.name = "error", .type = LOG_FIELD_ERRNO, .error = (value_)})
 #define LOG_END ((struct log_field){.type = LOG_FIELD_END})
 
+/*
+ * A descriptor for log_init that leads where `fd` does and never blocks: a pipe or terminal is
+ * opened anew, since others may share its flags; a socket becomes non-blocking; a file never
+ * blocks. Returns `fd` itself, or a new one that the caller closes.
+ */
+int log_descriptor(int fd);
+
 /* Starts a log on `fd`, which the caller keeps and closes. */
 void log_init(struct log *log, int fd, enum log_level level, enum log_format format);
 

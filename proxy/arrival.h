@@ -1,0 +1,20 @@
+/*
+ * A TCP connection to a turbo listener, until its first bytes have told what it is: TCP for a
+ * session that began on UDP, classic TLS, or something else (protocol §5).
+ */
+#ifndef PROXY_ARRIVAL_H
+#define PROXY_ARRIVAL_H
+
+#include "proxy/net/address.h"
+
+struct arrival;
+struct listener;
+struct worker;
+
+/* Takes over `fd`. It ends by itself: as a relay, as part of one, or not at all well. */
+void arrival_start(struct worker *worker, struct listener *listener, int fd,
+                   const struct address *client);
+/* Resets it: shutting down. */
+void arrival_abort(struct arrival *arrival);
+
+#endif

@@ -1,0 +1,18 @@
+#include "proxy/memory.h"
+
+struct memory_entry *memory_of(struct memory *memory, const struct address *address)
+{
+    struct memory_entry *oldest = &memory->entries[0];
+    uint64_t now = ++memory->clock;
+    for (size_t i = 0; i < MEMORY_ADDRESSES_MAX; i++) {
+        struct memory_entry *e = &memory->entries[i];
+        if (e->address.length != 0 && address_equal(&e->address, address)) {
+            e->used = now;
+            return e;
+        }
+        if (e->used < oldest->used)
+            oldest = e;
+    }
+    *oldest = (struct memory_entry){.address = *address, .used = now};
+    return oldest;
+}

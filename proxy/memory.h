@@ -1,0 +1,29 @@
+/*
+ * What is remembered of each upstream address: bounded, the least recently used one makes room
+ * (protocol §6.9).
+ */
+#ifndef PROXY_MEMORY_H
+#define PROXY_MEMORY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proxy/net/address.h"
+
+enum { MEMORY_ADDRESSES_MAX = 64 };
+
+struct memory_entry {
+    struct address address; /* empty: free */
+    bool answered;          /* has ever responded to requests: it speaks TurboTLS */
+    uint64_t used;          /* when, in look-ups */
+};
+
+struct memory {
+    struct memory_entry entries[MEMORY_ADDRESSES_MAX];
+    uint64_t clock;
+};
+
+/* The entry of `address`, made if it is not there. Valid until the next call. */
+struct memory_entry *memory_of(struct memory *memory, const struct address *address);
+
+#endif

@@ -1,0 +1,159 @@
+#include "proxy/net/dial.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/net/socket.h"
+#include "turbo/protocol.h"
+
+struct dial {
+    struct ev_loop *loop;
+    const struct dial_events *events;
+    void *owner;
+    struct resolver_query *query;
+    struct address addresses[RESOLVER_ADDRESSES_MAX];
+    size_t count, next;
+    uint16_t port;
+    int fd;
+    int error;
+    ev_io io;
+    ev_timer timer;
+    double seconds_left;
+    double attempt_seconds;
+};
+
+static void stop_attempt(struct dial *d)
+{
+    ev_io_stop(d->loop, &d->io);
+    ev_timer_stop(d->loop, &d->timer);
+}
+
+static void destroy(struct dial *d)
+{
+    stop_attempt(d);
+    socket_close(d->fd);
+    free(d);
+}
+
+static void fail(struct dial *d, const char *error)
+{
+    const struct dial_events *events = d->events;
+    void *owner = d->owner;
+    char text[128];
+    strncpy(text, error, sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    destroy(d);
+    events->failed(owner, text);
+}
+
+static void start_attempt(struct dial *d)
+{
+    ev_io_set(&d->io, d->fd, EV_WRITE);
+    ev_io_start(d->loop, &d->io);
+    /* The addresses that are left share the time that is left. */
+    d->attempt_seconds = d->seconds_left / (double)(d->count - d->next + 1);
+    ev_timer_set(&d->timer, d->attempt_seconds, 0.);
+    ev_timer_start(d->loop, &d->timer);
+    if (d->events->started != NULL)
+        d->events->started(d->owner, d->fd, &d->addresses[d->next - 1]);
+}
+
+static void try_next(struct dial *d)
+{
+    while (d->next < d->count) {
+        struct address *address = &d->addresses[d->next++];
+        address_set_port(address, d->port);
+        d->fd = socket_connect_tcp(address);
+        if (d->fd >= 0) {
+            start_attempt(d);
+            return;
+        }
+        d->error = errno;
+    }
+    fail(d, strerror(d->error));
+}
+
+static void attempt_failed(struct dial *d, int error)
+{
+    d->error = error;
+    stop_attempt(d);
+    socket_close(d->fd);
+    d->fd = -1;
+    try_next(d);
+}
+
+static void on_writable(struct ev_loop *loop, ev_io *io, int revents)
+{
+    (void)loop;
+    (void)revents;
+    struct dial *d = io->data;
+    int error = socket_error(d->fd);
+    if (error != 0) {
+        d->seconds_left -= d->attempt_seconds - ev_timer_remaining(d->loop, &d->timer);
+        attempt_failed(d, error);
+        return;
+    }
+    const struct dial_events *events = d->events;
+    void *owner = d->owner;
+    struct address peer = d->addresses[d->next - 1];
+    int fd = d->fd;
+    d->fd = -1;
+    destroy(d);
+    events->up(owner, fd, &peer);
+}
+
+static void on_timeout(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void)loop;
+    (void)revents;
+    struct dial *d = timer->data;
+    d->seconds_left -= d->attempt_seconds;
+    attempt_failed(d, ETIMEDOUT);
+}
+
+static void on_resolved(void *owner, const struct address *addresses, size_t count,
+                        const char *error)
+{
+    struct dial *d = owner;
+    d->query = NULL;
+    if (count == 0) {
+        fail(d, error);
+        return;
+    }
+    d->count = count < RESOLVER_ADDRESSES_MAX ? count : RESOLVER_ADDRESSES_MAX;
+    memcpy(d->addresses, addresses, d->count * sizeof(*addresses));
+    try_next(d);
+}
+
+struct dial *dial_start(struct ev_loop *loop, struct resolver *resolver, const char *host,
+                        uint16_t port, const struct dial_events *events, void *owner)
+{
+    struct dial *d = calloc(1, sizeof(*d));
+    if (d == NULL)
+        return NULL;
+    d->loop = loop;
+    d->events = events;
+    d->owner = owner;
+    d->port = port;
+    d->fd = -1;
+    d->seconds_left = (double)TURBO_CONNECT_TIME / (double)TURBO_SECOND;
+    ev_init(&d->io, on_writable);
+    ev_init(&d->timer, on_timeout);
+    d->io.data = d->timer.data = d;
+    d->query = resolver_resolve(resolver, host, on_resolved, d);
+    if (d->query == NULL) {
+        free(d);
+        return NULL;
+    }
+    return d;
+}
+
+void dial_cancel(struct dial *d)
+{
+    if (d == NULL)
+        return;
+    if (d->query != NULL)
+        resolver_cancel(d->query);
+    destroy(d);
+}

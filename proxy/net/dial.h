@@ -1,0 +1,35 @@
+/*
+ * Connecting to a host: its name is resolved, then its addresses are tried in order.
+ */
+#ifndef PROXY_NET_DIAL_H
+#define PROXY_NET_DIAL_H
+
+#include <ev.h>
+#include <stdint.h>
+
+#include "proxy/net/address.h"
+#include "proxy/net/resolver.h"
+
+struct dial;
+
+/* All are called from the loop, never from within dial_start. */
+struct dial_events {
+    /* A SYN to `peer` has left on `fd`, which still belongs to the dial. May come several times.
+     * May be NULL. */
+    void (*started)(void *owner, int fd, const struct address *peer);
+    /* Connected: `fd` is the owner's now, and the dial is gone. */
+    void (*up)(void *owner, int fd, const struct address *peer);
+    /* Every address failed; the dial is gone. `error` is text, valid during the call. */
+    void (*failed)(void *owner, const char *error);
+};
+
+/*
+ * Starts connecting. The connect timeout is protocol §8's, shared by the addresses. NULL: out of
+ * memory.
+ */
+struct dial *dial_start(struct ev_loop *loop, struct resolver *resolver, const char *host,
+                        uint16_t port, const struct dial_events *events, void *owner);
+/* Gives up; also from within `started`. NULL is allowed. */
+void dial_cancel(struct dial *dial);
+
+#endif

@@ -1,0 +1,170 @@
+#include "proxy/net/socket.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { LISTEN_BACKLOG = 4096, UDP_BUFFER_BYTES = 4 << 20 };
+
+static bool set_option(int fd, int level, int name, int value)
+{
+    return setsockopt(fd, level, name, &value, sizeof(value)) == 0;
+}
+
+/* Closes `fd` and keeps errno, for the error paths. */
+static int fail(int fd)
+{
+    int error = errno;
+    socket_close(fd);
+    errno = error;
+    return -1;
+}
+
+static bool dont_fragment(int fd, int family)
+{
+    if (family == AF_INET)
+        return set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
+    /* A dual-stack socket sends IPv4 as well. */
+    set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
+    return set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
+}
+
+static bool is_wildcard(const struct address *address)
+{
+    return address_family(address) == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&address->v6.sin6_addr);
+}
+
+static int new_socket(int family, int type)
+{
+    return socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+}
+
+static bool bind_to(int fd, struct address *address)
+{
+    int family = address_family(address);
+    if (family == AF_INET6 && !set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !is_wildcard(address)))
+        return false;
+    if (bind(fd, &address->any, address->length) != 0)
+        return false;
+    struct sockaddr_storage bound;
+    socklen_t length = sizeof(bound);
+    if (getsockname(fd, (struct sockaddr *)&bound, &length) != 0)
+        return false;
+    address_from_sockaddr(address, (struct sockaddr *)&bound, length);
+    return true;
+}
+
+int socket_listen_tcp(struct address *address)
+{
+    int fd = new_socket(address_family(address), SOCK_STREAM);
+    if (fd < 0)
+        return -1;
+    /* Accepted sockets inherit these, which saves a call for each. */
+    if (!set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) ||
+        !set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) ||
+        !set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1) || !bind_to(fd, address) ||
+        listen(fd, LISTEN_BACKLOG) != 0)
+        return fail(fd);
+    return fd;
+}
+
+static bool tell_local_address(int fd, int family)
+{
+    if (family == AF_INET)
+        return set_option(fd, IPPROTO_IP, IP_PKTINFO, 1);
+    return set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+}
+
+int socket_listen_udp(struct address *address)
+{
+    int family = address_family(address);
+    int fd = new_socket(family, SOCK_DGRAM);
+    if (fd < 0)
+        return -1;
+    if (!dont_fragment(fd, family) || !tell_local_address(fd, family) || !bind_to(fd, address))
+        return fail(fd);
+    /* As much as the system allows: a burst of requests must not be lost here. */
+    set_option(fd, SOL_SOCKET, SO_RCVBUF, UDP_BUFFER_BYTES);
+    return fd;
+}
+
+int socket_accept(int listener, struct address *peer)
+{
+    struct sockaddr_storage from;
+    socklen_t length = sizeof(from);
+    int fd = accept4(listener, (struct sockaddr *)&from, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0)
+        address_from_sockaddr(peer, (struct sockaddr *)&from, length);
+    return fd;
+}
+
+int socket_connect_tcp(const struct address *peer)
+{
+    int fd = new_socket(address_family(peer), SOCK_STREAM);
+    if (fd < 0)
+        return -1;
+    if (!set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) ||
+        !set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1))
+        return fail(fd);
+    if (connect(fd, &peer->any, peer->length) != 0 && errno != EINPROGRESS)
+        return fail(fd);
+    return fd;
+}
+
+int socket_connect_udp(const struct address *peer, int like)
+{
+    struct sockaddr_storage bound;
+    socklen_t length = sizeof(bound);
+    struct address local;
+    if (getsockname(like, (struct sockaddr *)&bound, &length) != 0)
+        return -1;
+    address_from_sockaddr(&local, (struct sockaddr *)&bound, length);
+    address_set_port(&local, 0);
+    int fd = new_socket(address_family(peer), SOCK_DGRAM);
+    if (fd < 0)
+        return -1;
+    if (!dont_fragment(fd, address_family(peer)) || bind(fd, &local.any, local.length) != 0 ||
+        connect(fd, &peer->any, peer->length) != 0)
+        return fail(fd);
+    return fd;
+}
+
+int socket_error(int fd)
+{
+    int error = 0;
+    socklen_t length = sizeof(error);
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0)
+        return errno;
+    return error;
+}
+
+bool socket_exhausted(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+uint64_t socket_rtt_us(int fd)
+{
+    struct tcp_info info;
+    socklen_t length = sizeof(info);
+    memset(&info, 0, sizeof(info));
+    if (fd < 0 || getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0)
+        return 0;
+    return info.tcpi_rtt;
+}
+
+void socket_reset(int fd)
+{
+    struct linger abortively = {.l_onoff = 1, .l_linger = 0};
+    if (fd < 0)
+        return;
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &abortively, sizeof(abortively));
+    close(fd);
+}
+
+void socket_close(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}

@@ -1,0 +1,37 @@
+/*
+ * Sockets with the options the proxy wants: non-blocking, close-on-exec, no Nagle delay, "don't
+ * fragment" on UDP. Every call returns a descriptor, or -1 with errno set.
+ */
+#ifndef PROXY_NET_SOCKET_H
+#define PROXY_NET_SOCKET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proxy/net/address.h"
+
+/* Listening sockets. `address` gets the port that was bound. [::] takes IPv4 as well. */
+int socket_listen_tcp(struct address *address);
+/* The same for UDP; the socket tells which local address each datagram asked. */
+int socket_listen_udp(struct address *address);
+
+/* The next accepted connection and who it is from; -1 with EAGAIN when there is none. */
+int socket_accept(int listener, struct address *peer);
+
+/* Starts a TCP connect (EINPROGRESS counts as started). */
+int socket_connect_tcp(const struct address *peer);
+/* A UDP socket from the local IP address of the TCP socket `like` to `peer`. */
+int socket_connect_udp(const struct address *peer, int like);
+
+/* The pending error of a socket; 0: none. */
+int socket_error(int fd);
+/* Is the failure one of descriptors or memory, which passes by itself? */
+bool socket_exhausted(int error);
+/* Smoothed round trip as the kernel sees it; 0 when it cannot tell. */
+uint64_t socket_rtt_us(int fd);
+/* Closes so that the peer gets a reset. -1 is allowed, as in socket_close. */
+void socket_reset(int fd);
+void socket_close(int fd);
+
+#endif

@@ -1,0 +1,74 @@
+#include "proxy/ops/access.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void access_init(struct access *a, const struct address *client, const char *listener,
+                 const char *upstream, turbo_time now)
+{
+    memset(a, 0, sizeof(*a));
+    a->client = *client;
+    a->listener = listener;
+    a->upstream = upstream;
+    a->started = now;
+}
+
+void access_count_c2s(struct access *a, turbo_time now, size_t bytes)
+{
+    if (a->first_request == 0)
+        a->first_request = now;
+    else if (a->first_answer == 0 && a->first_response != 0)
+        a->first_answer = now;
+    a->bytes_c2s += bytes;
+}
+
+void access_count_s2c(struct access *a, turbo_time now, size_t bytes)
+{
+    if (a->first_response == 0)
+        a->first_response = now;
+    a->bytes_s2c += bytes;
+}
+
+void access_add_hello(struct access *a, const struct turbo_client_hello *hello)
+{
+    if (a->server_name == NULL && hello->server_name[0] != '\0')
+        a->server_name = strdup(hello->server_name);
+}
+
+void access_add_rtt(struct access *a, uint64_t rtt_us)
+{
+    if (a->rtt_us == 0)
+        a->rtt_us = rtt_us;
+}
+
+void access_add_outcome(struct access *a, enum turbo_outcome outcome, enum turbo_reason reason)
+{
+    if (a->outcome != TURBO_OUTCOME_NONE || outcome == TURBO_OUTCOME_NONE)
+        return;
+    a->outcome = outcome;
+    a->reason = reason;
+}
+
+/* From the first C→S byte on: what the client waited for. 0: it never came. */
+static uint64_t since_request(const struct access *a, turbo_time at)
+{
+    return at == 0 || a->first_request == 0 || at < a->first_request ? 0 : at - a->first_request;
+}
+
+void access_end(struct access *a, struct log *log, turbo_time now)
+{
+    char client[ADDRESS_TEXT_BYTES];
+    access_add_outcome(a, a->listener_outcome, a->listener_reason);
+    log_event(log, LOG_LEVEL_INFO, "connection",
+              LOG_TEXT("client", address_text(&a->client, client)),
+              LOG_TEXT("listener", a->listener), LOG_TEXT("upstream", a->upstream),
+              LOG_TEXT("server_name", a->server_name),
+              LOG_TEXT("outcome", turbo_outcome_text(a->outcome)),
+              LOG_TEXT("reason", turbo_reason_text(a->reason)), LOG_NUMBER("rtt_us", a->rtt_us),
+              LOG_NUMBER("first_response_us", since_request(a, a->first_response)),
+              LOG_NUMBER("first_answer_us", since_request(a, a->first_answer)),
+              LOG_NUMBER("bytes_c2s", a->bytes_c2s), LOG_NUMBER("bytes_s2c", a->bytes_s2c),
+              LOG_NUMBER("duration_us", now - a->started));
+    free(a->server_name);
+    a->server_name = NULL;
+}

@@ -1,0 +1,44 @@
+/*
+ * The access record: what became of one connection, written as one log line at its end.
+ */
+#ifndef PROXY_OPS_ACCESS_H
+#define PROXY_OPS_ACCESS_H
+
+#include "proxy/net/address.h"
+#include "proxy/ops/log.h"
+#include "turbo/client_hello.h"
+#include "turbo/outcome.h"
+#include "turbo/turbo.h"
+
+struct access {
+    struct address client;
+    const char *listener; /* as printed at start; owned by the listener */
+    const char *upstream; /* owned by the upstream */
+    char *server_name;    /* from the ClientHello; NULL: none seen */
+    enum turbo_outcome outcome;
+    enum turbo_reason reason;
+    /* What the listener saw; counts where the sides have nothing to say. */
+    enum turbo_outcome listener_outcome;
+    enum turbo_reason listener_reason;
+    uint64_t rtt_us;           /* round trip on the TurboTLS leg; 0: unknown */
+    turbo_time started;        /* accepted, or first datagram */
+    turbo_time first_request;  /* first C→S byte; 0: none */
+    turbo_time first_response; /* first S→C byte; 0: none */
+    turbo_time first_answer;   /* first C→S byte after that; 0: none */
+    uint64_t bytes_c2s, bytes_s2c;
+};
+
+void access_init(struct access *access, const struct address *client, const char *listener,
+                 const char *upstream, turbo_time now);
+/* Bytes went to the server end (C→S) or to the client end (S→C). */
+void access_count_c2s(struct access *access, turbo_time now, size_t bytes);
+void access_count_s2c(struct access *access, turbo_time now, size_t bytes);
+/* The first one that knows wins. */
+void access_add_hello(struct access *access, const struct turbo_client_hello *hello);
+void access_add_rtt(struct access *access, uint64_t rtt_us);
+void access_add_outcome(struct access *access, enum turbo_outcome outcome,
+                        enum turbo_reason reason);
+/* Writes the line and frees what the record owns. */
+void access_end(struct access *access, struct log *log, turbo_time now);
+
+#endif

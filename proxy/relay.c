@@ -1,0 +1,336 @@
+#include "proxy/relay.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/net/clock.h"
+#include "proxy/net/socket.h"
+#include "proxy/sides/plain.h"
+#include "proxy/worker.h"
+
+enum { RELAY_TAG = 0x52656c61 /* "Rela" */, ROUNDS_A_TURN = 16 };
+
+enum end { NEAR, FAR };
+
+/* One direction. */
+struct flow {
+    uint8_t *held; /* what the receiving side did not take of the last read; NULL: nothing */
+    size_t held_length, held_used;
+    bool ended;    /* the sending side has given its end */
+    bool finished; /* and the receiving side was told */
+};
+
+struct relay {
+    uint32_t tag;
+    struct worker *worker;
+    struct relay *next, *previous;
+    struct side *sides[2];
+    struct flow flows[2]; /* flows[end]: from sides[end] to the other */
+    bool doomed;          /* one side is left, and delivers what it has before it is reset */
+    struct access access;
+};
+
+enum verdict { MOVED, STUCK, SENDER_LOST, SENDER_UNREACHED, RECEIVER_LOST, NO_MEMORY };
+
+static enum end other(enum end end)
+{
+    return end == NEAR ? FAR : NEAR;
+}
+
+/* ---- its life ---- */
+
+static void link_in(struct relay *r)
+{
+    r->next = r->worker->relays;
+    if (r->next != NULL)
+        r->next->previous = r;
+    r->worker->relays = r;
+}
+
+static void unlink_from(struct relay *r)
+{
+    if (r->previous != NULL)
+        r->previous->next = r->next;
+    else
+        r->worker->relays = r->next;
+    if (r->next != NULL)
+        r->next->previous = r->previous;
+}
+
+static void drop_side(struct relay *r, enum end end)
+{
+    if (r->sides[end] == NULL)
+        return;
+    r->sides[end]->ops->report(r->sides[end], &r->access);
+    r->sides[end]->ops->destroy(r->sides[end]);
+    r->sides[end] = NULL;
+}
+
+static void destroy(struct relay *r)
+{
+    struct worker *worker = r->worker;
+    drop_side(r, FAR); /* first: what the upstream leg knows counts */
+    drop_side(r, NEAR);
+    free(r->flows[NEAR].held);
+    free(r->flows[FAR].held);
+    access_end(&r->access, worker->log, clock_now());
+    unlink_from(r);
+    r->tag = 0;
+    free(r);
+    worker_connection_ended(worker);
+}
+
+void relay_start(struct worker *worker, struct side *near, struct side *far,
+                 const struct access *access)
+{
+    struct relay *r = calloc(1, sizeof(*r));
+    if (far == NULL)
+        far = upstream_open(&worker->upstream, worker);
+    if (r == NULL || far == NULL) {
+        log_event(worker->log, LOG_LEVEL_ERROR, "out of memory: a connection is reset", LOG_END);
+        if (far != NULL)
+            far->ops->destroy(far);
+        near->ops->reset(near, true);
+        near->ops->destroy(near);
+        free(access->server_name);
+        free(r);
+        return;
+    }
+    r->tag = RELAY_TAG;
+    r->worker = worker;
+    r->access = *access;
+    r->sides[NEAR] = near;
+    r->sides[FAR] = far;
+    near->relay = far->relay = r;
+    link_in(r);
+    worker_connection_began(worker);
+    relay_run(r);
+}
+
+void relay_abort(struct relay *r)
+{
+    for (int end = NEAR; end <= FAR; end++)
+        if (r->sides[end] != NULL)
+            r->sides[end]->ops->reset(r->sides[end], false);
+    destroy(r);
+}
+
+struct relay *relay_next(const struct relay *r)
+{
+    return r->next;
+}
+
+void side_wake(struct side *side)
+{
+    if (side->relay != NULL)
+        relay_run(side->relay);
+}
+
+/* ---- moving bytes ---- */
+
+static void count(struct relay *r, enum end from, size_t bytes)
+{
+    turbo_time now = clock_now();
+    if (from == NEAR)
+        access_count_c2s(&r->access, now, bytes);
+    else
+        access_count_s2c(&r->access, now, bytes);
+}
+
+static bool hold(struct flow *flow, const uint8_t *data, size_t length)
+{
+    flow->held = malloc(length);
+    if (flow->held == NULL)
+        return false;
+    memcpy(flow->held, data, length);
+    flow->held_length = length;
+    flow->held_used = 0;
+    return true;
+}
+
+static enum verdict write_held(struct flow *flow, struct side *to)
+{
+    ssize_t n =
+        to->ops->write(to, flow->held + flow->held_used, flow->held_length - flow->held_used);
+    if (n < 0)
+        return RECEIVER_LOST;
+    flow->held_used += (size_t)n;
+    if (flow->held_used < flow->held_length)
+        return n > 0 ? MOVED : STUCK;
+    free(flow->held);
+    flow->held = NULL;
+    return MOVED;
+}
+
+static enum verdict pass_end_on(struct flow *flow, struct side *to)
+{
+    if (flow->finished)
+        return STUCK;
+    to->ops->finish(to);
+    flow->finished = true;
+    return MOVED;
+}
+
+static enum verdict move(struct relay *r, enum end from)
+{
+    struct flow *flow = &r->flows[from];
+    struct side *source = r->sides[from], *to = r->sides[other(from)];
+    if (flow->held != NULL)
+        return write_held(flow, to);
+    if (flow->ended)
+        return pass_end_on(flow, to);
+    size_t room = to->ops->room(to);
+    size_t limit = room < WORKER_SCRATCH_BYTES ? room : WORKER_SCRATCH_BYTES;
+    uint8_t *scratch = r->worker->scratch;
+    ssize_t n = limit == 0 ? SIDE_AGAIN : source->ops->read(source, scratch, limit);
+    if (n == SIDE_AGAIN)
+        return STUCK;
+    if (n == SIDE_END) {
+        flow->ended = true;
+        return pass_end_on(flow, to);
+    }
+    if (n < 0)
+        return n == SIDE_UNREACHED ? SENDER_UNREACHED : SENDER_LOST;
+    count(r, from, (size_t)n);
+    ssize_t taken = to->ops->write(to, scratch, (size_t)n);
+    if (taken < 0)
+        return RECEIVER_LOST;
+    if (taken < n && !hold(flow, scratch + taken, (size_t)(n - taken)))
+        return NO_MEMORY;
+    return MOVED;
+}
+
+/* ---- ends ---- */
+
+/* `lost` was reset, or could not be reached: the other side is told, when it has said its last. */
+static void pass_reset_on(struct relay *r, enum end lost, bool unreached)
+{
+    enum end left = other(lost);
+    if (r->sides[left]->ops->reset(r->sides[left], unreached)) {
+        destroy(r);
+        return;
+    }
+    drop_side(r, lost);
+    r->doomed = true;
+    r->sides[left]->ops->watch(r->sides[left], true, true);
+}
+
+/*
+ * A write to `lost` failed, but what it sent before it was reset may still be read: an answer
+ * that says why, for one.
+ */
+static void receiver_lost(struct relay *r, enum end lost)
+{
+    for (int i = 0; i < ROUNDS_A_TURN && move(r, lost) == MOVED; i++)
+        continue;
+    pass_reset_on(r, lost, false);
+}
+
+/* One side is left. It is reset once what it has to deliver is delivered. */
+static void run_doomed(struct relay *r)
+{
+    struct side *side = r->sides[NEAR] != NULL ? r->sides[NEAR] : r->sides[FAR];
+    if (side->ops->settled(side)) {
+        uint8_t *early;
+        size_t length;
+        side->ops->report(side, &r->access);
+        socket_reset(side->ops->hand_over(side, &early, &length));
+        free(early);
+        destroy(r);
+        return;
+    }
+    ssize_t n;
+    do
+        n = side->ops->read(side, r->worker->scratch, WORKER_SCRATCH_BYTES);
+    while (n > 0);
+    if (n != SIDE_AGAIN)
+        destroy(r);
+}
+
+/* A side that has become a socket gives its session back. Returns whether it did. */
+static bool settle(struct relay *r, enum end end)
+{
+    struct side *side = r->sides[end];
+    if (side->ops->settled == NULL || !side->ops->settled(side))
+        return false;
+    uint8_t *early;
+    size_t length;
+    side->ops->report(side, &r->access);
+    int fd = side->ops->hand_over(side, &early, &length);
+    struct side *plain = plain_accepted(r->worker, fd, early, length);
+    if (plain == NULL) {
+        socket_reset(fd); /* the next read from the old side fails, and ends the connection */
+        free(early);
+        return false;
+    }
+    side->ops->destroy(side);
+    plain->relay = r;
+    r->sides[end] = plain;
+    if (r->flows[other(end)].finished)
+        plain->ops->finish(plain);
+    return true;
+}
+
+/* ---- the turn ---- */
+
+static void watch(struct relay *r)
+{
+    bool blocked[2];
+    for (int end = NEAR; end <= FAR; end++) {
+        const struct flow *to_it = &r->flows[other((enum end)end)];
+        blocked[end] =
+            to_it->held != NULL || (!to_it->ended && r->sides[end]->ops->room(r->sides[end]) == 0);
+    }
+    for (int end = NEAR; end <= FAR; end++) {
+        bool readable = !r->flows[end].ended && !blocked[other((enum end)end)];
+        r->sides[end]->ops->watch(r->sides[end], readable, blocked[end]);
+    }
+}
+
+static bool over(const struct relay *r)
+{
+    return r->flows[NEAR].finished && r->flows[FAR].finished;
+}
+
+/* Moves in both directions once. Returns whether to go on; false as well when the relay is gone. */
+static bool turn(struct relay *r, bool *gone)
+{
+    bool moved = false;
+    *gone = true;
+    for (int end = NEAR; end <= FAR; end++) {
+        switch (move(r, (enum end)end)) {
+        case MOVED: moved = true; break;
+        case STUCK: break;
+        case SENDER_LOST: pass_reset_on(r, (enum end)end, false); return false;
+        case SENDER_UNREACHED: pass_reset_on(r, (enum end)end, true); return false;
+        case RECEIVER_LOST: receiver_lost(r, other((enum end)end)); return false;
+        case NO_MEMORY: relay_abort(r); return false;
+        }
+    }
+    moved |= settle(r, NEAR);
+    moved |= settle(r, FAR);
+    if (over(r) && r->sides[NEAR]->ops->settled == NULL && r->sides[FAR]->ops->settled == NULL) {
+        destroy(r);
+        return false;
+    }
+    *gone = false;
+    return moved;
+}
+
+void relay_run(struct relay *r)
+{
+    assert(r->tag == RELAY_TAG);
+    if (r->doomed) {
+        run_doomed(r);
+        return;
+    }
+    bool gone = false;
+    int rounds = 0;
+    /* Sockets call again when there is more; sessions have little, and do not. */
+    while (turn(r, &gone) && (++rounds < ROUNDS_A_TURN || r->sides[NEAR]->ops->settled != NULL ||
+                              r->sides[FAR]->ops->settled != NULL))
+        continue;
+    if (!gone)
+        watch(r);
+}

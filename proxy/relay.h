@@ -1,0 +1,34 @@
+/*
+ * A connection: a near side, a far side, and the bytes between them, both ways.
+ *
+ * The relay knows nothing of TurboTLS. It moves bytes while one side has some and the other has
+ * room, passes each end and each reset on, and holds at most one read's worth that a socket did
+ * not take: a slow reader stops its writer, and memory stays bounded. When a side has become a
+ * plain TCP socket, the session behind it is given back and the relay goes on with the socket.
+ */
+#ifndef PROXY_RELAY_H
+#define PROXY_RELAY_H
+
+#include "proxy/ops/access.h"
+#include "proxy/sides/side.h"
+
+struct relay;
+struct worker;
+
+/*
+ * Starts relaying between `near` and `far`, both the relay's from now on, as `access` is. `far`
+ * NULL: to the worker's upstream. Failures are dealt with here, as the connection's end.
+ */
+void relay_start(struct worker *worker, struct side *near, struct side *far,
+                 const struct access *access);
+
+/* Moves what can be moved. May destroy the relay and both sides. */
+void relay_run(struct relay *relay);
+
+/* Resets both sides and ends it: shutting down. */
+void relay_abort(struct relay *relay);
+
+/* The worker's list. */
+struct relay *relay_next(const struct relay *relay);
+
+#endif

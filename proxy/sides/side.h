@@ -1,0 +1,63 @@
+/*
+ * One end of a connection as the relay sees it: bytes come out, bytes go in, either direction ends.
+ *
+ * What lies behind is a TCP socket (plain), or a TurboTLS session that becomes one (turbo_client,
+ * turbo_server). A side never calls the relay from within these functions; when something may have
+ * become possible it calls side_wake from its own event, as the last thing it does there, because
+ * the relay may destroy it.
+ */
+#ifndef PROXY_SIDES_SIDE_H
+#define PROXY_SIDES_SIDE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct access;
+struct relay;
+struct side;
+
+/* Results of read and write beside a number of bytes. */
+enum {
+    SIDE_END = 0,        /* read: no more bytes will come (FIN) */
+    SIDE_AGAIN = -1,     /* read: none now */
+    SIDE_RESET = -2,     /* the peer is gone */
+    SIDE_UNREACHED = -3, /* read: it could never be connected to */
+};
+
+struct side_ops {
+    /* Takes up to `capacity` bytes (> 0) out. */
+    ssize_t (*read)(struct side *side, uint8_t *buffer, size_t capacity);
+    /* How many bytes `write` will surely, or for a socket probably, take now. */
+    size_t (*room)(const struct side *side);
+    /* Puts bytes in; returns how many it took, or SIDE_RESET. */
+    ssize_t (*write)(struct side *side, const uint8_t *data, size_t length);
+    /* No more bytes will be written: pass the end on behind them. Once. */
+    void (*finish)(struct side *side);
+    /*
+     * The other side was reset (or `unreached`): pass that on. True: done, the side may be
+     * destroyed. False: it is doomed, and has bytes to deliver first; destroy it once it is
+     * settled or its read fails.
+     */
+    bool (*reset)(struct side *side, bool unreached);
+    /* Wake the relay when bytes can be read, or room has grown. */
+    void (*watch)(struct side *side, bool readable, bool writable);
+    /* Only a TCP socket is left of it: see hand_over. NULL: it never changes. */
+    bool (*settled)(const struct side *side);
+    /* Gives up the socket, and bytes read from it already (to be freed by the caller). */
+    int (*hand_over)(struct side *side, uint8_t **early, size_t *length);
+    /* Adds what it knows to the access record. */
+    void (*report)(const struct side *side, struct access *access);
+    void (*destroy)(struct side *side);
+};
+
+struct side {
+    const struct side_ops *ops;
+    struct relay *relay; /* set by the relay that owns it */
+};
+
+/* Runs the relay. */
+void side_wake(struct side *side);
+
+#endif

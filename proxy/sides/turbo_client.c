@@ -1,0 +1,453 @@
+#include "proxy/sides/turbo_client.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <ev.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "proxy/net/clock.h"
+#include "proxy/net/crypto.h"
+#include "proxy/net/dial.h"
+#include "proxy/net/socket.h"
+#include "proxy/ops/access.h"
+#include "proxy/upstream.h"
+#include "proxy/worker.h"
+#include "turbo/client.h"
+
+enum { TURBO_CLIENT_TAG = 0x54436c69 /* "TCli" */, DATAGRAMS_A_TURN = 64 };
+
+struct turbo_client_side {
+    struct side base;
+    uint32_t tag;
+    struct worker *worker;
+    struct upstream *upstream;
+    struct dial *dial;
+    struct address peer;          /* of the attempt under way */
+    struct turbo_client *session; /* NULL until the first SYN has left */
+    int tcp, udp;                 /* -1: not (yet), or no more */
+    bool unreached;
+    bool blocked; /* TCP took less than it was given */
+    bool ended;   /* the app's FIN; kept for a new attempt */
+    bool want_read;
+    ev_io tcp_io, udp_io;
+    ev_timer timer;
+};
+
+static struct turbo_client_side *side_of(struct side *side)
+{
+    struct turbo_client_side *s = (struct turbo_client_side *)side;
+    assert(s->tag == TURBO_CLIENT_TAG);
+    return s;
+}
+
+static const struct turbo_client_side *const_side_of(const struct side *side)
+{
+    const struct turbo_client_side *s = (const struct turbo_client_side *)side;
+    assert(s->tag == TURBO_CLIENT_TAG);
+    return s;
+}
+
+static bool is_open(const struct turbo_client_side *s)
+{
+    return s->session != NULL && turbo_client_state(s->session) == TURBO_CLIENT_OPEN;
+}
+
+static bool has_failed(const struct turbo_client_side *s)
+{
+    return s->session != NULL && turbo_client_state(s->session) == TURBO_CLIENT_FAILED;
+}
+
+/* ---- UDP ---- */
+
+static void close_udp(struct turbo_client_side *s)
+{
+    ev_io_stop(s->worker->loop, &s->udp_io);
+    socket_close(s->udp);
+    s->udp = -1;
+}
+
+/* A datagram that does not fit now is lost, as datagrams may be; other errors mean no way there. */
+static bool is_loss(int error)
+{
+    return error == EAGAIN || error == EINTR || error == ENOBUFS || error == EMSGSIZE;
+}
+
+static void send_datagrams(struct turbo_client_side *s)
+{
+    uint8_t datagram[TURBO_DATAGRAM_MAX];
+    size_t length;
+    while ((length = turbo_client_poll_datagram(s->session, datagram)) > 0) {
+        if (send(s->udp, datagram, length, MSG_NOSIGNAL) < 0 && !is_loss(errno))
+            turbo_client_unreachable(s->session, clock_now());
+    }
+}
+
+static void receive_datagrams(struct turbo_client_side *s)
+{
+    uint8_t datagram[TURBO_DATAGRAM_MAX + 1]; /* one more tells a datagram that is too large */
+    for (int i = 0; i < DATAGRAMS_A_TURN && s->udp >= 0; i++) {
+        ssize_t n = recv(s->udp, datagram, sizeof(datagram), 0);
+        if (n >= 0)
+            turbo_client_datagram(s->session, clock_now(), datagram, (size_t)n);
+        else if (errno == EAGAIN)
+            return;
+        else if (!is_loss(errno))
+            turbo_client_unreachable(s->session, clock_now());
+    }
+}
+
+/* ---- TCP ---- */
+
+static void flush_tcp(struct turbo_client_side *s)
+{
+    const uint8_t *data;
+    size_t length = turbo_client_tcp_peek(s->session, &data);
+    if (length == 0 || s->blocked)
+        return;
+    ssize_t n = send(s->tcp, data, length, MSG_NOSIGNAL);
+    if (n > 0)
+        turbo_client_tcp_consume(s->session, (size_t)n);
+    else if (n < 0 && errno != EAGAIN && errno != EINTR)
+        turbo_client_tcp_failed(s->session, clock_now());
+    s->blocked = n < (ssize_t)length;
+}
+
+static void set_tcp_events(struct turbo_client_side *s, int events)
+{
+    int now = ev_is_active(&s->tcp_io) ? s->tcp_io.events & (EV_READ | EV_WRITE) : 0;
+    if (now == events)
+        return;
+    ev_io_stop(s->worker->loop, &s->tcp_io);
+    if (events == 0)
+        return;
+    ev_io_set(&s->tcp_io, s->tcp, events);
+    ev_io_start(s->worker->loop, &s->tcp_io);
+}
+
+static void set_timer(struct turbo_client_side *s)
+{
+    turbo_time deadline = turbo_client_deadline(s->session);
+    ev_timer_stop(s->worker->loop, &s->timer);
+    if (deadline == TURBO_NEVER)
+        return;
+    turbo_time now = clock_now();
+    double seconds = deadline <= now ? 0. : (double)(deadline - now) / (double)TURBO_SECOND;
+    ev_now_update(s->worker->loop);
+    ev_timer_set(&s->timer, seconds, 0.);
+    ev_timer_start(s->worker->loop, &s->timer);
+}
+
+/* After anything happened to the session: what it wants sent leaves, what it waits for is watched.
+ */
+static void step(struct turbo_client_side *s)
+{
+    if (s->session == NULL)
+        return;
+    send_datagrams(s);
+    if (is_open(s))
+        flush_tcp(s);
+    if (!turbo_client_uses_udp(s->session))
+        close_udp(s);
+    set_timer(s);
+    if (s->tcp < 0)
+        return;
+    /* Before the opening anything that TCP has to say matters (protocol §6.1). */
+    bool read = is_open(s) ? s->want_read : !has_failed(s);
+    set_tcp_events(s, (read ? EV_READ : 0) | (s->blocked ? EV_WRITE : 0));
+}
+
+static void step_and_wake(struct turbo_client_side *s)
+{
+    if (s->session != NULL && turbo_client_report(s->session).responded)
+        memory_of(&s->upstream->memory, &s->peer)->answered = true;
+    step(s);
+    side_wake(&s->base);
+}
+
+/* ---- events ---- */
+
+static void on_udp(struct ev_loop *loop, ev_io *io, int events)
+{
+    (void)loop;
+    (void)events;
+    struct turbo_client_side *s = io->data;
+    assert(s->tag == TURBO_CLIENT_TAG);
+    receive_datagrams(s);
+    step_and_wake(s);
+}
+
+static void tcp_spoke(struct turbo_client_side *s)
+{
+    uint8_t byte;
+    ssize_t n = recv(s->tcp, &byte, 1, MSG_PEEK);
+    if (n >= 0)
+        turbo_client_tcp_readable(s->session, clock_now());
+    else if (errno != EAGAIN && errno != EINTR)
+        turbo_client_tcp_failed(s->session, clock_now());
+}
+
+static void on_tcp(struct ev_loop *loop, ev_io *io, int events)
+{
+    (void)loop;
+    struct turbo_client_side *s = io->data;
+    assert(s->tag == TURBO_CLIENT_TAG);
+    if ((events & EV_WRITE) != 0)
+        s->blocked = false;
+    if ((events & EV_READ) != 0 && !is_open(s))
+        tcp_spoke(s);
+    step_and_wake(s);
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    struct turbo_client_side *s = timer->data;
+    assert(s->tag == TURBO_CLIENT_TAG);
+    turbo_client_tick(s->session, clock_now());
+    step_and_wake(s);
+}
+
+/* ---- connecting ---- */
+
+static struct turbo_client *new_session(struct turbo_client_side *s)
+{
+    struct turbo_client_config config;
+    turbo_client_config_init(&config, crypto_sha256);
+    config.always = s->upstream->option.always;
+    if (memory_of(&s->upstream->memory, &s->peer)->answered)
+        config.requests_max = TURBO_REQUESTS_MAX;
+    void *memory = malloc(turbo_client_bytes());
+    return memory == NULL ? NULL : turbo_client_init(memory, &config, clock_now());
+}
+
+static void open_udp(struct turbo_client_side *s, int tcp)
+{
+    struct address peer = s->peer;
+    address_set_port(&peer, s->upstream->option.udp_port);
+    close_udp(s);
+    s->udp = socket_connect_udp(&peer, tcp);
+    if (s->udp < 0)
+        return; /* sending fails, and the session goes the classic way */
+    ev_io_set(&s->udp_io, s->udp, EV_READ);
+    ev_io_start(s->worker->loop, &s->udp_io);
+}
+
+static void give_up(struct turbo_client_side *s)
+{
+    dial_cancel(s->dial);
+    s->dial = NULL;
+    s->unreached = true;
+}
+
+/* A SYN has left: a new attempt, with what the app has said so far (protocol §6.1). */
+static void on_started(void *owner, int fd, const struct address *peer)
+{
+    struct turbo_client_side *s = owner;
+    assert(s->tag == TURBO_CLIENT_TAG);
+    struct turbo_client *before = s->session;
+    s->peer = *peer;
+    if (before != NULL && turbo_client_report(before).delivered) {
+        give_up(s); /* the app has bytes of the host that has now failed */
+        side_wake(&s->base);
+        return;
+    }
+    s->session = new_session(s);
+    if (s->session == NULL) {
+        s->session = before;
+        give_up(s);
+        side_wake(&s->base);
+        return;
+    }
+    open_udp(s, fd);
+    if (before != NULL) {
+        const uint8_t *data;
+        size_t length = turbo_client_unsent(before, &data);
+        turbo_client_push(s->session, clock_now(), data, length);
+        free(before);
+    }
+    if (s->ended)
+        turbo_client_push_end(s->session, clock_now());
+    step_and_wake(s);
+}
+
+static void on_up(void *owner, int fd, const struct address *peer)
+{
+    (void)peer;
+    struct turbo_client_side *s = owner;
+    assert(s->tag == TURBO_CLIENT_TAG);
+    s->dial = NULL;
+    s->tcp = fd;
+    turbo_client_tcp_up(s->session, clock_now());
+    step_and_wake(s);
+}
+
+static void on_failed(void *owner, const char *error)
+{
+    struct turbo_client_side *s = owner;
+    assert(s->tag == TURBO_CLIENT_TAG);
+    s->dial = NULL;
+    s->unreached = true;
+    upstream_failed(s->upstream, s->worker->log, error);
+    if (s->session != NULL)
+        turbo_client_tcp_failed(s->session, clock_now());
+    step_and_wake(s);
+}
+
+/* ---- what the relay sees ---- */
+
+static ssize_t turbo_client_side_read(struct side *side, uint8_t *buffer, size_t capacity)
+{
+    struct turbo_client_side *s = side_of(side);
+    if (s->unreached)
+        return SIDE_UNREACHED;
+    if (s->session == NULL)
+        return SIDE_AGAIN;
+    if (has_failed(s))
+        return SIDE_RESET;
+    const uint8_t *data;
+    size_t n = turbo_client_peek(s->session, &data);
+    if (n > 0) {
+        n = n < capacity ? n : capacity;
+        memcpy(buffer, data, n);
+        turbo_client_consume(s->session, n);
+        return (ssize_t)n;
+    }
+    if (!is_open(s))
+        return SIDE_AGAIN;
+    ssize_t got = recv(s->tcp, buffer, capacity, 0);
+    if (got >= 0)
+        return got == 0 ? SIDE_END : got;
+    return errno == EAGAIN || errno == EINTR ? SIDE_AGAIN : SIDE_RESET;
+}
+
+static size_t turbo_client_side_room(const struct side *side)
+{
+    const struct turbo_client_side *s = const_side_of(side);
+    return s->session == NULL || s->unreached ? 0 : turbo_client_room(s->session);
+}
+
+static ssize_t turbo_client_side_write(struct side *side, const uint8_t *data, size_t length)
+{
+    struct turbo_client_side *s = side_of(side);
+    if (s->session == NULL)
+        return 0;
+    if (has_failed(s))
+        return SIDE_RESET;
+    size_t n = turbo_client_push(s->session, clock_now(), data, length);
+    step(s);
+    return (ssize_t)n;
+}
+
+static void turbo_client_side_finish(struct side *side)
+{
+    struct turbo_client_side *s = side_of(side);
+    s->ended = true;
+    if (s->session == NULL)
+        return;
+    turbo_client_push_end(s->session, clock_now());
+    step(s);
+}
+
+static bool turbo_client_side_reset(struct side *side, bool unreached)
+{
+    (void)unreached;
+    struct turbo_client_side *s = side_of(side);
+    if (s->session != NULL)
+        turbo_client_abort(s->session, clock_now());
+    set_tcp_events(s, 0);
+    step(s);
+    set_tcp_events(s, 0);
+    socket_reset(s->tcp);
+    s->tcp = -1;
+    return true;
+}
+
+static void turbo_client_side_watch(struct side *side, bool readable, bool writable)
+{
+    struct turbo_client_side *s = side_of(side);
+    s->want_read = readable;
+    (void)writable; /* room grows when TCP takes bytes, and that wakes the relay anyway */
+    if (s->tcp >= 0)
+        step(s);
+}
+
+static bool turbo_client_side_settled(const struct side *side)
+{
+    const struct turbo_client_side *s = const_side_of(side);
+    return s->session != NULL && turbo_client_settled(s->session);
+}
+
+static int turbo_client_side_hand_over(struct side *side, uint8_t **early, size_t *length)
+{
+    struct turbo_client_side *s = side_of(side);
+    *early = NULL;
+    *length = 0;
+    set_tcp_events(s, 0);
+    int fd = s->tcp;
+    s->tcp = -1;
+    return fd;
+}
+
+static void turbo_client_side_report(const struct side *side, struct access *access)
+{
+    const struct turbo_client_side *s = const_side_of(side);
+    if (s->session == NULL)
+        return;
+    struct turbo_client_report report = turbo_client_report(s->session);
+    access_add_hello(access, turbo_client_hello(s->session));
+    access_add_outcome(access, report.outcome, report.reason);
+    access_add_rtt(access, report.tcp_up_us);
+}
+
+static void turbo_client_side_destroy(struct side *side)
+{
+    struct turbo_client_side *s = side_of(side);
+    dial_cancel(s->dial);
+    close_udp(s);
+    ev_io_stop(s->worker->loop, &s->tcp_io);
+    ev_timer_stop(s->worker->loop, &s->timer);
+    socket_close(s->tcp);
+    free(s->session);
+    s->tag = 0;
+    free(s);
+}
+
+struct side *turbo_client_side(struct worker *worker, struct upstream *upstream)
+{
+    static const struct side_ops ops = {
+        .read = turbo_client_side_read,
+        .room = turbo_client_side_room,
+        .write = turbo_client_side_write,
+        .finish = turbo_client_side_finish,
+        .reset = turbo_client_side_reset,
+        .watch = turbo_client_side_watch,
+        .settled = turbo_client_side_settled,
+        .hand_over = turbo_client_side_hand_over,
+        .report = turbo_client_side_report,
+        .destroy = turbo_client_side_destroy,
+    };
+    static const struct dial_events events = {
+        .started = on_started, .up = on_up, .failed = on_failed};
+    struct turbo_client_side *s = calloc(1, sizeof(*s));
+    if (s == NULL)
+        return NULL;
+    s->base.ops = &ops;
+    s->tag = TURBO_CLIENT_TAG;
+    s->worker = worker;
+    s->upstream = upstream;
+    s->tcp = s->udp = -1;
+    ev_init(&s->tcp_io, on_tcp);
+    ev_init(&s->udp_io, on_udp);
+    ev_init(&s->timer, on_timer);
+    s->tcp_io.data = s->udp_io.data = s->timer.data = s;
+    s->dial = dial_start(worker->loop, worker->resolver, upstream->option.host,
+                         upstream->option.port, &events, s);
+    if (s->dial == NULL) {
+        turbo_client_side_destroy(&s->base);
+        return NULL;
+    }
+    return &s->base;
+}

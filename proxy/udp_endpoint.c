@@ -1,0 +1,218 @@
+#include "proxy/udp_endpoint.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <ev.h>
+#include <stdlib.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "proxy/net/clock.h"
+#include "proxy/net/crypto.h"
+#include "proxy/net/socket.h"
+#include "proxy/net/udp.h"
+#include "proxy/relay.h"
+#include "proxy/sides/turbo_server.h"
+#include "proxy/worker.h"
+
+enum { UDP_ENDPOINT_TAG = 0x55647045 /* "UdpE" */, DATAGRAMS_A_TURN = 64 };
+
+struct udp_endpoint {
+    uint32_t tag;
+    struct worker *worker;
+    struct turbo_endpoint *turbo;
+    const char *listener;
+    int fd, family;
+    /* A timer of its own: the loop's has a grain of a millisecond, a hold lasts half of one. */
+    int timer_fd;
+    turbo_time armed; /* when it will fire; TURBO_NEVER: it will not */
+    ev_io io, timer_io;
+    ev_prepare kick; /* never started, only fed */
+};
+
+static void *acquire(void *owner, size_t bytes)
+{
+    (void)owner;
+    return malloc(bytes);
+}
+
+static void release(void *owner, void *memory)
+{
+    (void)owner;
+    free(memory);
+}
+
+static void start_connection(struct udp_endpoint *e, struct turbo_server *session)
+{
+    struct worker *w = e->worker;
+    if (!upstream_has_room(&w->upstream) || !worker_has_room_for_udp(w)) {
+        turbo_server_refuse(session);
+        turbo_server_release(session, clock_now());
+        return;
+    }
+    struct side *near = turbo_server_side(w, e, session);
+    if (near == NULL) {
+        turbo_server_refuse(session);
+        turbo_server_release(session, clock_now());
+        return;
+    }
+    struct turbo_path path = turbo_server_path(session);
+    struct address client;
+    struct access access;
+    address_from_turbo(&path.peer, &client);
+    access_init(&access, &client, e->listener, w->upstream.text, clock_now());
+    relay_start(w, near, NULL, &access);
+}
+
+static void handle_events(struct udp_endpoint *e)
+{
+    struct turbo_server *session;
+    enum turbo_event event;
+    while ((event = turbo_endpoint_poll_event(e->turbo, &session)) != TURBO_EVENT_NONE) {
+        if (event == TURBO_EVENT_NEW)
+            start_connection(e, session);
+        else
+            turbo_server_side_ended(turbo_server_user(session));
+    }
+}
+
+static void send_datagrams(struct udp_endpoint *e)
+{
+    uint8_t datagram[TURBO_DATAGRAM_MAX];
+    struct turbo_path path;
+    size_t length;
+    while ((length = turbo_endpoint_poll_datagram(e->turbo, clock_now(), datagram, &path)) > 0)
+        udp_send(e->fd, e->family, datagram, length, &path);
+}
+
+static void arm(struct udp_endpoint *e)
+{
+    turbo_time deadline = turbo_endpoint_deadline(e->turbo);
+    if (deadline >= e->armed) /* fires early at worst, and then comes back here */
+        return;
+    e->armed = deadline;
+    struct itimerspec when = {.it_value = {.tv_sec = (time_t)(deadline / TURBO_SECOND),
+                                           .tv_nsec = (long)(deadline % TURBO_SECOND) * 1000}};
+    timerfd_settime(e->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
+/* Everything an endpoint may want after anything happened to it. */
+static void service(struct udp_endpoint *e)
+{
+    turbo_endpoint_tick(e->turbo, clock_now());
+    handle_events(e);
+    send_datagrams(e);
+    arm(e);
+    worker_check_drained(e->worker);
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *io, int events)
+{
+    (void)loop;
+    (void)events;
+    struct udp_endpoint *e = io->data;
+    assert(e->tag == UDP_ENDPOINT_TAG);
+    uint8_t datagram[TURBO_DATAGRAM_MAX + 1]; /* one more tells a datagram that is too large */
+    struct turbo_path path;
+    for (int i = 0; i < DATAGRAMS_A_TURN; i++) {
+        long n = udp_receive(e->fd, datagram, sizeof(datagram), &path);
+        if (n < 0)
+            break;
+        turbo_endpoint_datagram(e->turbo, clock_now(), &path, datagram, (size_t)n);
+    }
+    service(e);
+}
+
+static void on_timer(struct ev_loop *loop, ev_io *io, int events)
+{
+    (void)loop;
+    (void)events;
+    struct udp_endpoint *e = io->data;
+    assert(e->tag == UDP_ENDPOINT_TAG);
+    uint64_t expirations;
+    if (read(e->timer_fd, &expirations, sizeof(expirations)) < 0 && errno == EAGAIN)
+        return;
+    e->armed = TURBO_NEVER;
+    service(e);
+}
+
+static void on_kick(struct ev_loop *loop, ev_prepare *kick, int events)
+{
+    (void)loop;
+    (void)events;
+    struct udp_endpoint *e = kick->data;
+    assert(e->tag == UDP_ENDPOINT_TAG);
+    service(e);
+}
+
+void udp_endpoint_kick(struct udp_endpoint *e)
+{
+    if (!ev_is_pending(&e->kick))
+        ev_feed_event(e->worker->loop, &e->kick, EV_CUSTOM);
+}
+
+struct turbo_endpoint *udp_endpoint_turbo(struct udp_endpoint *e)
+{
+    return e->turbo;
+}
+
+static struct turbo_endpoint *new_turbo(void)
+{
+    struct turbo_endpoint_config config;
+    turbo_endpoint_config_init(&config);
+    config.sha256 = crypto_sha256;
+    config.acquire = acquire;
+    config.release = release;
+    if (!crypto_random(config.seed, sizeof(config.seed))) {
+        errno = EIO;
+        return NULL;
+    }
+    void *memory = malloc(turbo_endpoint_bytes(&config));
+    return memory == NULL ? NULL : turbo_endpoint_init(memory, &config);
+}
+
+struct udp_endpoint *udp_endpoint_create(struct worker *worker, int fd,
+                                         const struct address *address, const char *listener)
+{
+    struct udp_endpoint *e = calloc(1, sizeof(*e));
+    if (e == NULL)
+        return NULL;
+    e->turbo = new_turbo();
+    e->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (e->turbo == NULL || e->timer_fd < 0) {
+        int error = errno;
+        socket_close(e->timer_fd);
+        free(e->turbo);
+        free(e);
+        errno = error;
+        return NULL;
+    }
+    e->tag = UDP_ENDPOINT_TAG;
+    e->worker = worker;
+    e->listener = listener;
+    e->fd = fd;
+    e->family = address_family(address);
+    e->armed = TURBO_NEVER;
+    ev_io_init(&e->io, on_readable, fd, EV_READ);
+    ev_io_init(&e->timer_io, on_timer, e->timer_fd, EV_READ);
+    ev_prepare_init(&e->kick, on_kick);
+    e->io.data = e->timer_io.data = e->kick.data = e;
+    ev_io_start(worker->loop, &e->io);
+    ev_io_start(worker->loop, &e->timer_io);
+    return e;
+}
+
+void udp_endpoint_destroy(struct udp_endpoint *e)
+{
+    if (e == NULL)
+        return;
+    ev_io_stop(e->worker->loop, &e->io);
+    ev_io_stop(e->worker->loop, &e->timer_io);
+    ev_clear_pending(e->worker->loop, &e->kick);
+    turbo_endpoint_fini(e->turbo);
+    free(e->turbo);
+    socket_close(e->fd);
+    socket_close(e->timer_fd);
+    e->tag = 0;
+    free(e);
+}

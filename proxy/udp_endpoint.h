@@ -1,0 +1,28 @@
+/*
+ * The UDP half of a turbo listener: one socket, one libturbo endpoint, and the timer between them.
+ *
+ * New sessions become connections to the upstream; what sessions want sent leaves here.
+ */
+#ifndef PROXY_UDP_ENDPOINT_H
+#define PROXY_UDP_ENDPOINT_H
+
+#include "proxy/net/address.h"
+#include "turbo/server.h"
+
+struct udp_endpoint;
+struct worker;
+
+/*
+ * Takes over `fd`, bound to `address`; `listener` is the listener's text for the access log and
+ * outlives the endpoint. NULL with errno: no memory, descriptor or randomness.
+ */
+struct udp_endpoint *udp_endpoint_create(struct worker *worker, int fd,
+                                         const struct address *address, const char *listener);
+/* No side may still use it. NULL is allowed. */
+void udp_endpoint_destroy(struct udp_endpoint *endpoint);
+
+struct turbo_endpoint *udp_endpoint_turbo(struct udp_endpoint *endpoint);
+/* A session was given something: see to events and datagrams, soon, from the loop. */
+void udp_endpoint_kick(struct udp_endpoint *endpoint);
+
+#endif

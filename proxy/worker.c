@@ -1,0 +1,256 @@
+#include "proxy/worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "proxy/arrival.h"
+#include "proxy/listener.h"
+#include "proxy/net/socket.h"
+#include "proxy/relay.h"
+
+enum {
+    FILES_RESERVED = 24,    /* standard streams, epoll, resolver, logs */
+    FILES_A_LISTENER = 3,   /* TCP, UDP, its timer */
+    FILES_A_CONNECTION = 3, /* two TCP sockets, and UDP while it begins */
+    CONNECTIONS_MIN = 4,
+};
+
+static const double RETRY_SECONDS = 0.1; /* accepting again, when no connection ended meanwhile */
+
+/* ---- limits ---- */
+
+/* As many files as the system lets us have, and what that means for connections. */
+static size_t raise_file_limit(const struct options *options)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return CONNECTIONS_MIN;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    size_t reserved = FILES_RESERVED + FILES_A_LISTENER * options->listener_count;
+    size_t files = limit.rlim_cur > reserved ? limit.rlim_cur - reserved : 0;
+    size_t connections = files / FILES_A_CONNECTION;
+    return connections < CONNECTIONS_MIN ? CONNECTIONS_MIN : connections;
+}
+
+static void stop_accepting(struct worker *w)
+{
+    w->accepting = false;
+    for (size_t i = 0; i < w->listener_count; i++)
+        listener_pause(w->listeners[i]);
+}
+
+static void resume_accepting(struct worker *w)
+{
+    if (w->accepting || w->connections >= w->connections_max)
+        return;
+    w->accepting = true;
+    ev_timer_stop(w->loop, &w->retry_timer);
+    for (size_t i = 0; i < w->listener_count; i++)
+        listener_resume(w->listeners[i]);
+}
+
+static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    resume_accepting(timer->data);
+}
+
+void worker_exhausted(struct worker *w, int error)
+{
+    if (!w->accepting)
+        return;
+    log_event(w->log, LOG_LEVEL_WARNING,
+              "out of descriptors or memory: not accepting until a connection ends",
+              LOG_ERRNO(error), LOG_NUMBER("connections", w->connections));
+    stop_accepting(w);
+    ev_timer_stop(w->loop, &w->retry_timer);
+    ev_timer_set(&w->retry_timer, RETRY_SECONDS, 0.);
+    ev_timer_start(w->loop, &w->retry_timer);
+}
+
+void worker_connection_began(struct worker *w)
+{
+    w->connections++;
+    if (w->connections < w->connections_max || !w->accepting)
+        return;
+    log_event(w->log, LOG_LEVEL_WARNING,
+              "as many connections as open files allow: not accepting until one ends",
+              LOG_NUMBER("connections", w->connections));
+    stop_accepting(w);
+}
+
+void worker_connection_ended(struct worker *w)
+{
+    w->connections--;
+    resume_accepting(w);
+    worker_check_drained(w);
+}
+
+/* Half of the room is kept for connections by TCP, so that pending sessions can be joined. */
+bool worker_has_room_for_udp(const struct worker *w)
+{
+    return w->connections < w->connections_max / 2;
+}
+
+/* ---- life ---- */
+
+static void report_failure(struct log *log, const char *what, const char *why)
+{
+    log_event(log, LOG_LEVEL_ERROR, what, LOG_TEXT("error", why));
+}
+
+static void on_drain_timeout(struct ev_loop *loop, ev_timer *timer, int events);
+static void on_handover_timeout(struct ev_loop *loop, ev_timer *timer, int events);
+
+static bool set_up(struct worker *w)
+{
+    const char *error = NULL;
+    w->scratch = malloc(WORKER_SCRATCH_BYTES);
+    w->loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOSIGMASK);
+    if (w->scratch == NULL || w->loop == NULL) {
+        report_failure(w->log, "cannot start an event loop", strerror(errno));
+        return false;
+    }
+    w->hangups = hangups_create(w->loop);
+    if (w->hangups == NULL) {
+        report_failure(w->log, "cannot watch for resets", strerror(errno));
+        return false;
+    }
+    w->resolver = resolver_create(w->loop, &error);
+    if (w->resolver == NULL) {
+        report_failure(w->log, "cannot set up name resolution", error);
+        return false;
+    }
+    return true;
+}
+
+struct worker *worker_create(const struct options *options, struct log *log)
+{
+    struct worker *w = calloc(1, sizeof(*w));
+    if (w == NULL) {
+        report_failure(log, "cannot start", strerror(ENOMEM));
+        return NULL;
+    }
+    w->options = options;
+    w->log = log;
+    w->accepting = true;
+    w->connections_max = raise_file_limit(options);
+    upstream_init(&w->upstream, &options->upstream);
+    ev_init(&w->retry_timer, on_retry);
+    ev_init(&w->drain_timer, on_drain_timeout);
+    ev_init(&w->handover_timer, on_handover_timeout);
+    w->retry_timer.data = w->drain_timer.data = w->handover_timer.data = w;
+    if (!set_up(w)) {
+        worker_destroy(w);
+        return NULL;
+    }
+    return w;
+}
+
+bool worker_listen(struct worker *w)
+{
+    for (size_t i = 0; i < w->options->listener_count; i++) {
+        struct listener *l = listener_open(w, &w->options->listeners[i]);
+        if (l == NULL)
+            return false;
+        w->listeners[w->listener_count++] = l;
+    }
+    return true;
+}
+
+void worker_print_listeners(const struct worker *w, FILE *out)
+{
+    for (size_t i = 0; i < w->listener_count; i++)
+        fprintf(out, "listening %s\n", listener_text(w->listeners[i]));
+    fflush(out);
+}
+
+void worker_run(struct worker *w)
+{
+    ev_run(w->loop, 0);
+}
+
+static void abort_connections(struct worker *w)
+{
+    if (w->connections > 0)
+        log_event(w->log, LOG_LEVEL_WARNING, "connections are cut off by shutting down",
+                  LOG_NUMBER("connections", w->connections));
+    while (w->relays != NULL)
+        relay_abort(w->relays);
+    while (w->arrivals != NULL)
+        arrival_abort(w->arrivals);
+}
+
+void worker_destroy(struct worker *w)
+{
+    if (w == NULL)
+        return;
+    if (w->loop != NULL)
+        abort_connections(w);
+    for (size_t i = 0; i < w->listener_count; i++)
+        listener_close(w->listeners[i]);
+    resolver_destroy(w->resolver);
+    hangups_destroy(w->hangups);
+    if (w->loop != NULL) {
+        ev_timer_stop(w->loop, &w->retry_timer);
+        ev_timer_stop(w->loop, &w->drain_timer);
+        ev_timer_stop(w->loop, &w->handover_timer);
+        ev_loop_destroy(w->loop);
+    }
+    free(w->scratch);
+    free(w);
+}
+
+/* ---- draining ---- */
+
+static void on_drain_timeout(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)timer;
+    (void)events;
+    ev_break(loop, EVBREAK_ALL); /* worker_destroy cuts off what is left */
+}
+
+static void stop_listening(struct worker *w, bool even_if_pending)
+{
+    for (size_t i = 0; i < w->listener_count; i++)
+        listener_drain(w->listeners[i], even_if_pending);
+}
+
+static void on_handover_timeout(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    struct worker *w = timer->data;
+    stop_listening(w, true);
+    worker_check_drained(w);
+}
+
+void worker_drain(struct worker *w)
+{
+    if (w->draining || w->options->drain_timeout_s <= 0.) {
+        ev_break(w->loop, EVBREAK_ALL);
+        return;
+    }
+    log_event(w->log, LOG_LEVEL_INFO, "stopping: no new connections, the others may finish",
+              LOG_NUMBER("connections", w->connections));
+    w->draining = true;
+    ev_timer_set(&w->drain_timer, w->options->drain_timeout_s, 0.);
+    ev_timer_start(w->loop, &w->drain_timer);
+    ev_timer_set(&w->handover_timer, (double)TURBO_HANDOVER_TIME / (double)TURBO_SECOND, 0.);
+    ev_timer_start(w->loop, &w->handover_timer);
+    worker_check_drained(w);
+}
+
+void worker_check_drained(struct worker *w)
+{
+    if (!w->draining)
+        return;
+    stop_listening(w, false);
+    if (w->connections == 0)
+        ev_break(w->loop, EVBREAK_ALL);
+}
