@@ -24,6 +24,17 @@ run      installs what the lab needs (Debian packages), runs SCRIPT in it with t
 kind     prints which kind of lab this machine gets: `host` (namespaces; the kernel has netem) or `uml`.
 install  only installs what `run` would.
 
+A script, for example (curl's own figures over 80 ms, with one packet in fifty lost):
+
+  . deploy/lab/lib.sh
+  LAB_PKI=/tmp/pki; deploy/lab/pki.sh "$LAB_PKI"
+  lab_topology
+  lab_nginx "$LAB_PKI"
+  lab_path 80 2
+  lab_show
+  lab_curl 20 "$LAB_RUN/result" https://example.test:8441/ "$LAB_SERVER"
+  lab_figures "$LAB_RUN/result" 2      # median, 90th percentile and maximum of "TLS done"
+
 Environment: LAB_KIND=host or LAB_KIND=uml insists on one kind.
 Needs root. Exit codes of its own: 2 wrong usage, 124 time limit reached, 125 the lab itself failed.
 TEXT
