@@ -457,6 +457,8 @@ bool turbo_client_datagram(struct turbo_client *c, turbo_time now, const uint8_t
 
 void turbo_client_unreachable(struct turbo_client *c, turbo_time now)
 {
+    if (!c->report.asked)
+        return; /* nothing depends on UDP yet; a request will fail the same way */
     udp_dead(c, TURBO_REASON_UNREACHABLE, now);
 }
 
