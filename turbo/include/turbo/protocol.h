@@ -48,14 +48,17 @@
 #define TURBO_ENDED_DEFAULT    65536 /* ids remembered as ended */
 
 /* Timeouts. */
-#define TURBO_MILLISECOND      1000ull
-#define TURBO_SECOND           1000000ull
-#define TURBO_PENDING_TIME     (10 * TURBO_SECOND)      /* a session that has sent no response */
-#define TURBO_ANSWERED_TIME    (30 * TURBO_SECOND)      /* one that has, waiting for TCP */
-#define TURBO_ENDED_TIME       (30 * TURBO_SECOND)      /* an ended id is remembered */
-#define TURBO_ORPHAN_TIME      (1 * TURBO_SECOND)       /* a chunk without its chunk 1 */
-#define TURBO_HOLD_TIME        500ull                   /* a partial chunk waits for more bytes */
-#define TURBO_QUIET_TIME       (1 * TURBO_MILLISECOND)  /* then spare permits repeat chunks */
+#define TURBO_MILLISECOND   1000ull
+#define TURBO_SECOND        1000000ull
+#define TURBO_PENDING_TIME  (10 * TURBO_SECOND) /* a session that has sent no response */
+#define TURBO_ANSWERED_TIME (30 * TURBO_SECOND) /* one that has, waiting for TCP */
+#define TURBO_ENDED_TIME    (30 * TURBO_SECOND) /* an ended id is remembered */
+#define TURBO_ORPHAN_TIME   (1 * TURBO_SECOND)  /* a chunk without its chunk 1 */
+#define TURBO_HOLD_TIME     500ull              /* a partial chunk waits for more bytes */
+/* No S→C byte for this long: spare permits repeat chunks. Longer than an RSA signature takes, since
+ * a TLS server may send what comes before it first, and the permits must last for what comes after.
+ */
+#define TURBO_QUIET_TIME       (5 * TURBO_MILLISECOND)
 #define TURBO_WAIT_MIN         (5 * TURBO_MILLISECOND)  /* TCP up, app silent: then open anyway */
 #define TURBO_WAIT_MAX         (50 * TURBO_MILLISECOND) /* in all, restarts included */
 #define TURBO_WAIT_RTT_DIVISOR 8                        /* first contact: RTT / 8 */
