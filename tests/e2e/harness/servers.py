@@ -1,11 +1,10 @@
 """Real TLS servers, unmodified, each serving one page over HTTP/1.x."""
 
 import re
-import ssl
+import socket
 from pathlib import Path
 from typing import Callable
 
-from .hello import read_to_end
 from .pki import Pki
 from .process import Child, OutputEnded
 from .programs import node, program
@@ -178,15 +177,13 @@ SERVERS: dict[str, type[TlsServer]] = {
     "nginx": Nginx, "openssl": OpenSslServer, "gnutls": GnuTlsServer, "node": NodeServer}
 
 
-def tls_echo_server(pki: Pki, kind: str = "ecdsa") -> TcpServer:
-    """A TLS server in this process that sends back what it gets, then its own end."""
-    context = pki.server_context(kind)
+def tls_echo_server(pki: Pki) -> TcpServer:
+    """A TLS server in this process that sends back what it gets."""
+    context = pki.server_context()
 
-    def echo(connection) -> int:
+    def serve(connection: socket.socket) -> None:
         with context.wrap_socket(connection, server_side=True) as tls:
-            data = read_to_end(tls)
-            tls.sendall(data)
-            tls.unwrap()
-        return len(data)
+            while data := tls.recv(1 << 16):
+                tls.sendall(data)
 
-    return TcpServer(echo)
+    return TcpServer(serve)

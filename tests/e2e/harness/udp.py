@@ -112,8 +112,12 @@ class SilentUdpPort:
         self._socket.bind(("127.0.0.1", 0))
         self.port: int = self._socket.getsockname()[1]
 
+    def close(self) -> None:
+        """From now on the kernel rejects what comes, with an ICMP message."""
+        self._socket.close()
+
     def __enter__(self) -> "SilentUdpPort":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._socket.close()
+        self.close()
