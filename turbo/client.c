@@ -499,6 +499,8 @@ void turbo_client_tcp_consume(struct turbo_client *c, size_t length)
 {
     c->out_start += length;
     assert(c->out_start <= c->out_end);
+    if (c->out_start == c->out_end) /* all taken: the room is there again */
+        c->out_start = c->out_end = STREAM_START;
 }
 
 bool turbo_client_settled(const struct turbo_client *c)
@@ -538,6 +540,7 @@ const struct turbo_client_hello *turbo_client_hello(const struct turbo_client *c
 
 size_t turbo_client_unsent(const struct turbo_client *c, const uint8_t **data)
 {
-    *data = stream(c);
-    return stream_bytes(c);
+    size_t start = c->out_start > STREAM_START ? c->out_start : STREAM_START;
+    *data = c->out + start;
+    return c->out_end - start;
 }
