@@ -251,7 +251,8 @@ static void on_silence(struct ev_loop *loop, ev_timer *timer, int events)
     (void)events;
     struct arrival *a = timer->data;
     assert(a->tag == ARRIVAL_TAG);
-    a->trial = upstream_open(&a->worker->upstream, a->worker);
+    /* Over TCP also where the upstream speaks TurboTLS: there is no ClientHello to send by UDP. */
+    a->trial = plain_connecting(a->worker, &a->worker->upstream);
     if (a->trial != NULL)
         plain_watch_server(a->trial, on_server_spoke, a);
 }
