@@ -13,12 +13,13 @@ enum { RELAY_TAG = 0x52656c61 /* "Rela" */, ROUNDS_A_TURN = 16 };
 
 enum end { NEAR, FAR };
 
-/* One direction. */
+/* One direction. What the receiving side has not taken yet is in `held` or in `pipe`. */
 struct flow {
-    uint8_t *held; /* what the receiving side did not take of the last read; NULL: nothing */
+    uint8_t *held; /* NULL: nothing */
     size_t held_length, held_used;
-    bool ended;    /* the sending side has given its end */
-    bool finished; /* and the receiving side was told */
+    struct pump_pipe pipe; /* while spliced bytes are under way */
+    bool ended;            /* the sending side has given its end */
+    bool finished;         /* and the receiving side was told */
 };
 
 struct relay {
@@ -72,8 +73,10 @@ static void destroy(struct relay *r)
     struct worker *worker = r->worker;
     drop_side(r, FAR); /* first: what the upstream leg knows counts */
     drop_side(r, NEAR);
-    free(r->flows[NEAR].held);
-    free(r->flows[FAR].held);
+    for (int end = NEAR; end <= FAR; end++) {
+        free(r->flows[end].held);
+        pump_return(&worker->pipes, &r->flows[end].pipe);
+    }
     access_end(&r->access, worker->log, clock_now());
     unlink_from(r);
     r->tag = 0;
@@ -172,26 +175,54 @@ static enum verdict pass_end_on(struct flow *flow, struct side *to)
     return MOVED;
 }
 
-static enum verdict move(struct relay *r, enum end from)
+/* What a read of one of the three kinds that brought no bytes means. */
+static enum verdict nothing_read(struct flow *flow, struct side *to, ssize_t result)
+{
+    switch (result) {
+    case SIDE_AGAIN: return STUCK;
+    case SIDE_END: flow->ended = true; return pass_end_on(flow, to);
+    case SIDE_UNREACHED: return SENDER_UNREACHED;
+    default: return SENDER_LOST;
+    }
+}
+
+static enum verdict write_pipe(struct relay *r, struct flow *flow, struct side *to)
+{
+    ssize_t n = to->ops->write_pipe(to, flow->pipe.read_end, flow->pipe.bytes);
+    if (n < 0)
+        return RECEIVER_LOST;
+    flow->pipe.bytes -= (size_t)n;
+    if (flow->pipe.bytes == 0)
+        pump_return(&r->worker->pipes, &flow->pipe);
+    return n > 0 ? MOVED : STUCK;
+}
+
+/* From socket to socket within the kernel. */
+static enum verdict splice_some(struct relay *r, enum end from)
 {
     struct flow *flow = &r->flows[from];
     struct side *source = r->sides[from], *to = r->sides[other(from)];
-    if (flow->held != NULL)
-        return write_held(flow, to);
-    if (flow->ended)
-        return pass_end_on(flow, to);
-    size_t room = to->ops->room(to);
-    size_t limit = room < WORKER_SCRATCH_BYTES ? room : WORKER_SCRATCH_BYTES;
-    uint8_t *scratch = r->worker->scratch;
-    ssize_t n = limit == 0 ? SIDE_AGAIN : source->ops->read(source, scratch, limit);
-    if (n == SIDE_AGAIN)
-        return STUCK;
-    if (n == SIDE_END) {
-        flow->ended = true;
-        return pass_end_on(flow, to);
+    ssize_t n = source->ops->read_pipe(source, flow->pipe.write_end, PUMP_PIPE_BYTES);
+    if (n <= 0) {
+        pump_return(&r->worker->pipes, &flow->pipe);
+        return nothing_read(flow, to, n);
     }
-    if (n < 0)
-        return n == SIDE_UNREACHED ? SENDER_UNREACHED : SENDER_LOST;
+    flow->pipe.bytes = (size_t)n;
+    count(r, from, (size_t)n);
+    enum verdict verdict = write_pipe(r, flow, to);
+    return verdict == STUCK ? MOVED : verdict;
+}
+
+/* Through the worker's scratch buffer. */
+static enum verdict copy_some(struct relay *r, enum end from, size_t room)
+{
+    struct flow *flow = &r->flows[from];
+    struct side *source = r->sides[from], *to = r->sides[other(from)];
+    uint8_t *scratch = r->worker->scratch;
+    size_t capacity = room < WORKER_SCRATCH_BYTES ? room : WORKER_SCRATCH_BYTES;
+    ssize_t n = source->ops->read(source, scratch, capacity);
+    if (n <= 0)
+        return nothing_read(flow, to, n);
     count(r, from, (size_t)n);
     ssize_t taken = to->ops->write(to, scratch, (size_t)n);
     if (taken < 0)
@@ -199,6 +230,34 @@ static enum verdict move(struct relay *r, enum end from)
     if (taken < n && !hold(flow, scratch + taken, (size_t)(n - taken)))
         return NO_MEMORY;
     return MOVED;
+}
+
+static bool splices(const struct side *side)
+{
+    return side->ops->splices != NULL && side->ops->splices(side);
+}
+
+static bool is_holding(const struct flow *flow)
+{
+    return flow->held != NULL || flow->pipe.bytes > 0;
+}
+
+static enum verdict move(struct relay *r, enum end from)
+{
+    struct flow *flow = &r->flows[from];
+    struct side *source = r->sides[from], *to = r->sides[other(from)];
+    if (flow->held != NULL)
+        return write_held(flow, to);
+    if (flow->pipe.bytes > 0)
+        return write_pipe(r, flow, to);
+    if (flow->ended)
+        return pass_end_on(flow, to);
+    size_t room = to->ops->room(to);
+    if (room == 0)
+        return STUCK;
+    if (splices(source) && splices(to) && pump_borrow(&r->worker->pipes, &flow->pipe))
+        return splice_some(r, from);
+    return copy_some(r, from, room);
 }
 
 /* ---- ends ---- */
@@ -280,7 +339,7 @@ static void watch(struct relay *r)
     for (int end = NEAR; end <= FAR; end++) {
         const struct flow *to_it = &r->flows[other((enum end)end)];
         blocked[end] =
-            to_it->held != NULL || (!to_it->ended && r->sides[end]->ops->room(r->sides[end]) == 0);
+            is_holding(to_it) || (!to_it->ended && r->sides[end]->ops->room(r->sides[end]) == 0);
     }
     for (int end = NEAR; end <= FAR; end++) {
         bool readable = !r->flows[end].ended && !blocked[other((enum end)end)];

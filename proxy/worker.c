@@ -202,6 +202,7 @@ void worker_destroy(struct worker *w)
         ev_timer_stop(w->loop, &w->handover_timer);
         ev_loop_destroy(w->loop);
     }
+    pump_close_all(&w->pipes);
     free(w->scratch);
     free(w);
 }

@@ -15,6 +15,7 @@
 #include "proxy/net/resolver.h"
 #include "proxy/ops/log.h"
 #include "proxy/options.h"
+#include "proxy/pump.h"
 #include "proxy/upstream.h"
 
 struct arrival;
@@ -41,7 +42,8 @@ struct worker {
     ev_timer retry_timer;    /* accepting again after descriptors ran out */
     ev_timer drain_timer;    /* --drain-timeout */
     ev_timer handover_timer; /* pending sessions may join this long while draining */
-    uint8_t *scratch;        /* for one read; nothing in it outlives the call */
+    struct pump_pool pipes;
+    uint8_t *scratch; /* for one read; nothing in it outlives the call */
 };
 
 /* NULL, with an explanation in the log: nothing is left behind. */

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <ev.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -105,6 +106,28 @@ static ssize_t read_early(struct plain *p, uint8_t *buffer, size_t capacity)
     return (ssize_t)n;
 }
 
+/* What recv or splice said, in the relay's words. */
+static ssize_t read_result(struct plain *p, ssize_t n)
+{
+    if (n > 0)
+        return n;
+    if (n == 0) {
+        hangups_watch(p->worker->hangups, p->fd, &p->hangup);
+        return SIDE_END;
+    }
+    return errno == EAGAIN || errno == EINTR ? SIDE_AGAIN : SIDE_RESET;
+}
+
+static ssize_t write_result(struct plain *p, ssize_t n, size_t length)
+{
+    if (n < 0 && errno != EAGAIN && errno != EINTR)
+        return SIDE_RESET;
+    if (n < 0)
+        n = 0;
+    p->blocked = (size_t)n < length;
+    return n;
+}
+
 static ssize_t plain_read(struct side *side, uint8_t *buffer, size_t capacity)
 {
     struct plain *p = plain_of(side);
@@ -116,14 +139,7 @@ static ssize_t plain_read(struct side *side, uint8_t *buffer, size_t capacity)
         return read_early(p, buffer, capacity);
     if (p->dial != NULL)
         return SIDE_AGAIN;
-    ssize_t n = recv(p->fd, buffer, capacity, 0);
-    if (n > 0)
-        return n;
-    if (n == 0) {
-        hangups_watch(p->worker->hangups, p->fd, &p->hangup);
-        return SIDE_END;
-    }
-    return errno == EAGAIN || errno == EINTR ? SIDE_AGAIN : SIDE_RESET;
+    return read_result(p, recv(p->fd, buffer, capacity, 0));
 }
 
 static size_t plain_room(const struct side *side)
@@ -137,13 +153,27 @@ static ssize_t plain_write(struct side *side, const uint8_t *data, size_t length
     struct plain *p = plain_of(side);
     if (p->dial != NULL)
         return 0;
-    ssize_t n = send(p->fd, data, length, MSG_NOSIGNAL);
-    if (n < 0 && errno != EAGAIN && errno != EINTR)
-        return SIDE_RESET;
-    if (n < 0)
-        n = 0;
-    p->blocked = (size_t)n < length;
-    return n;
+    return write_result(p, send(p->fd, data, length, MSG_NOSIGNAL), length);
+}
+
+static bool plain_splices(const struct side *side)
+{
+    const struct plain *p = const_plain_of(side);
+    return p->fd >= 0 && p->early == NULL && !p->lost;
+}
+
+static ssize_t plain_read_pipe(struct side *side, int write_end, size_t capacity)
+{
+    struct plain *p = plain_of(side);
+    unsigned flags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK;
+    return read_result(p, splice(p->fd, NULL, write_end, NULL, capacity, flags));
+}
+
+static ssize_t plain_write_pipe(struct side *side, int read_end, size_t length)
+{
+    struct plain *p = plain_of(side);
+    unsigned flags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK;
+    return write_result(p, splice(read_end, NULL, p->fd, NULL, length, flags), length);
 }
 
 static void plain_finish(struct side *side)
@@ -193,6 +223,9 @@ static const struct side_ops plain_ops = {
     .read = plain_read,
     .room = plain_room,
     .write = plain_write,
+    .splices = plain_splices,
+    .read_pipe = plain_read_pipe,
+    .write_pipe = plain_write_pipe,
     .finish = plain_finish,
     .reset = plain_reset,
     .watch = plain_watch,

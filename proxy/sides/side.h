@@ -33,6 +33,13 @@ struct side_ops {
     size_t (*room)(const struct side *side);
     /* Puts bytes in; returns how many it took, or SIDE_RESET. */
     ssize_t (*write)(struct side *side, const uint8_t *data, size_t length);
+    /*
+     * The same two through a pipe, for sides that are sockets; NULL: none. `splices` tells whether
+     * the side is one now, with nothing read beforehand.
+     */
+    bool (*splices)(const struct side *side);
+    ssize_t (*read_pipe)(struct side *side, int write_end, size_t capacity);
+    ssize_t (*write_pipe)(struct side *side, int read_end, size_t length);
     /* No more bytes will be written: pass the end on behind them. Once. */
     void (*finish)(struct side *side);
     /*
