@@ -169,10 +169,11 @@ static void feed_orphans(struct turbo_endpoint *e, turbo_time now, const struct 
     }
 }
 
-static bool starts_hello(const struct turbo_datagram *request)
+/* As far as the bytes go; there is at least one. */
+static bool starts_record(const uint8_t *data, size_t length)
 {
-    return request->length >= 2 && request->payload[0] == TLS_HANDSHAKE_RECORD &&
-           request->payload[1] == TLS_MAJOR_VERSION;
+    return length > 0 && data[0] == TLS_HANDSHAKE_RECORD &&
+           (length == 1 || data[1] == TLS_MAJOR_VERSION);
 }
 
 static void begin_session(struct turbo_endpoint *e, turbo_time now, const struct turbo_path *path,
@@ -195,7 +196,9 @@ void turbo_endpoint_datagram(struct turbo_endpoint *e, turbo_time now,
                              const struct turbo_path *path, const uint8_t *data, size_t length)
 {
     struct turbo_datagram request;
-    if (!turbo_request_decode(&request, data, length)) {
+    /* On TCP an id that begins like a record would not be found (protocol §2.5). */
+    if (!turbo_request_decode(&request, data, length) ||
+        starts_record(request.id.bytes, TURBO_ID_BYTES)) {
         e->counters.junk++;
         return;
     }
@@ -206,7 +209,7 @@ void turbo_endpoint_datagram(struct turbo_endpoint *e, turbo_time now,
         e->counters.late++;
     else if (request.sequence > 1)
         keep_orphan(e, now, path, &request.id, data, length);
-    else if (starts_hello(&request))
+    else if (starts_record(request.payload, request.length))
         begin_session(e, now, path, &request, length);
     else
         e->counters.junk++;
@@ -307,16 +310,20 @@ struct turbo_endpoint_counters turbo_endpoint_counters(const struct turbo_endpoi
 
 /* ---- TCP openings ---- */
 
-/*
- * The TLS server has not heard of this session, so TCP may start afresh; its ClientHello by UDP
- * must then not start a second connection.
- */
-static enum turbo_join start_afresh(struct turbo_endpoint *e, turbo_time now,
-                                    struct turbo_server *s, const struct turbo_id *id)
+/* TCP has the word for this id: UDP must not start a connection to the TLS server any more. */
+static void end_on_udp(struct turbo_endpoint *e, turbo_time now, struct turbo_server *s,
+                       const struct turbo_id *id)
 {
     if (s != NULL)
         turbo_server_release(s, now);
     remember_ended(e, now, id);
+}
+
+/* The TLS server has not heard of this session, so TCP may start afresh. */
+static enum turbo_join start_afresh(struct turbo_endpoint *e, turbo_time now,
+                                    struct turbo_server *s, const struct turbo_id *id)
+{
+    end_on_udp(e, now, s, id);
     return TURBO_JOIN_FRESH;
 }
 
@@ -331,11 +338,16 @@ enum turbo_join turbo_endpoint_join(struct turbo_endpoint *e, turbo_time now,
                                     struct turbo_server **session)
 {
     struct turbo_server *s = find_session(e, &tombstone->id);
+    bool afresh = tombstone->replay && tombstone->consumed == 0;
     if (s == NULL || !s->accepted) {
-        if (!tombstone->replay || tombstone->consumed > 0)
-            return cannot_continue(e);
-        return start_afresh(e, now, s, &tombstone->id);
+        if (afresh)
+            return start_afresh(e, now, s, &tombstone->id);
+        if (s != NULL)
+            end_on_udp(e, now, s, &tombstone->id);
+        return cannot_continue(e);
     }
+    if (s->state > SERVER_ANSWERED && afresh)
+        return TURBO_JOIN_FRESH; /* joined or ended already; its id is taken as it is */
     if (s->state > SERVER_ANSWERED || !server_join(s, now, tombstone->consumed, tombstone->replay))
         return cannot_continue(e);
     e->counters.joined++;

@@ -98,7 +98,8 @@ bool session_map_find(const struct session_map *map, const struct turbo_id *id, 
     uint32_t index = *find_link(map, id);
     if (index == 0)
         return false;
-    *value = entry(map, index)->value;
+    if (value != NULL)
+        *value = entry(map, index)->value;
     return true;
 }
 

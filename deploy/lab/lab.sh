@@ -85,16 +85,21 @@ save_caller() {
     printf '%s\0' "$@" >"$work/command"
 }
 
+# What is measured should not wait for whatever else this machine computes. Where sessions share the processors
+# between them (autogroup), the session needs the priority, not the process. Without permission it goes without.
+# shellcheck disable=SC2016
+readonly ahead=(setsid sh -c '{ echo -20 >/proc/self/autogroup; renice -n -20 -p $$; } >/dev/null 2>&1; exec "$@"' ahead)
+
 # The lab's processes live in a process namespace: with its first process all of them end.
 # `--pdeathsig` and `--kill-child` carry that on to the case where this script is killed itself.
 start_host() {
-    setpriv --pdeathsig KILL unshare --net --mount --pid --fork --kill-child=KILL --mount-proc \
+    setpriv --pdeathsig KILL "${ahead[@]}" unshare --net --mount --pid --fork --kill-child=KILL --mount-proc \
         bash "$here/inside.sh" host "$work" </dev/null &
     child=$!
 }
 
 start_uml() {
-    local around=(setpriv --pdeathsig KILL)
+    local around=(setpriv --pdeathsig KILL "${ahead[@]}")
     # A container may forbid process namespaces to its root, but not User-Mode Linux.
     if unshare --pid --fork true 2>/dev/null; then
         around+=(unshare --pid --fork --kill-child=KILL)

@@ -1,6 +1,5 @@
 """The proxies are a transparent pipe: ends, resets, addresses and families are passed on as they are."""
 
-import re
 import socket
 import threading
 from contextlib import closing
@@ -262,16 +261,14 @@ def test_a_refused_upstream_of_the_edge_resets_the_client(proxies: Proxies, way:
 
 
 @pytest.mark.parametrize("kind", ["tcp", "turbo"])
-def test_a_name_that_does_not_resolve_resets_the_client_and_is_logged(proxies: Proxies, kind: str,
-                                                                      tmp_path: Path) -> None:
-    name = "nowhere.example.test"
-    proxy = proxies.start(listen="tcp:127.0.0.1:0", upstream=f"{kind}:{name}:443",
-                          names=Names(tmp_path, {}))
+def test_a_name_that_does_not_resolve_resets_the_client_and_is_logged(proxies: Proxies,
+                                                                      kind: str) -> None:
+    name = "nowhere.onion"  # never looked up in the DNS (RFC 7686), so no network is needed
+    proxy = proxies.start(listen="tcp:127.0.0.1:0", upstream=f"{kind}:{name}:443")
     with connect(proxy.port) as client:
         client.sendall(client_hello())
         assert is_reset(client)
-    complaint = re.compile("resolv|not found|no such|unknown", re.IGNORECASE)
-    assert proxy.stderr.wait_for(lambda line: name in line and bool(complaint.search(line)))
+    assert proxy.stderr.wait_for(lambda line: name in line and "not found" in line)
 
 
 @pytest.mark.parametrize("alive, dead", [("127.0.0.1", "::1"), ("::1", "127.0.0.1")])
