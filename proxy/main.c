@@ -52,11 +52,11 @@ int main(int argc, char *argv[])
 {
     static struct options options;
     static char message[OPTIONS_MESSAGE_BYTES];
-    signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGPIPE, SIG_IGN);
     switch (options_parse(&options, argc, argv, message)) {
     case OPTIONS_RUN: break;
-    case OPTIONS_DONE: fputs(message, stdout); return EXIT_OK;
-    case OPTIONS_INVALID: fprintf(stderr, "turbotls-proxy: %s\n", message); return EXIT_USAGE;
+    case OPTIONS_DONE: (void)fputs(message, stdout); return EXIT_OK;
+    case OPTIONS_INVALID: (void)fprintf(stderr, "turbotls-proxy: %s\n", message); return EXIT_USAGE;
     }
     return run(&options);
 }

@@ -166,8 +166,8 @@ bool worker_listen(struct worker *w)
 void worker_print_listeners(const struct worker *w, FILE *out)
 {
     for (size_t i = 0; i < w->listener_count; i++)
-        fprintf(out, "listening %s\n", listener_text(w->listeners[i]));
-    fflush(out);
+        (void)fprintf(out, "listening %s\n", listener_text(w->listeners[i]));
+    (void)fflush(out);
 }
 
 void worker_run(struct worker *w)

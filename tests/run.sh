@@ -3,6 +3,7 @@
 #
 #   tests/run.sh               everything
 #   tests/run.sh -L unit       what ctest's arguments select (labels: unit, valgrind, e2e, lab)
+#   tests/run.sh --install-only
 #
 # TURBOTLS_NO_INSTALL=1 leaves the system's packages alone.
 set -euo pipefail
@@ -31,6 +32,7 @@ build() {
 }
 
 [ -n "${TURBOTLS_NO_INSTALL:-}" ] || install_packages
+[ "${1:-}" != --install-only ] || exit 0
 for preset in release sanitize; do
     build "$preset"
 done
