@@ -11,10 +11,12 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 say() { printf '\n== %s\n' "$*"; }
 
-# Only what is missing, so that a second run needs neither root nor a network.
+# Only what is missing, so that a second run needs neither root nor a network. A second word on a line
+# names a command that will do as well, where it came from elsewhere (npm with Node's own packages).
 install_packages() {
-    local missing=() package
-    while read -r package; do
+    local missing=() package command
+    while read -r package command; do
+        [ -z "$command" ] || ! command -v "$command" >/dev/null || continue
         dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||
             missing+=("$package")
     done < <(sed -e 's/#.*//' -e '/^[[:space:]]*$/d' tests/packages.txt deploy/packages.txt | sort -u)
