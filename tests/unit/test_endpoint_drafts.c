@@ -1,0 +1,133 @@
+/* Sessions whose id is not their ClientHello's hash: protocol §2.5, 3.9, 3.10, 5.2, 5.7. */
+#include "tests/unit/support/edge.h"
+
+static struct edge e;
+static struct hello hello;
+
+#define T(milliseconds) (TURBO_SECOND * 100 + (milliseconds)*TURBO_MILLISECOND)
+
+#define TEST(name)                                                                                 \
+    static void name(void **unused_);                                                              \
+    static void name##_(void);                                                                     \
+    static void name(void **unused_)                                                               \
+    {                                                                                              \
+        (void)unused_;                                                                             \
+        edge_start(&e, EDGE_SESSIONS, EDGE_ENDED);                                                 \
+        hello_simple(&hello, 0);                                                                   \
+        name##_();                                                                                 \
+        edge_stop(&e);                                                                             \
+    }                                                                                              \
+    static void name##_(void)
+
+static struct turbo_endpoint_counters counters(void)
+{
+    return turbo_endpoint_counters(e.endpoint);
+}
+
+static void send(turbo_time now, const struct turbo_id *id, uint32_t sequence, const void *payload,
+                 size_t length)
+{
+    struct turbo_path path = check_path(1, 1);
+    struct turbo_datagram request = {
+        .id = *id, .sequence = sequence, .payload = payload, .length = length};
+    edge_datagram(&e, now, &path, &request);
+}
+
+/* A ClientHello in a request of its own, with an id of the test's choice. */
+static struct turbo_server *draft_session(turbo_time now, const char *id_text)
+{
+    struct turbo_id id;
+    memcpy(id.bytes, id_text, TURBO_ID_BYTES);
+    send(now, &id, 1, hello.bytes, hello.length);
+    return edge_event(&e, TURBO_EVENT_NEW);
+}
+
+TEST(a_draft_session_goes_on_behind_its_last_request_without_replay)
+{
+    const uint8_t *data;
+    struct turbo_server *joined = NULL, *s = draft_session(T(0), "GET / HTTP/1");
+    struct turbo_id id;
+    memcpy(id.bytes, "GET / HTTP/1", TURBO_ID_BYTES);
+    send(T(1), &id, 2, "more", 4);
+    assert_int_equal(turbo_server_peek(s, &data), hello.length); /* the rest waits (3.10) */
+    turbo_server_consume(s, hello.length);
+    assert_int_equal(turbo_server_peek(s, &data), 0);
+    assert_int_equal(edge_tombstone(&e, T(2), &id, false, 0, &joined), TURBO_JOIN_SESSION);
+    assert_int_equal(turbo_server_replay_left(s), 0);
+    assert_int_equal(turbo_server_peek(s, &data), 4);
+    assert_memory_equal(data, "more", 4);
+    turbo_server_release(s, T(2));
+}
+
+TEST(a_draft_session_with_a_request_missing_cannot_go_on_without_replay) /* §5.7 */
+{
+    struct turbo_server *joined = NULL, *s = draft_session(T(0), "GET / HTTP/1");
+    struct turbo_id id;
+    memcpy(id.bytes, "GET / HTTP/1", TURBO_ID_BYTES);
+    send(T(1), &id, 3, "more", 4);
+    assert_int_equal(edge_tombstone(&e, T(2), &id, false, 0, &joined), TURBO_JOIN_RESET);
+    assert_int_equal(edge_tombstone(&e, T(2), &id, true, 0, &joined), TURBO_JOIN_SESSION);
+    assert_int_equal(turbo_server_replay_left(s), hello.length);
+    turbo_server_release(s, T(2));
+}
+
+TEST(a_hashed_session_ignores_what_lies_beyond_its_hello) /* §3.10 */
+{
+    const uint8_t *data;
+    struct turbo_server *joined = NULL, *s = edge_session(&e, T(0), &hello);
+    struct turbo_id id = edge_id(&hello);
+    send(T(1), &id, 2, "more", 4);
+    assert_int_equal(edge_tombstone(&e, T(2), &id, true, 0, &joined), TURBO_JOIN_SESSION);
+    assert_int_equal(turbo_server_peek(s, &data), hello.length);
+    assert_int_equal(turbo_server_replay_left(s), hello.length);
+    turbo_server_release(s, T(2));
+}
+
+TEST(payloads_are_taken_in_requests_1_to_16_only) /* §3.9 */
+{
+    struct turbo_server *s = draft_session(T(0), "0123456789ab");
+    struct turbo_id id;
+    memcpy(id.bytes, "0123456789ab", TURBO_ID_BYTES);
+    send(T(1), &id, 16, "x", 1);
+    send(T(1), &id, 17, "x", 1);
+    assert_int_equal(counters().junk, 1);
+    send(T(1), &id, 17, NULL, 0);
+    send(T(1), &id, 17, "x", 1); /* not what it was before (3.4) */
+    assert_int_equal(counters().junk, 2);
+    assert_int_equal(counters().requests, 3);
+    turbo_server_release(s, T(1));
+}
+
+TEST(pending_draft_ids_are_known_by_their_beginning) /* §5.2 */
+{
+    struct turbo_server *joined = NULL;
+    const uint8_t *id = (const uint8_t *)"GET / HTTP/1";
+    assert_false(turbo_endpoint_prefix_known(e.endpoint, id, 1));
+    struct turbo_server *s = draft_session(T(0), "GET / HTTP/1");
+    for (size_t n = 1; n <= TURBO_ID_BYTES; n++) {
+        uint8_t wrong[TURBO_ID_BYTES];
+        memcpy(wrong, id, TURBO_ID_BYTES);
+        wrong[n - 1] ^= 1;
+        assert_true(turbo_endpoint_prefix_known(e.endpoint, id, n));
+        assert_false(turbo_endpoint_prefix_known(e.endpoint, wrong, n));
+    }
+    assert_true(
+        turbo_endpoint_prefix_known(e.endpoint, (const uint8_t *)"GET / HTTP/1\0\0\0\1", 16));
+    struct turbo_id same;
+    memcpy(same.bytes, id, TURBO_ID_BYTES);
+    assert_int_equal(edge_tombstone(&e, T(1), &same, false, 0, &joined), TURBO_JOIN_SESSION);
+    assert_false(turbo_endpoint_prefix_known(e.endpoint, id, 3)); /* not pending any more */
+    turbo_server_release(s, T(1));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(a_draft_session_goes_on_behind_its_last_request_without_replay),
+        CASE(a_draft_session_with_a_request_missing_cannot_go_on_without_replay),
+        CASE(a_hashed_session_ignores_what_lies_beyond_its_hello),
+        CASE(payloads_are_taken_in_requests_1_to_16_only),
+        CASE(pending_draft_ids_are_known_by_their_beginning),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
