@@ -286,7 +286,19 @@ static void receiver_lost(struct relay *r, enum end lost)
     pass_reset_on(r, lost, false);
 }
 
-/* One side is left. It is reset once what it has to deliver is delivered. */
+void side_lost(struct side *side)
+{
+    struct relay *r = side->relay;
+    if (r == NULL)
+        return;
+    assert(r->tag == RELAY_TAG && !r->doomed);
+    pass_reset_on(r, side == r->sides[NEAR] ? NEAR : FAR, false);
+}
+
+/*
+ * One side is left. It is reset once what it has to deliver is delivered; that its peer has ended
+ * the other direction changes nothing.
+ */
 static void run_doomed(struct relay *r)
 {
     struct side *side = r->sides[NEAR] != NULL ? r->sides[NEAR] : r->sides[FAR];
@@ -299,36 +311,39 @@ static void run_doomed(struct relay *r)
         destroy(r);
         return;
     }
+    int rounds = 0;
     ssize_t n;
     do
         n = side->ops->read(side, r->worker->scratch, WORKER_SCRATCH_BYTES);
-    while (n > 0);
-    if (n != SIDE_AGAIN)
+    while (n > 0 && ++rounds < ROUNDS_A_TURN);
+    if (n < 0 && n != SIDE_AGAIN)
         destroy(r);
+    else /* again each time: it may have had no socket to watch before */
+        side->ops->watch(side, n != SIDE_END, true);
 }
 
-/* A side that has become a socket gives its session back. Returns whether it did. */
-static bool settle(struct relay *r, enum end end)
+/* A side that has become a socket gives its session back. */
+static enum verdict settle(struct relay *r, enum end end)
 {
     struct side *side = r->sides[end];
     if (side->ops->settled == NULL || !side->ops->settled(side))
-        return false;
+        return STUCK;
     uint8_t *early;
     size_t length;
     side->ops->report(side, &r->access);
     int fd = side->ops->hand_over(side, &early, &length);
     struct side *plain = plain_accepted(r->worker, fd, early, length);
     if (plain == NULL) {
-        socket_reset(fd); /* the next read from the old side fails, and ends the connection */
+        socket_reset(fd);
         free(early);
-        return false;
+        return NO_MEMORY;
     }
     side->ops->destroy(side);
     plain->relay = r;
     r->sides[end] = plain;
     if (r->flows[other(end)].finished)
         plain->ops->finish(plain);
-    return true;
+    return MOVED;
 }
 
 /* ---- the turn ---- */
@@ -367,8 +382,14 @@ static bool turn(struct relay *r, bool *gone)
         case NO_MEMORY: relay_abort(r); return false;
         }
     }
-    moved |= settle(r, NEAR);
-    moved |= settle(r, FAR);
+    for (int end = NEAR; end <= FAR; end++) {
+        enum verdict verdict = settle(r, (enum end)end);
+        if (verdict == NO_MEMORY) {
+            relay_abort(r);
+            return false;
+        }
+        moved |= verdict == MOVED;
+    }
     if (over(r) && r->sides[NEAR]->ops->settled == NULL && r->sides[FAR]->ops->settled == NULL) {
         destroy(r);
         return false;

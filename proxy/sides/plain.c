@@ -26,7 +26,6 @@ struct plain {
     turbo_time dialed_at;
     uint32_t rtt_us;
     bool unreached;
-    bool lost;    /* reset while nobody was reading */
     bool blocked; /* the socket took less than it was given */
     uint8_t *early;
     size_t early_length, early_used;
@@ -75,11 +74,24 @@ static void tell(struct plain *p, bool alive)
     spoke(p->spoke_owner, alive);
 }
 
+/* Who waits for the server to speak is told of bytes, or that there will be none. */
+static void tell_if_spoken(struct plain *p)
+{
+    uint8_t byte;
+    ssize_t n = recv(p->fd, &byte, 1, MSG_PEEK);
+    if (n >= 0 || (errno != EAGAIN && errno != EINTR))
+        tell(p, n > 0);
+}
+
 static void on_io(struct ev_loop *loop, ev_io *io, int events)
 {
     (void)loop;
     struct plain *p = io->data;
     assert(p->tag == PLAIN_TAG);
+    if (p->spoke != NULL) {
+        tell_if_spoken(p);
+        return;
+    }
     if ((events & EV_WRITE) != 0)
         p->blocked = false;
     tell(p, true);
@@ -89,8 +101,7 @@ static void on_reset(struct hangup *hangup)
 {
     struct plain *p = (struct plain *)((uintptr_t)hangup - offsetof(struct plain, hangup));
     assert(p->tag == PLAIN_TAG);
-    p->lost = true;
-    side_wake(&p->base);
+    side_lost(&p->base);
 }
 
 static ssize_t read_early(struct plain *p, uint8_t *buffer, size_t capacity)
@@ -133,8 +144,6 @@ static ssize_t plain_read(struct side *side, uint8_t *buffer, size_t capacity)
     struct plain *p = plain_of(side);
     if (p->unreached)
         return SIDE_UNREACHED;
-    if (p->lost)
-        return SIDE_RESET;
     if (p->early != NULL)
         return read_early(p, buffer, capacity);
     if (p->dial != NULL)
@@ -159,7 +168,7 @@ static ssize_t plain_write(struct side *side, const uint8_t *data, size_t length
 static bool plain_splices(const struct side *side)
 {
     const struct plain *p = const_plain_of(side);
-    return p->fd >= 0 && p->early == NULL && !p->lost;
+    return p->fd >= 0 && p->early == NULL;
 }
 
 static ssize_t plain_read_pipe(struct side *side, int write_end, size_t capacity)

@@ -66,5 +66,7 @@ struct side {
 
 /* Runs the relay. */
 void side_wake(struct side *side);
+/* It was reset, and nobody was to read that from it: its end had been read before. */
+void side_lost(struct side *side);
 
 #endif
