@@ -1,0 +1,394 @@
+/* The plain side over real sockets, relayed to the upstream by a worker. */
+#include "tests/unit/support/worker_fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "proxy/net/socket.h"
+#include "proxy/ops/access.h"
+#include "proxy/sides/plain.h"
+#include "proxy/upstream.h"
+
+enum { BULK = 3 << 20 };
+
+struct ends {
+    struct peer *client, *server;
+};
+
+/* A connection through the proxy, with a word said each way. */
+static struct ends connected(struct fixture *f)
+{
+    struct ends ends;
+    fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream tcp:127.0.0.1:%u", f->server_port);
+    ends.client = fixture_client(f);
+    ends.server = fixture_server(f, 0);
+    peer_say(ends.client, "ping");
+    peer_say(ends.server, "pong");
+    UNTIL(f, peer_heard(ends.server, "ping") && peer_heard(ends.client, "pong"));
+    return ends;
+}
+
+/* ---- ends and resets ---- */
+
+static void an_end_passes_and_the_other_direction_goes_on(void **state)
+{
+    struct fixture *f = *state;
+    struct ends ends = connected(f);
+    peer_finish(ends.client);
+    UNTIL(f, ends.server->ended);
+    peer_say(ends.server, " later");
+    UNTIL(f, peer_heard(ends.client, "pong later"));
+    assert_false(ends.client->ended);
+    peer_finish(ends.server);
+    UNTIL(f, ends.client->ended && f->worker->connections == 0);
+    assert_false(peer_was_reset(ends.client) || peer_was_reset(ends.server));
+}
+
+static void the_server_may_end_first(void **state)
+{
+    struct fixture *f = *state;
+    struct ends ends = connected(f);
+    peer_finish(ends.server);
+    UNTIL(f, ends.client->ended);
+    peer_say(ends.client, " later");
+    UNTIL(f, peer_heard(ends.server, "ping later"));
+    peer_finish(ends.client);
+    UNTIL(f, ends.server->ended && f->worker->connections == 0);
+    assert_false(peer_was_reset(ends.client) || peer_was_reset(ends.server));
+}
+
+static void a_reset_by_the_client_is_one_to_the_server(void **state)
+{
+    struct fixture *f = *state;
+    struct ends ends = connected(f);
+    peer_reset(ends.client);
+    UNTIL(f, peer_was_reset(ends.server) && f->worker->connections == 0);
+    assert_false(ends.server->ended);
+}
+
+static void a_reset_by_the_server_is_one_to_the_client(void **state)
+{
+    struct fixture *f = *state;
+    struct ends ends = connected(f);
+    peer_reset(ends.server);
+    UNTIL(f, peer_was_reset(ends.client) && f->worker->connections == 0);
+    assert_false(ends.client->ended);
+}
+
+/* Nobody reads from the client any more, and there is nothing to write to it. */
+static void a_reset_behind_an_end_is_noticed(void **state)
+{
+    struct fixture *f = *state;
+    struct ends ends = connected(f);
+    peer_finish(ends.client);
+    UNTIL(f, ends.server->ended);
+    peer_reset(ends.client);
+    UNTIL(f, peer_was_reset(ends.server) && f->worker->connections == 0);
+}
+
+static void a_reset_behind_the_servers_end_is_noticed(void **state)
+{
+    struct fixture *f = *state;
+    struct ends ends = connected(f);
+    peer_finish(ends.server);
+    UNTIL(f, ends.client->ended);
+    peer_reset(ends.server);
+    UNTIL(f, peer_was_reset(ends.client) && f->worker->connections == 0);
+}
+
+static void a_reset_of_the_side_that_was_told_the_end_passes(void **state)
+{
+    struct fixture *f = *state;
+    struct ends ends = connected(f);
+    peer_finish(ends.client);
+    UNTIL(f, ends.server->ended);
+    peer_reset(ends.server);
+    UNTIL(f, peer_was_reset(ends.client) && f->worker->connections == 0);
+}
+
+static void an_idle_half_closed_connection_does_not_spin(void **state)
+{
+    struct fixture *f = *state;
+    struct ends ends = connected(f);
+    peer_finish(ends.client);
+    UNTIL(f, ends.server->ended);
+    fixture_let_happen(f);
+    ev_timer_stop(f->loop, &f->beat);
+    ev_run(f->loop, EVRUN_NOWAIT);
+    assert_int_equal(ev_pending_count(f->loop), 0);
+    unsigned before = ev_iteration(f->loop);
+    ev_timer_start(f->loop, &f->beat);
+    ev_run(f->loop, EVRUN_ONCE); /* one beat, and nothing else wakes the loop before */
+    assert_int_equal(ev_iteration(f->loop), before + 1);
+}
+
+/* ---- back-pressure ---- */
+
+static void a_slow_reader_stops_its_writer_and_loses_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct ends ends = connected(f);
+    uint8_t *bulk = malloc(BULK);
+    assert_non_null(bulk);
+    check_fill(bulk, 1, 0, BULK);
+    int small = 16 * 1024;
+    setsockopt(ends.client->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+    peer_deafen(ends.client);
+    for (int i = 0; i < 8; i++)
+        peer_send(ends.server, bulk, BULK);
+    peer_finish(ends.server);
+    fixture_let_happen(f);
+    assert_true(ends.server->sending_used < 8 * (size_t)BULK);
+    peer_hear(ends.client);
+    UNTIL(f, ends.client->ended);
+    assert_int_equal(ends.client->length, 4 + 8 * (size_t)BULK);
+    for (size_t i = 0; i < 8; i++)
+        assert_memory_equal(ends.client->received + 4 + i * BULK, bulk, BULK);
+    free(bulk);
+}
+
+static void both_may_push_at_the_same_time(void **state)
+{
+    struct fixture *f = *state;
+    struct ends ends = connected(f);
+    uint8_t *bulk = malloc(BULK);
+    assert_non_null(bulk);
+    check_fill(bulk, 1, 0, BULK);
+    peer_send(ends.server, bulk, BULK);
+    peer_send(ends.client, bulk, BULK);
+    UNTIL(f, ends.client->length == 4 + BULK && ends.server->length == 4 + BULK);
+    assert_memory_equal(ends.client->received + 4, bulk, BULK);
+    assert_memory_equal(ends.server->received + 4, bulk, BULK);
+    free(bulk);
+}
+
+/* ---- connecting ---- */
+
+static void bytes_and_the_end_that_came_before_the_upstream_was_up_wait(void **state)
+{
+    struct fixture *f = *state;
+    fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream tcp:127.0.0.1:%u", f->server_port);
+    struct peer *client = fixture_client(f);
+    UNTIL(f, peer_is_up(client));
+    peer_say(client, "all at once");
+    peer_finish(client);
+    struct peer *server = fixture_server(f, 0);
+    UNTIL(f, server->ended);
+    assert_true(peer_heard(server, "all at once"));
+    assert_false(peer_was_reset(client));
+}
+
+static void an_end_without_a_byte_reaches_the_server(void **state)
+{
+    struct fixture *f = *state;
+    fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream tcp:127.0.0.1:%u", f->server_port);
+    struct peer *client = fixture_client(f);
+    UNTIL(f, peer_is_up(client));
+    peer_finish(client);
+    struct peer *server = fixture_server(f, 0);
+    UNTIL(f, server->ended);
+    peer_say(server, "bye");
+    peer_finish(server);
+    UNTIL(f, client->ended && peer_heard(client, "bye") && f->worker->connections == 0);
+}
+
+static void a_refused_upstream_resets_the_client_and_is_logged(void **state)
+{
+    struct fixture *f = *state;
+    uint16_t port = 0;
+    int refusing = fixture_refusing_port("127.0.0.1", &port);
+    fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream tcp:127.0.0.1:%u", port);
+    struct peer *client = fixture_client(f);
+    UNTIL(f, peer_was_reset(client) && f->worker->connections == 0);
+    assert_true(fixture_logged(f, "Connection refused"));
+    close(refusing);
+}
+
+/* localhost is ::1 and 127.0.0.1; the upstream listens on the latter only. */
+static void the_next_address_is_tried_when_one_refuses(void **state)
+{
+    struct fixture *f = *state;
+    uint16_t port = f->server_port;
+    int refusing = fixture_refusing_port("::1", &port);
+    fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream tcp:localhost:%u", port);
+    struct peer *client = fixture_client(f);
+    UNTIL(f, peer_is_up(client));
+    peer_say(client, "found");
+    struct peer *server = fixture_server(f, 0);
+    UNTIL(f, peer_heard(server, "found"));
+    close(refusing);
+}
+
+/* ---- by itself ---- */
+
+static void bytes_read_before_come_first(void **state)
+{
+    struct fixture *f = *state;
+    int fd;
+    uint8_t buffer[16];
+    fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream tcp:127.0.0.1:%u", f->server_port);
+    struct peer *peer = fixture_pair(f, &fd);
+    peer_say(peer, "behind");
+    struct side *side = plain_accepted(f->worker, fd, (uint8_t *)strdup("early"), 5);
+    assert_false(side->ops->splices(side)); /* a pipe would leave them out */
+    assert_int_equal(side->ops->read(side, buffer, 3), 3);
+    assert_memory_equal(buffer, "ear", 3);
+    assert_int_equal(side->ops->read(side, buffer, sizeof(buffer)), 2);
+    assert_memory_equal(buffer, "ly", 2);
+    assert_true(side->ops->splices(side));
+    ssize_t n = SIDE_AGAIN;
+    UNTIL(f, (n = side->ops->read(side, buffer, sizeof(buffer))) != SIDE_AGAIN);
+    assert_int_equal(n, 6);
+    assert_memory_equal(buffer, "behind", 6);
+    side->ops->destroy(side);
+    UNTIL(f, peer->ended);
+}
+
+static void a_side_destroyed_with_bytes_unread_leaks_nothing(void **state)
+{
+    struct fixture *f = *state;
+    int fd;
+    fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream tcp:127.0.0.1:%u", f->server_port);
+    fixture_pair(f, &fd);
+    struct side *side = plain_accepted(f->worker, fd, (uint8_t *)strdup("early"), 5);
+    side->ops->destroy(side);
+    side = plain_connecting(f->worker, &f->worker->upstream);
+    assert_int_equal(side->ops->room(side), 0);
+    assert_false(side->ops->splices(side));
+    side->ops->destroy(side); /* while it connects */
+    fixture_let_happen(f);
+    assert_int_equal(f->served_count, 0);
+}
+
+struct heard {
+    int calls;
+    bool alive;
+};
+
+static void on_spoke(void *owner, bool alive)
+{
+    struct heard *heard = owner;
+    heard->calls++;
+    heard->alive = alive;
+}
+
+static struct side *watched(struct fixture *f, struct heard *heard)
+{
+    fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream tcp:127.0.0.1:%u", f->server_port);
+    struct side *side = plain_connecting(f->worker, &f->worker->upstream);
+    plain_watch_server(side, on_spoke, heard);
+    fixture_server(f, 0);
+    fixture_let_happen(f);
+    assert_int_equal(heard->calls, 0);
+    return side;
+}
+
+static void a_server_that_speaks_is_told_once_and_its_bytes_are_kept(void **state)
+{
+    struct fixture *f = *state;
+    struct heard heard = {0};
+    uint8_t buffer[8];
+    struct side *side = watched(f, &heard);
+    peer_say(f->served[0], "220");
+    peer_finish(f->served[0]);
+    UNTIL(f, heard.calls > 0);
+    assert_true(heard.alive);
+    fixture_let_happen(f);
+    assert_int_equal(heard.calls, 1);
+    assert_int_equal(side->ops->read(side, buffer, sizeof(buffer)), 3);
+    side->ops->destroy(side);
+}
+
+static void a_server_that_ends_without_a_word_has_not_spoken(void **state)
+{
+    struct fixture *f = *state;
+    struct heard heard = {0};
+    struct side *side = watched(f, &heard);
+    peer_finish(f->served[0]);
+    UNTIL(f, heard.calls > 0);
+    assert_false(heard.alive);
+    side->ops->destroy(side);
+}
+
+static void a_server_that_resets_has_not_spoken(void **state)
+{
+    struct fixture *f = *state;
+    struct heard heard = {0};
+    struct side *side = watched(f, &heard);
+    peer_reset(f->served[0]);
+    UNTIL(f, heard.calls > 0);
+    assert_false(heard.alive);
+    side->ops->destroy(side);
+}
+
+static void a_server_out_of_reach_has_not_spoken(void **state)
+{
+    struct fixture *f = *state;
+    struct heard heard = {0};
+    uint16_t port = 0;
+    int refusing = fixture_refusing_port("127.0.0.1", &port);
+    fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream tcp:127.0.0.1:%u", port);
+    struct side *side = plain_connecting(f->worker, &f->worker->upstream);
+    plain_watch_server(side, on_spoke, &heard);
+    UNTIL(f, heard.calls > 0);
+    assert_false(heard.alive);
+    side->ops->destroy(side);
+    close(refusing);
+}
+
+static void nobody_is_told_once_the_watch_is_called_off(void **state)
+{
+    struct fixture *f = *state;
+    struct heard heard = {0};
+    struct side *side = watched(f, &heard);
+    plain_watch_server(side, NULL, NULL);
+    peer_say(f->served[0], "220");
+    fixture_let_happen(f);
+    assert_int_equal(heard.calls, 0);
+    side->ops->destroy(side);
+}
+
+static void the_round_trip_is_reported_also_after_a_reset(void **state)
+{
+    struct fixture *f = *state;
+    int fd;
+    struct access access = {.rtt_us = 0};
+    fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream tcp:127.0.0.1:%u", f->server_port);
+    fixture_pair(f, &fd);
+    struct side *side = plain_accepted(f->worker, fd, NULL, 0);
+    assert_true(side->ops->reset(side, false));
+    side->ops->report(side, &access);
+    assert_true(access.rtt_us > 0);
+    side->ops->destroy(side);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        FIXTURE_CASE(an_end_passes_and_the_other_direction_goes_on),
+        FIXTURE_CASE(the_server_may_end_first),
+        FIXTURE_CASE(a_reset_by_the_client_is_one_to_the_server),
+        FIXTURE_CASE(a_reset_by_the_server_is_one_to_the_client),
+        FIXTURE_CASE(a_reset_behind_an_end_is_noticed),
+        FIXTURE_CASE(a_reset_behind_the_servers_end_is_noticed),
+        FIXTURE_CASE(a_reset_of_the_side_that_was_told_the_end_passes),
+        FIXTURE_CASE(an_idle_half_closed_connection_does_not_spin),
+        FIXTURE_CASE(a_slow_reader_stops_its_writer_and_loses_nothing),
+        FIXTURE_CASE(both_may_push_at_the_same_time),
+        FIXTURE_CASE(bytes_and_the_end_that_came_before_the_upstream_was_up_wait),
+        FIXTURE_CASE(an_end_without_a_byte_reaches_the_server),
+        FIXTURE_CASE(a_refused_upstream_resets_the_client_and_is_logged),
+        FIXTURE_CASE(the_next_address_is_tried_when_one_refuses),
+        FIXTURE_CASE(bytes_read_before_come_first),
+        FIXTURE_CASE(a_side_destroyed_with_bytes_unread_leaks_nothing),
+        FIXTURE_CASE(a_server_that_speaks_is_told_once_and_its_bytes_are_kept),
+        FIXTURE_CASE(a_server_that_ends_without_a_word_has_not_spoken),
+        FIXTURE_CASE(a_server_that_resets_has_not_spoken),
+        FIXTURE_CASE(a_server_out_of_reach_has_not_spoken),
+        FIXTURE_CASE(nobody_is_told_once_the_watch_is_called_off),
+        FIXTURE_CASE(the_round_trip_is_reported_also_after_a_reset),
+    };
+    return cmocka_run_group_tests_name("plain side", tests, NULL, NULL);
+}
