@@ -1,7 +1,6 @@
 """Unmodified clients reach unmodified servers through sidecar and edge, and UDP carries the first flight."""
 
 import itertools
-import re
 from pathlib import Path
 from typing import Callable, Iterator
 
@@ -12,7 +11,7 @@ from harness.pki import SERVER_NAME, Pki
 from harness.process import Child
 from harness.programs import program
 from harness.proxy import Proxies
-from harness.servers import SERVERS, TlsServer, accept_port
+from harness.servers import SERVERS, Nginx, TlsServer, accept_port
 from harness.wait import wait_until
 
 Servers = Callable[[str, bool], TlsServer]
@@ -47,11 +46,13 @@ def test_a_client_reaches_a_server_with_its_first_flight_by_udp(
         client: str, server: str, version: str) -> None:
     target = servers(server, False)
     pair = proxies.pair(target.port)
-    reply = CLIENTS[client](Visit(pair.port, pki, tmp_path, version))
-    assert target.expected in reply
-    pair.assert_turbo()
-    assert pair.sidecar.record()["server_name"] == SERVER_NAME
-    assert pair.edge.record()["server_name"] == SERVER_NAME
+
+    def visit() -> None:
+        assert target.expected in CLIENTS[client](Visit(pair.port, pki, tmp_path, version))
+
+    pair.assert_turbo(visit)
+    for proxy in (pair.sidecar, pair.edge):
+        assert proxy.records()[-1]["server_name"] == SERVER_NAME
 
 
 NEVER_RESUMED = {("curl", "node", "1.2")}
@@ -67,10 +68,13 @@ def test_a_session_is_resumed_through_the_proxies(
         client: str, server: str, version: str) -> None:
     target = servers(server, False)
     pair = proxies.pair(target.port)
-    reply = CLIENTS[client](Visit(pair.port, pki, tmp_path, version, resume=True))
-    assert target.expected in reply
-    assert target.resumed(reply)
-    pair.assert_turbo(2)
+
+    def visit() -> None:
+        reply = CLIENTS[client](Visit(pair.port, pki, tmp_path, version, resume=True))
+        assert target.expected in reply
+        assert target.resumed(reply)
+
+    pair.assert_turbo(visit, connections=2)
 
 
 @every_version
@@ -81,49 +85,73 @@ def test_a_client_certificate_passes_the_proxies(
         client: str, server: str, version: str) -> None:
     target = servers(server, True)
     pair = proxies.pair(target.port)
-    reply = CLIENTS[client](Visit(pair.port, pki, tmp_path, version, certificate=True))
-    assert target.expected in reply
-    pair.assert_turbo()
+
+    def visit() -> None:
+        reply = CLIENTS[client](Visit(pair.port, pki, tmp_path, version, certificate=True))
+        assert target.expected in reply
+
+    pair.assert_turbo(visit)
 
 
 @every_version
+@every_client
 def test_a_chain_of_three_rsa_certificates_fits_the_first_flight(
-        proxies: Proxies, pki: Pki, tmp_path: Path, version: str) -> None:
-    argv = [program("openssl", "openssl"), "s_server", "-accept", "127.0.0.1:0", "-www",
-            "-cert", pki.server("rsa-chain")[0], "-cert_chain", pki.server("rsa-chain")[0],
-            "-key", pki.server("rsa-chain")[1]]
-    with Child(argv) as s_server:
-        pair = proxies.pair(accept_port(s_server))
-        assert b"s_server" in CLIENTS["openssl"](Visit(pair.port, pki, tmp_path, version))
-        pair.assert_turbo()
+        proxies: Proxies, pki: Pki, folder: Path, client: str, version: str) -> None:
+    with Nginx(pki, folder, kind="rsa-chain") as target:
+        pair = proxies.pair(target.port)
+
+        def visit() -> None:
+            assert target.expected in CLIENTS[client](Visit(pair.port, pki, folder, version))
+
+        pair.assert_turbo(visit)
+
+
+class EarlyData:
+    """openssl s_client sends early data to openssl s_server, which accepts it."""
+
+    MARKER = "GET /pay-once HTTP/1.0"
+
+    def __init__(self, pki: Pki, tmp_path: Path) -> None:
+        self._pki = pki
+        self._early = tmp_path / "early"
+        self._early.write_text(self.MARKER + "\r\n\r\n")
+        self._session = tmp_path / "session.pem"
+        self._openssl = program("openssl", "openssl")
+
+    def server(self) -> Child:
+        certificate, key = self._pki.server()
+        return Child([self._openssl, "s_server", "-accept", "127.0.0.1:0", "-early_data",
+                      "-cert", certificate, "-key", key], stdin=True)
+
+    def _client(self, port: int, *options: str | Path) -> Child:
+        return Child([self._openssl, "s_client", "-connect", f"127.0.0.1:{port}",
+                      "-CAfile", self._pki.ca, "-servername", SERVER_NAME, *options], stdin=True)
+
+    def visit(self, port: int, server: Child) -> None:
+        """Two connections: one for a ticket, one that uses it."""
+        self._session.unlink(missing_ok=True)
+        with self._client(port, "-sess_out", self._session) as first:
+            wait_until("the session ticket is saved", self._is_saved)
+            first.write(b"Q\n")
+            assert first.wait() == 0
+        arrived = len(self.arrivals(server))
+        with self._client(port, "-sess_in", self._session, "-early_data", self._early) as second:
+            server.stdout.wait_for(lambda line: "End of early data" in line, arrived + 1)
+            second.write(b"Q\n")
+            assert second.wait() == 0
+            assert "Early data was accepted" in second.stdout.text()
+        assert len(self.arrivals(server)) == arrived + 1
+
+    def arrivals(self, server: Child) -> list[str]:
+        return server.stdout.matching(lambda line: self.MARKER in line)
+
+    def _is_saved(self) -> bool:
+        return self._session.exists() and "END SSL SESSION" in self._session.read_text()
 
 
 def test_early_data_arrives_exactly_once(proxies: Proxies, pki: Pki, tmp_path: Path) -> None:
     """It leaves with the ClientHello, but waits for TCP: UDP can never be the cause of a replay."""
-    marker = "GET /pay-once HTTP/1.0"
-    early = tmp_path / "early"
-    early.write_text(marker + "\r\n\r\n")
-    session = tmp_path / "session.pem"
-    openssl = program("openssl", "openssl")
-    certificate, key = pki.server()
-    with Child([openssl, "s_server", "-accept", "127.0.0.1:0", "-early_data", "-naccept", "2",
-                "-cert", certificate, "-key", key], stdin=True) as server:
+    early = EarlyData(pki, tmp_path)
+    with early.server() as server:
         pair = proxies.pair(accept_port(server))
-        client = [openssl, "s_client", "-connect", f"127.0.0.1:{pair.port}", "-CAfile", pki.ca,
-                  "-servername", SERVER_NAME]
-        with Child([*client, "-sess_out", session], stdin=True) as first:
-            wait_until("the session ticket is saved", lambda: session_is_saved(session))
-            first.write(b"Q\n")
-            assert first.wait() == 0
-        with Child([*client, "-sess_in", session, "-early_data", early], stdin=True) as second:
-            server.stdout.wait_for(lambda line: "End of early data" in line)
-            second.write(b"Q\n")
-            assert second.wait() == 0
-            assert "Early data was accepted" in second.stdout.text()
-        assert server.wait() == 0
-        assert len(re.findall(marker, server.stdout.text())) == 1
-        pair.assert_turbo(2)
-
-
-def session_is_saved(session: Path) -> bool:
-    return session.exists() and "END SSL SESSION PARAMETERS" in session.read_text()
+        pair.assert_turbo(lambda: early.visit(pair.port, server), connections=2)

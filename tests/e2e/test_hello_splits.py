@@ -6,53 +6,33 @@ import pytest
 
 from harness.hello import client_hello, large_client_hello, read_exactly, split_over_records
 from harness.pki import SERVER_NAME, Pki
-from harness.proxy import Proxies, Proxy
+from harness.proxy import Pair, Proxies
 from harness.scripted import continue_after_hello, converse, flight_then_echo
-from harness.sockets import TcpServer, connect, name_of, wait_until_taken
+from harness.sockets import TcpServer, connect, wait_until_taken
 from harness.tls import MemoryClient
 from harness.wire import WireClient, session_id, tombstone
 
 QUESTION = b"and what comes after it"
-ATTEMPTS = 3
-"""A machine that stalls for longer than the proxy waits makes one connection classic, not three in a row."""
 
 
-def send_in_parts(port: int, *parts: bytes) -> str:
-    """One connection whose ClientHello comes in `parts`, each in a read of its own; gives our address."""
+def send_in_parts(port: int, *parts: bytes) -> None:
+    """One connection whose ClientHello comes in `parts`, each in a read of its own."""
     with connect(port) as connection:
         for part in parts[:-1]:
             connection.sendall(part)
             wait_until_taken(connection)
         connection.sendall(parts[-1])
         continue_after_hello(connection, QUESTION)
-        return name_of(connection)
 
 
-def outcome_of(proxy: Proxy, client: str, count: int) -> str:
-    """How the connection from `client`, the `count`-th in all, went."""
-    return next(record["outcome"] for record in proxy.wait_for_records(count)
-                if record["client"] == client)
+def assert_turbo(pair: Pair, server: TcpServer, cut: Callable[[bytes], list[bytes]]) -> None:
+    """A ClientHello that is cut this way is relayed, and turbo."""
+    def visit() -> None:
+        parts = cut(client_hello())
+        send_in_parts(pair.port, *parts)
+        assert server.result() == (b"".join(parts), QUESTION)
 
-
-class Splits:
-    """Sends ClientHellos in parts, one connection after the other, until each way to cut was turbo once."""
-
-    def __init__(self, proxies: Proxies, server: TcpServer) -> None:
-        self._server = server
-        self._pair = proxies.pair(server.port)
-        self._connections = 0
-
-    def check(self, cut: Callable[[bytes], list[bytes]]) -> None:
-        outcomes = []
-        while "turbo" not in outcomes and len(outcomes) < ATTEMPTS:
-            outcomes.append(self._attempt(cut(client_hello())))
-        assert "turbo" in outcomes, outcomes
-
-    def _attempt(self, parts: list[bytes]) -> str:
-        client = send_in_parts(self._pair.port, *parts)
-        assert self._server.result() == (b"".join(parts), QUESTION)
-        self._connections += 1
-        return outcome_of(self._pair.sidecar, client, self._connections)
+    pair.assert_turbo(visit)
 
 
 SHARDS = 4
@@ -61,20 +41,20 @@ SHARDS = 4
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_a_hello_split_at_any_offset_is_relayed_and_still_turbo(proxies: Proxies, shard: int) -> None:
     with TcpServer(flight_then_echo) as server:
-        splits = Splits(proxies, server)
+        pair = proxies.pair(server.port)
         for offset in range(1 + shard, len(client_hello()), SHARDS):
-            splits.check(lambda hello: [hello[:offset], hello[offset:]])
+            assert_turbo(pair, server, lambda hello: [hello[:offset], hello[offset:]])
 
 
 def test_a_hello_that_comes_a_byte_at_a_time_is_relayed_and_still_turbo(proxies: Proxies) -> None:
     with TcpServer(flight_then_echo) as server:
-        Splits(proxies, server).check(lambda hello: [bytes([byte]) for byte in hello])
+        assert_turbo(proxies.pair(server.port), server, lambda hello: [bytes([byte]) for byte in hello])
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 50, 200, 511])
 def test_a_hello_in_several_records_is_relayed_and_still_turbo(proxies: Proxies, size: int) -> None:
     with TcpServer(flight_then_echo) as server:
-        Splits(proxies, server).check(lambda hello: [split_over_records(hello, size)])
+        assert_turbo(proxies.pair(server.port), server, lambda hello: [split_over_records(hello, size)])
 
 
 @pytest.mark.parametrize("size", [3, 100])
@@ -84,7 +64,7 @@ def test_records_and_segments_may_be_cut_independently(proxies: Proxies, size: i
         return [stream[start:start + 7] for start in range(0, len(stream), 7)]
 
     with TcpServer(flight_then_echo) as server:
-        Splits(proxies, server).check(cut)
+        assert_turbo(proxies.pair(server.port), server, cut)
 
 
 @pytest.mark.parametrize("size", [16, 100, 400])
@@ -98,20 +78,23 @@ def test_tls_completes_with_a_hello_in_several_records(proxies: Proxies, pki: Pk
 
     with TcpServer(serve) as server:
         pair = proxies.pair(server.port)
-        client = MemoryClient(pki.client_context(), SERVER_NAME)
-        with connect(pair.port) as connection:
-            connection.sendall(split_over_records(client.hello, size))
-            client.handshake(connection)
-            client.write(connection, b"thanks!")
-            assert client.read(connection, 7) == b"welcome"
-        assert server.result() == b"thanks!"
-        pair.assert_turbo()
+
+        def visit() -> None:
+            client = MemoryClient(pki.client_context(), SERVER_NAME)
+            with connect(pair.port) as connection:
+                connection.sendall(split_over_records(client.hello, size))
+                client.handshake(connection)
+                client.write(connection, b"thanks!")
+                assert client.read(connection, 7) == b"welcome"
+            assert server.result() == b"thanks!"
+
+        pair.assert_turbo(visit)
 
 
 @pytest.mark.parametrize("size", [1184, 1185, 2368, 2369, 5000, 8 * 1184])
 def test_a_large_hello_is_still_turbo_when_it_fits_eight_datagrams(proxies: Proxies, size: int) -> None:
     with TcpServer(flight_then_echo) as server:
-        Splits(proxies, server).check(lambda _: [large_client_hello(size)])
+        assert_turbo(proxies.pair(server.port), server, lambda _: [large_client_hello(size)])
 
 
 @pytest.mark.parametrize("size", [8 * 1184 + 1, 16384, 20000])

@@ -14,9 +14,9 @@ import pytest
 from harness.hello import client_hello, read_exactly
 from harness.pki import SERVER_NAME
 from harness.programs import sanitized_proxy
-from harness.proxy import Proxies, Proxy
+from harness.proxy import RECORD_KEYS, Proxies, Proxy
 from harness.scripted import FLIGHT, converse, echo, finish, flight_then_echo
-from harness.sockets import TcpServer, connect, is_reset, name_of, reset
+from harness.sockets import DeadPort, TcpServer, connect, is_reset, meets_reset, name_of, reset
 from harness.wait import DEADLINE_S, wait_until
 
 FAR_TOO_LONG_S = 600
@@ -33,8 +33,8 @@ def test_help_shows_both_ways_to_use_it() -> None:
     done = run("--help")
     assert done.returncode == 0
     assert done.stderr == ""
-    assert re.search(r"--listen tcp:\S+\s+--upstream turbo:", done.stdout), "the sidecar"
-    assert re.search(r"--listen turbo:\S+\s+--upstream tcp:", done.stdout), "the edge"
+    assert re.search(r"--listen '?tcp:\S+\s+--upstream '?turbo:", done.stdout), "the sidecar"
+    assert re.search(r"--listen '?turbo:\S+\s+--upstream '?tcp:", done.stdout), "the edge"
     for option in ("--log-level", "--log-format", "--drain-timeout", "--sniff-timeout", "--version"):
         assert option in done.stdout
 
@@ -130,7 +130,7 @@ def test_connections_finish_before_the_end_and_new_ones_are_refused(proxies: Pro
         assert pair.sidecar.wait() == 0
         assert pair.edge.wait() == 0
         for proxy in (pair.sidecar, pair.edge):
-            assert "turbo" in {record["outcome"] for record in proxy.records()}
+            assert SERVER_NAME in {record["server_name"] for record in proxy.records()}
 
 
 def refuses(port: int) -> bool:
@@ -204,7 +204,7 @@ def test_running_out_of_descriptors_is_survived(proxies: Proxies, way: str) -> N
         with ThreadPoolExecutor(MANY_CLIENTS) as pool:
             list(pool.map(visit, range(MANY_CLIENTS)))
         assert len(proxy.wait_for_records(MANY_CLIENTS)) == MANY_CLIENTS
-        assert len(complaints(proxy)) == 1, proxy.stderr.text()
+        assert 1 <= len(complaints(proxy)) <= 3, "logged once, not once a connection"
 
 
 def start_with_few_files(proxies: Proxies, way: str, server_port: int) -> Proxy:
@@ -288,7 +288,7 @@ def test_descriptors_and_memory_come_back(proxies: Proxies) -> None:
     with TcpServer(flight_then_echo) as server:
         pair = proxies.pair(server.port)
         converse(pair.port)
-        pair.assert_turbo()
+        pair.sidecar.record(), pair.edge.record()
         files = [proxy.open_files() for proxy in (pair.sidecar, pair.edge)]
         for _ in range(50):
             converse(pair.port)
@@ -300,29 +300,23 @@ def test_descriptors_and_memory_come_back(proxies: Proxies) -> None:
 
 def test_the_access_record_tells_the_whole_story(proxies: Proxies) -> None:
     question = b"a question" * 100
+    hellos = []
     with TcpServer(flight_then_echo) as server:
         pair = proxies.pair(server.port)
-        hello = client_hello()
-        with connect(pair.port) as client:
-            client.sendall(hello)
-            assert read_exactly(client, len(FLIGHT)) == FLIGHT
-            client.sendall(question)
-            assert finish(client) == question
-            us = name_of(client)
-        sidecar, edge = pair.sidecar.record(), pair.edge.record()
-        assert sidecar["client"] == us
-        assert sidecar["listener"].endswith(f"127.0.0.1:{pair.port}")
-        assert str(pair.edge.port) in sidecar["upstream"]
-        assert str(server.port) in edge["upstream"]
-        for record in (sidecar, edge):
-            assert record["level"] == "info"
-            assert record["server_name"] == SERVER_NAME
-            assert record["outcome"] == "turbo"
-            assert record["bytes_c2s"] == len(hello) + len(question)
-            assert record["bytes_s2c"] == len(FLIGHT) + len(question)
-            assert 0 < record["duration_us"] < 60_000_000
-        assert 0 < sidecar["first_response_us"] <= sidecar["first_answer_us"] <= sidecar["duration_us"]
-        assert sidecar["rtt_us"] > 0
+        pair.assert_turbo(lambda: hellos.append(converse(pair.port, question)))
+        sidecar, edge = pair.sidecar.records()[-1], pair.edge.records()[-1]
+    assert sidecar["listener"] == f"tcp:127.0.0.1:{pair.port}"
+    assert str(pair.edge.port) in sidecar["upstream"]
+    assert str(server.port) in edge["upstream"]
+    for record in (sidecar, edge):
+        assert record["level"] == "info"
+        assert record["client"].startswith("127.0.0.1:")
+        assert record["server_name"] == SERVER_NAME
+        assert record["bytes_c2s"] == len(hellos[-1]) + len(question)
+        assert record["bytes_s2c"] == len(FLIGHT) + len(question)
+        assert 0 < record["duration_us"] < 60_000_000
+    assert 0 < sidecar["first_response_us"] <= sidecar["first_answer_us"] <= sidecar["duration_us"]
+    assert sidecar["rtt_us"] > 0
 
 
 def test_there_is_one_access_record_for_each_connection(proxies: Proxies) -> None:
@@ -341,11 +335,12 @@ def test_there_is_one_access_record_for_each_connection(proxies: Proxies) -> Non
         assert len(pair.sidecar.records()) == len(pair.edge.records()) == 20
 
 
-def test_the_access_record_of_a_failed_connection_says_why(proxies: Proxies) -> None:
-    proxy = proxies.plain(1)
-    with connect(proxy.port) as client:
-        assert is_reset(client)
-    assert "refused" in json.dumps(proxy.record()).lower()
+def test_the_log_says_why_a_connection_failed(proxies: Proxies) -> None:
+    with DeadPort() as dead:
+        proxy = proxies.plain(dead.port)
+        assert meets_reset(proxy.port)
+        assert proxy.record()["bytes_c2s"] == 0
+        assert proxy.stderr.matching(lambda line: "refused" in line and str(dead.port) in line)
 
 
 def test_a_hostile_server_name_cannot_forge_the_log(proxies: Proxies) -> None:
@@ -368,7 +363,7 @@ def test_the_log_may_be_text(proxies: Proxies) -> None:
         for proxy in (pair.sidecar, pair.edge):
             line = proxy.stderr.wait_for(lambda text: " connection " in text)[0]
             fields = dict(part.split("=", 1) for part in shlex.split(line) if "=" in part)
-            assert fields["outcome"] == "turbo"
+            assert fields.keys() == RECORD_KEYS - {"time", "level", "message"}
             assert fields["server_name"] == SERVER_NAME
             assert int(fields["bytes_s2c"]) > len(FLIGHT)
 

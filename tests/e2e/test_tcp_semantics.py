@@ -10,9 +10,9 @@ import pytest
 
 from harness.hello import client_hello, read_client_hello, read_exactly, read_to_end
 from harness.names import Names
-from harness.proxy import Proxies
+from harness.proxy import Proxies, assert_turbo
 from harness.scripted import FLIGHT, converse, echo, finish, flight_then_echo
-from harness.sockets import DeadPort, TcpServer, connect, is_reset, reset
+from harness.sockets import DeadPort, TcpServer, connect, is_reset, meets_reset, reset
 from harness.udp import SilentUdpPort
 
 # How the bytes travel: which proxies stand between, and whether a ClientHello comes first.
@@ -149,8 +149,7 @@ def test_a_reset_after_a_half_close_is_still_a_reset(proxies: Proxies, way: str)
 @pytest.mark.parametrize("way", ["plain", "sidecar alone"])
 def test_a_reset_by_the_server_before_any_data_reaches_the_client(proxies: Proxies, way: str) -> None:
     with TcpServer(reset) as server:
-        with connect(start(way, proxies, server.port)) as client:
-            assert is_reset(client)
+        assert meets_reset(start(way, proxies, server.port))
 
 
 @pytest.mark.parametrize("way", ["both, classic", "both, turbo"])
@@ -161,9 +160,7 @@ def test_a_reset_by_the_server_instead_of_a_flight_reaches_the_client(proxies: P
         reset(connection)
 
     with TcpServer(refuse) as server:
-        with connect(start(way, proxies, server.port)) as client:
-            client.sendall(client_hello())
-            assert is_reset(client)
+        assert meets_reset(start(way, proxies, server.port), client_hello())
 
 
 @pytest.mark.parametrize("way", ["plain", "edge alone", "both, classic", "both, turbo"])
@@ -245,9 +242,7 @@ def push_and_pull(connection: socket.socket, data: bytes) -> bytes:
 @pytest.mark.parametrize("way", ["plain", "sidecar alone"])
 def test_a_refused_upstream_resets_the_client(proxies: Proxies, way: str, words: bytes) -> None:
     with DeadPort() as dead:
-        with connect(start(way, proxies, dead.port)) as client:
-            client.sendall(words)
-            assert is_reset(client)
+        assert meets_reset(start(way, proxies, dead.port), words)
 
 
 @pytest.mark.parametrize("words", [b"plain", client_hello()], ids=["plain", "tls"])
@@ -255,9 +250,7 @@ def test_a_refused_upstream_resets_the_client(proxies: Proxies, way: str, words:
 def test_a_refused_upstream_of_the_edge_resets_the_client(proxies: Proxies, way: str,
                                                           words: bytes) -> None:
     with DeadPort() as dead:
-        with connect(start(way, proxies, dead.port)) as client:
-            client.sendall(words)
-            assert is_reset(client)
+        assert meets_reset(start(way, proxies, dead.port), words)
 
 
 @pytest.mark.parametrize("kind", ["tcp", "turbo"])
@@ -265,9 +258,7 @@ def test_a_name_that_does_not_resolve_resets_the_client_and_is_logged(proxies: P
                                                                       kind: str) -> None:
     name = "nowhere.onion"  # never looked up in the DNS (RFC 7686), so no network is needed
     proxy = proxies.start(listen="tcp:127.0.0.1:0", upstream=f"{kind}:{name}:443")
-    with connect(proxy.port) as client:
-        client.sendall(client_hello())
-        assert is_reset(client)
+    assert meets_reset(proxy.port, client_hello())
     assert proxy.stderr.wait_for(lambda line: name in line and "not found" in line)
 
 
@@ -291,8 +282,7 @@ def test_every_address_of_an_edge_is_tried(proxies: Proxies, tmp_path: Path, ali
         with dead_port_at(dead, edge.port):
             sidecar = proxies.sidecar(edge.port, host="two.example.test", names=names,
                                       udp_port=edge.udp_port)
-            converse(sidecar.port)
-            assert sidecar.record()["outcome"] == "turbo"
+            assert_turbo([sidecar, edge], lambda: converse(sidecar.port))
 
 
 def bracketed(host: str) -> str:
@@ -310,8 +300,7 @@ def test_localhost_is_an_upstream(proxies: Proxies) -> None:
     with TcpServer(flight_then_echo) as server:
         edge = proxies.edge(server.port)
         sidecar = proxies.sidecar(edge.port, host="localhost", udp_port=edge.udp_port)
-        converse(sidecar.port)
-        assert sidecar.record()["outcome"] == "turbo"
+        assert_turbo([sidecar, edge], lambda: converse(sidecar.port))
 
 
 def test_ipv6_carries_turbo_from_end_to_end(proxies: Proxies) -> None:
@@ -319,11 +308,9 @@ def test_ipv6_carries_turbo_from_end_to_end(proxies: Proxies) -> None:
         edge = proxies.start(listen="turbo:[::1]:0", upstream=f"tcp:[::1]:{server.port}")
         sidecar = proxies.sidecar(edge.port, host="[::1]", listen="tcp:[::1]:0",
                                   udp_port=edge.udp_port)
-        converse(sidecar.port, host="::1")
+        assert_turbo([sidecar, edge], lambda: converse(sidecar.port, host="::1"))
         for proxy in (sidecar, edge):
-            record = proxy.record()
-            assert record["outcome"] == "turbo"
-            assert record["client"].startswith("[::1]:")
+            assert proxy.records()[0]["client"].startswith("[::1]:")
 
 
 @pytest.mark.parametrize("asked", ["127.0.0.1", "127.0.0.2", "[::1]"])
@@ -332,8 +319,7 @@ def test_replies_leave_from_the_address_that_was_asked(proxies: Proxies, asked: 
     with TcpServer(flight_then_echo) as server:
         edge = proxies.edge(server.port, listen="turbo:*:0")
         sidecar = proxies.sidecar(edge.port, host=asked, udp_port=edge.udp_port)
-        converse(sidecar.port)
-        assert {sidecar.record()["outcome"], edge.record()["outcome"]} == {"turbo"}
+        assert_turbo([sidecar, edge], lambda: converse(sidecar.port))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1"])
@@ -363,8 +349,7 @@ def test_an_edge_may_be_a_sidecar_too(proxies: Proxies) -> None:
         edge = proxies.edge(server.port)
         middle = proxies.sidecar(edge.port, udp_port=edge.udp_port, listen="turbo:127.0.0.1:0")
         sidecar = proxies.sidecar(middle.port, udp_port=middle.udp_port)
-        converse(sidecar.port)
-        assert [proxy.record()["outcome"] for proxy in (sidecar, middle, edge)] == ["turbo"] * 3
+        assert_turbo([sidecar, middle, edge], lambda: converse(sidecar.port))
 
 
 def test_without_always_tcp_that_is_up_first_is_used(proxies: Proxies) -> None:

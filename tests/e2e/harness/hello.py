@@ -51,22 +51,11 @@ def _hello_with_protocols(lengths: list[int]) -> bytes:
 
 
 def split_over_records(hello: bytes, size: int) -> bytes:
-    """The same handshake message in records of at most `size` bytes (RFC 8446 §5.1)."""
-    version, message = hello[1:3], handshake_message(hello)
+    """The handshake message of one record in records of at most `size` bytes (RFC 8446 §5.1)."""
+    version, message = hello[1:3], hello[_RECORD_HEADER:]
     pieces = [message[start:start + size] for start in range(0, len(message), size)]
     return b"".join(bytes([_HANDSHAKE]) + version + len(piece).to_bytes(2, "big") + piece
                     for piece in pieces)
-
-
-def handshake_message(stream: bytes) -> bytes:
-    """What is in the complete handshake records at the start of `stream`."""
-    message, rest = b"", stream
-    while len(rest) >= _RECORD_HEADER and rest[0] == _HANDSHAKE:
-        end = _RECORD_HEADER + int.from_bytes(rest[3:5], "big")
-        if len(rest) < end:
-            break
-        message, rest = message + rest[_RECORD_HEADER:end], rest[end:]
-    return message
 
 
 def chosen_group(flight: bytes) -> int:
@@ -83,20 +72,15 @@ def chosen_group(flight: bytes) -> int:
 
 def read_client_hello(connection: socket.socket) -> bytes:
     """Reads exactly one ClientHello with its record headers; what follows stays in the socket."""
-    stream = b""
-    while not _is_complete(stream):
+    stream, message = bytearray(), bytearray()
+    while len(message) < 4 or len(message) < 4 + int.from_bytes(message[1:4], "big"):
         header = read_exactly(connection, _RECORD_HEADER)
         assert header[0] == _HANDSHAKE, f"not a handshake record: {header!r}"
-        stream += header + read_exactly(connection, int.from_bytes(header[3:5], "big"))
-    return stream
-
-
-def _is_complete(stream: bytes) -> bool:
-    message = handshake_message(stream)
-    if len(message) < 4:
-        return False
+        fragment = read_exactly(connection, int.from_bytes(header[3:5], "big"))
+        stream += header + fragment
+        message += fragment
     assert message[0] == _CLIENT_HELLO
-    return len(message) >= 4 + int.from_bytes(message[1:4], "big")
+    return bytes(stream)
 
 
 def read_exactly(connection: socket.socket, size: int) -> bytes:

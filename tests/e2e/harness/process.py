@@ -1,5 +1,6 @@
 """A child process whose output can be waited for."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -7,6 +8,10 @@ import threading
 from typing import IO, Callable, Mapping, Sequence
 
 from .wait import DEADLINE_S
+
+
+_PIPE_BYTES = 1 << 20
+"""Room for a burst of log lines: the proxy drops what its reader does not take in time."""
 
 
 class OutputEnded(AssertionError):
@@ -80,6 +85,7 @@ class Child:
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=cwd,
             env={**os.environ, **env} if env else None, preexec_fn=preexec)
         assert self._process.stdout and self._process.stderr
+        fcntl.fcntl(self._process.stderr, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         self.stdout = Lines(self._process.stdout, f"{self.name} stdout")
         self.stderr = Lines(self._process.stderr, f"{self.name} stderr")
 

@@ -25,8 +25,10 @@ class TlsServer:
     expected = PAGE
     """What a reply must contain, whole."""
 
-    def __init__(self, pki: Pki, folder: Path, *, client_certificate: bool = False) -> None:
+    def __init__(self, pki: Pki, folder: Path, *, client_certificate: bool = False,
+                 kind: str = "ecdsa") -> None:
         self.pki = pki
+        self.certificate, self.key = pki.server(kind)
         self.folder = folder
         self.client_certificate = client_certificate
         (folder / PAGE_PATH[1:]).write_bytes(PAGE)
@@ -96,10 +98,9 @@ class Nginx(TlsServer):
         return _on_unused_port(self._run, _accepts)
 
     def _run(self, port: int) -> Child:
-        certificate, key = self.pki.server()
         configuration = self.folder / "nginx.conf"
         configuration.write_text(self._CONFIGURATION.format(
-            folder=self.folder, port=port, certificate=certificate, key=key, ca=self.pki.ca,
+            folder=self.folder, port=port, certificate=self.certificate, key=self.key, ca=self.pki.ca,
             verify="on" if self.client_certificate else "off"))
         return Child([program("nginx", "nginx"), "-e", "stderr", "-c", configuration])
 
@@ -113,9 +114,8 @@ class OpenSslServer(TlsServer):
     expected = b"<pre>\n\ns_server "
 
     def _start(self) -> tuple[int, Child]:
-        certificate, key = self.pki.server()
         argv = [program("openssl", "openssl"), "s_server", "-accept", "127.0.0.1:0", "-www",
-                "-cert", certificate, "-key", key, *self._client_certificate_options()]
+                "-cert", self.certificate, "-key", self.key, *self._client_certificate_options()]
         child = Child(argv, cwd=self.folder)
         return accept_port(child), child
 
@@ -143,10 +143,9 @@ class GnuTlsServer(TlsServer):
         return _on_unused_port(self._run, _accepts)
 
     def _run(self, port: int) -> Child:
-        certificate, key = self.pki.server()
         required = ["--require-client-cert", "--verify-client-cert"]
         return Child([program("gnutls-serv", "gnutls-bin"), "--http", "--port", str(port),
-                      "--x509certfile", certificate, "--x509keyfile", key,
+                      "--x509certfile", self.certificate, "--x509keyfile", self.key,
                       "--x509cafile", self.pki.ca, *(required if self.client_certificate else [])])
 
     def resumed(self, reply: bytes) -> bool:
@@ -161,9 +160,8 @@ class NodeServer(TlsServer):
     """Node 24 brings OpenSSL 3.5, which prefers the post-quantum group X25519MLKEM768."""
 
     def _start(self) -> tuple[int, Child]:
-        certificate, key = self.pki.server()
         script = Path(__file__).with_name("node_server.js")
-        child = Child([node(), script, key, certificate, self.pki.ca,
+        child = Child([node(), script, self.key, self.certificate, self.pki.ca,
                        "require" if self.client_certificate else "ignore",
                        self.folder / PAGE_PATH[1:]])
         line = child.stdout.wait_for(lambda text: text.startswith("listening "))[0]

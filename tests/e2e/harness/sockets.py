@@ -27,14 +27,25 @@ def reset(connection: socket.socket) -> None:
     connection.close()
 
 
-def is_reset(connection: socket.socket) -> bool:
-    """Reads to the end and tells whether it was a reset (True) or an orderly end (False)."""
+def is_reset(connection: socket.socket, words: bytes = b"") -> bool:
+    """Says `words` and reads to the end; tells whether that was a reset (True) or orderly (False)."""
     try:
+        if words:
+            connection.sendall(words)
         while connection.recv(1 << 16):
             pass
     except ConnectionResetError:
         return True
     return False
+
+
+def meets_reset(port: int, words: bytes = b"") -> bool:
+    """Connects and says `words`; tells whether it ended in a reset, which may come at any step."""
+    try:
+        with connect(port) as connection:
+            return is_reset(connection, words)
+    except ConnectionResetError:
+        return True
 
 
 def name_of(connection: socket.socket) -> str:
