@@ -149,7 +149,8 @@ bool peer_heard(const struct peer *p, const char *words)
 
 bool peer_was_reset(struct peer *p)
 {
-    if (p->error == 0 && p->fd >= 0)
+    bool reading = !p->deaf && !p->ended; /* what came before the reset comes out first */
+    if (p->error == 0 && p->fd >= 0 && !reading)
         p->error = socket_error(p->fd); /* EPIPE: in CLOSE_WAIT a reset is called so */
     return p->error == ECONNRESET || p->error == EPIPE;
 }

@@ -46,7 +46,7 @@ void peer_hear(struct peer *peer);
 /* Exactly this has come, and nothing else. */
 bool peer_heard(const struct peer *peer, const char *words);
 bool peer_heard_bytes(const struct peer *peer, const void *data, size_t length);
-/* Also after its FIN has come. */
+/* Also after its FIN has come, or while it does not read. */
 bool peer_was_reset(struct peer *peer);
 bool peer_is_up(const struct peer *peer);
 
