@@ -290,6 +290,6 @@ void arrival_start(struct worker *w, struct listener *listener, int fd,
     w->arrivals = a;
     worker_connection_began(w);
     ev_io_start(w->loop, &a->io);
-    start_timer(w, &a->timeout, (double)TURBO_OPENING_TIME / (double)TURBO_SECOND);
+    start_timer(w, &a->timeout, w->opening_timeout_s);
     start_timer(w, &a->sniff, w->options->sniff_timeout_s);
 }

@@ -139,6 +139,8 @@ struct worker *worker_create(const struct options *options, struct log *log)
     w->options = options;
     w->log = log;
     w->accepting = true;
+    w->opening_timeout_s = (double)TURBO_OPENING_TIME / (double)TURBO_SECOND;
+    w->handover_timeout_s = (double)TURBO_HANDOVER_TIME / (double)TURBO_SECOND;
     w->connections_max = raise_file_limit(options);
     upstream_init(&w->upstream, &options->upstream);
     ev_init(&w->retry_timer, on_retry);
@@ -242,7 +244,7 @@ void worker_drain(struct worker *w)
     w->draining = true;
     ev_timer_set(&w->drain_timer, w->options->drain_timeout_s, 0.);
     ev_timer_start(w->loop, &w->drain_timer);
-    ev_timer_set(&w->handover_timer, (double)TURBO_HANDOVER_TIME / (double)TURBO_SECOND, 0.);
+    ev_timer_set(&w->handover_timer, w->handover_timeout_s, 0.);
     ev_timer_start(w->loop, &w->handover_timer);
     worker_check_drained(w);
 }
