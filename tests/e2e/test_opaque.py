@@ -80,6 +80,7 @@ WORDS = {
     "a tls alert": b"\x15\x03\x03\x00\x02\x01\x00",
     "how a tombstone begins": b"\x80\x00\x80",
     "a tombstone with other flags": b"\x80" * 12 + b"\x02" + bytes(20),
+    "a tombstone beyond the last chunk": b"\x80" * 12 + b"\x01\x00\x00\x41" + bytes(20),
     "much": bytes(range(256)) * 1000,
 }
 

@@ -18,6 +18,7 @@ from harness.proxy import RECORD_KEYS, Proxies, Proxy
 from harness.scripted import FLIGHT, converse, echo, finish, flight_then_echo
 from harness.sockets import DeadPort, TcpServer, connect, is_reset, meets_reset, name_of, reset
 from harness.wait import DEADLINE_S, wait_until
+from harness.wire import REFUSED, WireClient
 
 FAR_TOO_LONG_S = 600
 VALID = ["--listen", "tcp:127.0.0.1:0", "--upstream", "tcp:127.0.0.1:1"]
@@ -141,6 +142,24 @@ def refuses(port: int) -> bool:
     except ConnectionResetError:  # the listener closed with us in its queue
         pass
     return False
+
+
+def test_a_session_that_udp_began_may_join_after_the_signal(proxies: Proxies) -> None:
+    """Its client has consumed bytes and could not start again (protocol §7.5)."""
+    with TcpServer(flight_then_echo) as server:
+        edge = proxies.edge(server.port, drain_timeout_s=FAR_TOO_LONG_S)
+        with WireClient(edge) as pending, WireClient(edge) as late:
+            pending.send_hello()
+            pending.receive_stream(len(FLIGHT))
+            edge.signal(signal.SIGTERM)
+            edge.stderr.wait_for(lambda line: "stopping" in line)
+            late.send_hello()
+            assert late.receive().flags & REFUSED, "new sessions are refused"
+            with pending.join(b"x") as tcp:
+                assert finish(tcp) == b"x"
+        server.result()
+        assert edge.wait(timeout_s=10) == 0
+        assert server.accepted == 1
 
 
 def test_an_idle_proxy_ends_at_once(proxies: Proxies) -> None:

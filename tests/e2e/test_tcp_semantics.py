@@ -14,6 +14,7 @@ from harness.proxy import Proxies, assert_turbo
 from harness.scripted import FLIGHT, converse, echo, finish, flight_then_echo
 from harness.sockets import DeadPort, TcpServer, connect, is_reset, meets_reset, reset
 from harness.udp import SilentUdpPort
+from harness.wait import DEADLINE_S
 
 # How the bytes travel: which proxies stand between, and whether a ClientHello comes first.
 WAYS = ["plain", "sidecar alone", "edge alone", "both, opaque", "both, classic", "both, turbo"]
@@ -362,7 +363,7 @@ def test_without_always_tcp_that_is_up_first_is_used(proxies: Proxies) -> None:
             client.settimeout(0.2)
             with pytest.raises(TimeoutError):  # long enough for TCP to the edge
                 client.recv(1)
-            client.settimeout(30)
+            client.settimeout(DEADLINE_S)
             client.sendall(hello[1:])
             assert read_exactly(client, len(FLIGHT)) == FLIGHT
             finish(client)

@@ -14,6 +14,7 @@ from harness.servers import tls_echo_server
 from harness.sockets import DeadPort, TcpServer, connect, meets_reset
 from harness.udp import (Datagram, Rule, SilentUdpPort, UdpForwarder, deliver, drop, drop_all, repeat,
                          swap_pairs)
+from harness.wait import DEADLINE_S
 from harness.wire import CHUNKS_MAX, PROFILE1, REFUSED, Packet, decode, random_id
 
 BY_UDP = {"turbo", "resumed-on-tcp"}
@@ -182,7 +183,7 @@ def test_responses_from_an_address_that_was_not_asked_are_ignored(proxies: Proxi
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger, \
             socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
-        silent.settimeout(30)
+        silent.settimeout(DEADLINE_S)
         with TcpServer(flight_then_echo) as server:
             edge = proxies.edge(server.port)
             sidecar = proxies.sidecar(edge.port, udp_port=silent.getsockname()[1])

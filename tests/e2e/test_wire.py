@@ -2,6 +2,7 @@
 
 import random
 import socket
+import threading
 from contextlib import closing
 
 import pytest
@@ -14,7 +15,7 @@ from harness.scripted import (FLIGHT, FLIGHT_CHUNKS, finish, flight_then_echo, f
                               read_to_end_or_reset)
 from harness.sockets import DeadPort, TcpServer, connect, is_reset
 from harness.tls import MemoryClient
-from harness.wait import wait_until
+from harness.wait import DEADLINE_S, wait_until
 from harness.wire import (ABORT, BUDGET_FACTOR, CHUNKS_MAX, HEADER_BYTES, PARITY, PROFILE1, REFUSED, REPLAY,
                           RESPONSE_PAYLOAD_MAX, Packet, WireClient, chunks, decode, random_id,
                           session_id)
@@ -88,6 +89,84 @@ def test_a_draft_tombstone_continues_after_the_last_request(proxies: Proxies) ->
             assert server.result() == (client.hello, b"continued")
 
 
+def test_a_draft_tombstone_with_a_request_missing_is_reset(proxies: Proxies) -> None:
+    with TcpServer(flight_then_listen(3000)) as server:
+        with WireClient(proxies.edge(server.port), session=random_id()) as client:
+            client.send_hello(empty_requests=4)
+            client.receive_stream(3000)
+            client.request(8, b"behind a gap")
+            with client.join(b"x", flags=0) as tcp:
+                assert is_reset(tcp)
+
+
+def test_bytes_a_draft_client_sends_early_reach_the_server_after_the_join(proxies: Proxies) -> None:
+    joined = threading.Event()
+
+    def listen(connection: socket.socket) -> bytes:
+        read_client_hello(connection)
+        connection.sendall(FLIGHT)
+        first = connection.recv(1)
+        assert joined.is_set(), "UDP can never be the cause of a replay"
+        return first + read_to_end(connection)
+
+    with TcpServer(listen) as server:
+        with WireClient(proxies.edge(server.port), session=random_id()) as client:
+            client.send_hello(empty_requests=0)
+            client.request(2, b"early, ")
+            client.receive_stream(len(FLIGHT))
+            client.receive_until_silent()
+            joined.set()
+            with client.join(b"late", flags=0) as tcp:
+                assert finish(tcp) == b""
+        assert server.result() == b"early, late"
+
+
+@pytest.mark.parametrize("responses_seen", [True, False])
+def test_a_classic_opening_adopts_the_session_of_its_hello(proxies: Proxies,
+                                                           responses_seen: bool) -> None:
+    """All responses were lost, say: TCP brings the stream from its first byte, from the same server."""
+    with TcpServer(flight_then_echo) as server:
+        edge = proxies.edge(server.port)
+        with WireClient(edge) as client, connect(edge.port) as tcp:
+            client.send_hello()
+            if responses_seen:
+                client.receive_stream(len(FLIGHT))
+            else:
+                wait_until("the server has the ClientHello", lambda: server.accepted)
+            tcp.sendall(client.hello + b"x")
+            assert finish(tcp) == FLIGHT + b"x"
+            assert server.result() == (client.hello, b"x")
+        assert edge.record()["outcome"] == "classic"
+        assert server.accepted == 1 or not responses_seen
+
+
+def test_another_hello_adopts_nothing(proxies: Proxies) -> None:
+    with TcpServer(flight_then_echo) as server:
+        edge = proxies.edge(server.port)
+        with WireClient(edge) as client, connect(edge.port) as tcp:
+            client.send_hello()
+            client.receive_stream(len(FLIGHT))
+            other = client_hello()
+            tcp.sendall(other + b"x")
+            assert finish(tcp) == FLIGHT + b"x"
+            assert server.result() == (other, b"x")
+            assert server.accepted == 2
+            client.request(8, flags=ABORT)
+
+
+def test_a_session_that_udp_has_not_completed_starts_afresh_on_tcp(proxies: Proxies) -> None:
+    with TcpServer(flight_then_echo) as server:
+        with WireClient(proxies.edge(server.port), hello=large_client_hello(3000)) as client:
+            client.request(1, chunks(client.hello)[0])
+            with client.join(b"x", consumed=0) as tcp:
+                assert finish(tcp) == FLIGHT + b"x"
+            assert server.result() == (client.hello, b"x")
+            for number, chunk in enumerate(chunks(client.hello), 1):
+                client.request(number, chunk)
+            assert client.receive_until_silent() == []
+        assert server.accepted == 1
+
+
 def test_the_id_of_a_session_may_be_any(proxies: Proxies) -> None:
     """A draft client draws its ids at random; only its own tombstone refers to them."""
     with TcpServer(flight_then_echo) as server:
@@ -122,7 +201,8 @@ def test_responses_keep_the_layout(proxies: Proxies) -> None:
             assert packet.flags & ~PARITY == PROFILE1
             assert packet.sequence >= 1
             assert len(packet.payload) <= RESPONSE_PAYLOAD_MAX
-        client.join().close()
+        with client.join() as tcp:
+            finish(tcp)
         server.result()
 
 
@@ -133,7 +213,8 @@ def test_a_repeated_number_repeats_the_same_payload(proxies: Proxies) -> None:
         by_number = {(p.flags, p.sequence): p.payload for p in client.responses}
         for packet in client.responses:
             assert by_number[packet.flags, packet.sequence] == packet.payload
-        client.join().close()
+        with client.join() as tcp:
+            finish(tcp)
         server.result()
 
 
@@ -171,7 +252,8 @@ def test_a_later_request_permits_a_later_response(proxies: Proxies) -> None:
         assert first == 1
         client.request(1, client.hello)
         assert len(client.receive_until_silent()) == 2
-        client.join().close()
+        with client.join() as tcp:
+            finish(tcp)
         server.result()
 
 
@@ -425,7 +507,7 @@ def test_sessions_that_share_a_client_port_do_not_mix(proxies: Proxies) -> None:
         wanted = {session_id(hello): session_id(hello) * 100 for hello in hellos}
         with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as udp:
             udp.connect(("127.0.0.1", edge.udp_port))
-            udp.settimeout(30)
+            udp.settimeout(DEADLINE_S)
             for hello in hellos:
                 for _ in range(3):
                     udp.send(Packet(session_id(hello), 1, hello).encode())

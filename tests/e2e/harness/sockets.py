@@ -4,9 +4,7 @@ import contextlib
 import queue
 import socket
 import struct
-import sys
 import threading
-from pathlib import Path
 from typing import Any, Callable
 
 from .wait import DEADLINE_S, wait_until
@@ -59,21 +57,31 @@ def wait_until_taken(connection: socket.socket) -> None:
 
     So what is sent next is certain to reach it in a read of its own.
     """
-    ours, theirs = map(_in_proc_net_tcp, (connection.getsockname(), connection.getpeername()))
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as kernel:
+        wait_until("the peer has read what was sent", lambda: _peer_queue(kernel, connection) == 0)
 
-    def taken() -> bool:
-        for line in Path("/proc/net/tcp").read_text().splitlines():
-            fields = line.split()
-            if fields[1:3] == [theirs, ours]:
-                return int(fields[4].partition(":")[2], 16) == 0
+
+_NETLINK_SOCK_DIAG = 4
+_SOCK_DIAG_BY_FAMILY = 20
+_NLM_F_REQUEST = 1
+_NETLINK_HEADER = struct.Struct("=IHHII")
+_SOCKET_NAMES = struct.Struct("!HH4s12x4s12x")
+_ANY_COOKIE = bytes(4) + b"\xff" * 8  # of any interface
+
+
+def _peer_queue(kernel: socket.socket, connection: socket.socket) -> int:
+    """How many bytes the peer of a connection has not read yet; see sock_diag(7)."""
+    (our_host, our_port), (host, port) = connection.getsockname(), connection.getpeername()
+    names = _SOCKET_NAMES.pack(port, our_port, socket.inet_aton(host), socket.inet_aton(our_host))
+    request = struct.pack("=BBxxI", socket.AF_INET, socket.IPPROTO_TCP, 0xFFFFFFFF)
+    request += names + _ANY_COOKIE
+    kernel.send(_NETLINK_HEADER.pack(_NETLINK_HEADER.size + len(request), _SOCK_DIAG_BY_FAMILY,
+                                     _NLM_F_REQUEST, 1, 0) + request)
+    answer = kernel.recv(8192)
+    kind = _NETLINK_HEADER.unpack_from(answer)[1]
+    if kind != _SOCK_DIAG_BY_FAMILY:
         raise ConnectionError(f"the kernel does not know the peer of {connection}")
-
-    wait_until("the peer has read what was sent", taken)
-
-
-def _in_proc_net_tcp(address: tuple[str, int]) -> str:
-    host = int.from_bytes(socket.inet_aton(address[0]), sys.byteorder)
-    return f"{host:08X}:{address[1]:04X}"
+    return struct.unpack_from("=I", answer, _NETLINK_HEADER.size + 4 + 48 + 4)[0]
 
 
 class TcpServer:
