@@ -192,10 +192,16 @@ struct datagrams *datagrams_new(struct ev_loop *loop, int fd)
     return d;
 }
 
-void datagrams_free(struct datagrams *d)
+void datagrams_close(struct datagrams *d)
 {
     ev_io_stop(d->loop, &d->io);
     socket_close(d->fd);
+    d->fd = -1;
+}
+
+void datagrams_free(struct datagrams *d)
+{
+    datagrams_close(d);
     free(d);
 }
 

@@ -73,6 +73,7 @@ struct datagrams {
 /* Takes over `fd`. */
 struct datagrams *datagrams_new(struct ev_loop *loop, int fd);
 void datagrams_free(struct datagrams *datagrams);
+void datagrams_close(struct datagrams *datagrams);
 /* On a connected socket. */
 void datagrams_send(struct datagrams *datagrams, const void *data, size_t length);
 /* To whom datagram `number` came from. */
