@@ -113,6 +113,20 @@ static void reordered_datagrams_change_nothing(void **state)
     }
 }
 
+static void requests_may_be_later_than_tcp(void **state) /* §12.3 */
+{
+    struct net_plan plan = net_usual();
+    (void)state;
+    plan.delay_requests = NET_ALL;
+    for (plan.delay = 0; plan.delay < 300 * TURBO_MILLISECOND; plan.delay += TURBO_MILLISECOND)
+        run_whole(&plan);
+    plan.hello = 3000;
+    plan.delay_requests = 2; /* one of three chunks; the copies are lost */
+    plan.lose_requests = ~UINT64_C(7);
+    for (plan.delay = 0; plan.delay < 300 * TURBO_MILLISECOND; plan.delay += TURBO_MILLISECOND)
+        run_whole(&plan);
+}
+
 static void tcp_may_come_up_at_any_time(void **state)
 {
     struct net_plan plan = net_usual();
@@ -172,9 +186,10 @@ static void flights_of_1_to_20_chunks_arrive(void **state)
 {
     (void)state;
     for (unsigned chunks = 1; chunks <= 20; chunks++) {
-        for (int shorter = 0; shorter < 3; shorter++) {
+        for (int shorter = 0; shorter < 6; shorter++) {
             struct net_plan plan = net_usual();
-            plan.flight = chunks * (size_t)CHUNK - (size_t)shorter * 500;
+            plan.hello = shorter % 2 == 0 ? 200 : 600; /* bytes are short, or permits */
+            plan.flight = chunks * (size_t)CHUNK - (size_t)shorter * 190;
             plan.pieces = 1 + chunks % 3;
             struct net_result r = run_whole(&plan);
             /* As much as a small ClientHello can pay for, once with each request (4.6). */
@@ -281,6 +296,8 @@ static void an_app_that_resets_takes_the_tls_server_with_it(void **state) /* §3
             struct net_result r = net_run(&plan);
             assert_true(r.servers == 1);
             assert_int_equal(r.server_end, TURBO_END_RESET);
+            assert_int_equal(r.edge.expired, 0); /* it was told */
+            assert_int_equal(r.edge.aborted + r.edge.joined + r.edge.adopted, 1);
         }
     }
 }
@@ -330,6 +347,7 @@ int main(void)
         CASE(any_pattern_of_loss_is_survived),
         CASE(repeated_datagrams_change_nothing),
         CASE(reordered_datagrams_change_nothing),
+        CASE(requests_may_be_later_than_tcp),
         CASE(tcp_may_come_up_at_any_time),
         CASE(with_tcp_up_first_it_is_classic),
         CASE(udp_blocked_either_way_is_classic),

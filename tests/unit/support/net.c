@@ -96,7 +96,7 @@ static void send_datagram(enum kind kind, unsigned i, const uint8_t *data, size_
     if (bit(masks[0], i))
         return;
     for (int copies = bit(masks[1], i) ? 2 : 1; copies > 0; copies--) {
-        turbo_time at = net.now + NET_ONE_WAY + (bit(masks[2], i) ? NET_LATE : 0);
+        turbo_time at = net.now + NET_ONE_WAY + (bit(masks[2], i) ? net.plan.delay : 0);
         struct item *item = post(at, kind, port);
         item->length = length;
         memcpy(item->data, data, length);
@@ -479,8 +479,12 @@ static bool advance(void)
 
 struct net_plan net_usual(void)
 {
-    return (struct net_plan){
-        .hello = 600, .flight = 3000, .answer = 200, .reply = 5000, .pieces = 2};
+    return (struct net_plan){.hello = 600,
+                             .flight = 3000,
+                             .answer = 200,
+                             .reply = 5000,
+                             .pieces = 2,
+                             .delay = 7 * TURBO_MILLISECOND};
 }
 
 static void begin(const struct net_plan *plan)

@@ -15,7 +15,6 @@
 #include "turbo/opening.h"
 
 #define NET_ONE_WAY (50 * TURBO_MILLISECOND)
-#define NET_LATE    (7 * TURBO_MILLISECOND) /* what a delayed datagram takes longer */
 #define NET_ALL     UINT64_MAX
 
 struct net_plan {
@@ -30,6 +29,7 @@ struct net_plan {
     uint64_t lose_requests, lose_responses;
     uint64_t repeat_requests, repeat_responses;
     uint64_t delay_requests, delay_responses;
+    turbo_time delay;    /* how much longer delayed datagrams take */
     uint64_t other_port; /* requests that come from another port */
 
     bool no_room;            /* the endpoint refuses new sessions */
