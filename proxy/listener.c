@@ -162,8 +162,10 @@ static struct listener *open_sockets(struct listener *l, const struct listen_opt
 struct listener *listener_open(struct worker *worker, const struct listen_option *option)
 {
     struct listener *l = calloc(1, sizeof(*l));
-    if (l == NULL)
+    if (l == NULL) {
+        log_event(worker->log, LOG_LEVEL_ERROR, "cannot listen", LOG_ERRNO(ENOMEM));
         return NULL;
+    }
     l->tag = LISTENER_TAG;
     l->worker = worker;
     l->fd = -1;

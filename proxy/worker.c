@@ -64,9 +64,11 @@ void worker_exhausted(struct worker *w, int error)
 {
     if (!w->accepting)
         return;
-    log_event(w->log, LOG_LEVEL_WARNING,
-              "out of descriptors or memory: not accepting until a connection ends",
-              LOG_ERRNO(error), LOG_NUMBER("connections", w->connections));
+    if (!w->exhaustion_logged)
+        log_event(w->log, LOG_LEVEL_WARNING,
+                  "out of descriptors or memory: not accepting until a connection ends",
+                  LOG_ERRNO(error), LOG_NUMBER("connections", w->connections));
+    w->exhaustion_logged = true;
     stop_accepting(w);
     ev_timer_stop(w->loop, &w->retry_timer);
     ev_timer_set(&w->retry_timer, RETRY_SECONDS, 0.);
@@ -76,6 +78,7 @@ void worker_exhausted(struct worker *w, int error)
 void worker_connection_began(struct worker *w)
 {
     w->connections++;
+    w->exhaustion_logged = false;
     if (w->connections < w->connections_max || !w->accepting)
         return;
     log_event(w->log, LOG_LEVEL_WARNING,

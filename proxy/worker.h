@@ -38,12 +38,13 @@ struct worker {
     size_t connections;       /* relays and arrivals */
     size_t connections_max;   /* from the limit of open files */
     bool accepting;           /* false: no descriptors for more, until one ends */
+    bool exhaustion_logged;   /* once, until a connection could begin again */
     bool draining;
     double opening_timeout_s;  /* TURBO_OPENING_TIME; shorter in tests */
     double handover_timeout_s; /* TURBO_HANDOVER_TIME; shorter in tests */
-    ev_timer retry_timer;    /* accepting again after descriptors ran out */
-    ev_timer drain_timer;    /* --drain-timeout */
-    ev_timer handover_timer; /* pending sessions may join this long while draining */
+    ev_timer retry_timer;      /* accepting again after descriptors ran out */
+    ev_timer drain_timer;      /* --drain-timeout */
+    ev_timer handover_timer;   /* pending sessions may join this long while draining */
     struct pump_pool pipes;
     uint8_t *scratch; /* for one read; nothing in it outlives the call */
 };
