@@ -84,7 +84,8 @@ static void parse(struct fixture *f, const char *format, va_list values)
     int argc = 1;
     assert_true((size_t)vsnprintf(text, sizeof(text), format, values) < sizeof(text));
     while ((argument = strsep(&rest, " ")) != NULL && argc < ARGUMENTS_MAX)
-        argv[argc++] = argument;
+        if (argument[0] != '\0')
+            argv[argc++] = argument;
     if (options_parse(&f->options, argc, argv, message) != OPTIONS_RUN)
         fail_msg("%s", message);
 }
