@@ -216,7 +216,7 @@ def test_a_server_that_ends_right_after_its_flight_is_heard_to_the_end(proxies: 
 
 @every_way
 def test_both_may_push_at_the_same_time(proxies: Proxies, way: str) -> None:
-    """More than all buffers between them hold, so it only works when neither direction waits for the other."""
+    """More than all buffers hold, so it only works when neither direction waits for the other."""
     data = bytes(range(256)) * 40_000
 
     opening = Opening(way)

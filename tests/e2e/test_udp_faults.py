@@ -198,7 +198,7 @@ def test_responses_from_an_address_that_was_not_asked_are_ignored(proxies: Proxi
 
 
 def test_requests_keep_the_layout(proxies: Proxies) -> None:
-    """What a sidecar sends: the ClientHello's chunks, copies of them, and empty requests, within the limits."""
+    """A sidecar sends the ClientHello's chunks, copies of them and empty requests, within limits."""
     with Path(proxies) as path:
         hello = large_client_hello(3000)
         path.connect(hello)

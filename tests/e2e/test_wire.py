@@ -16,7 +16,7 @@ from harness.scripted import (FLIGHT, FLIGHT_CHUNKS, finish, flight_then_echo, f
 from harness.sockets import DeadPort, TcpServer, connect, is_reset
 from harness.tls import MemoryClient
 from harness.wait import DEADLINE_S, wait_until
-from harness.wire import (ABORT, BUDGET_FACTOR, CHUNKS_MAX, HEADER_BYTES, PARITY, PROFILE1, REFUSED, REPLAY,
+from harness.wire import (ABORT, BUDGET_FACTOR, CHUNKS_MAX, HEADER_BYTES, PARITY, PROFILE1, REFUSED,
                           RESPONSE_PAYLOAD_MAX, Packet, WireClient, chunks, decode, random_id,
                           session_id)
 

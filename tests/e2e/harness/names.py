@@ -1,27 +1,43 @@
-"""Host names as one process sees them, in a mount namespace of its own."""
+"""Host names as one process sees them: it runs in a root directory of its own."""
 
 import os
+import re
+import shutil
+import subprocess
 from pathlib import Path
 
 from .programs import program
 
 
 class Names:
-    """An /etc/hosts of our own, and no name server: what it does not list does not resolve."""
+    """An /etc/hosts of our own, and no name server: what it does not list does not resolve.
+
+    A change of root works everywhere, inside of another one too, where mount namespaces do not. There is no
+    /proc in it, so a program with sanitizers does not run there.
+    """
 
     _RESOLV_CONF = "nameserver 127.77.77.77\noptions timeout:1 attempts:1\n"
-    """Nothing listens there, so the answer is an immediate error and no query leaves the machine."""
+    """Nothing listens there: no query leaves the machine."""
 
     def __init__(self, folder: Path, hosts: dict[str, list[str]]) -> None:
-        self._hosts = folder / "hosts"
-        self._resolv_conf = folder / "resolv.conf"
-        self._hosts.write_text("".join(
+        self._root = folder / "root"
+        etc = self._root / "etc"
+        etc.mkdir(parents=True)
+        (etc / "resolv.conf").write_text(self._RESOLV_CONF)
+        (etc / "hosts").write_text("".join(
             f"{address} {name}\n" for name, addresses in hosts.items() for address in addresses))
-        self._resolv_conf.write_text(self._RESOLV_CONF)
 
-    def prefix(self) -> list[str]:
-        """What to put before a command; the command keeps the process id."""
-        script = f'mount --bind "{self._hosts}" /etc/hosts && ' \
-                 f'mount --bind "{self._resolv_conf}" /etc/resolv.conf && exec "$@"'
-        as_root = [] if os.geteuid() == 0 else ["--map-root-user"]
-        return [program("unshare", "util-linux"), *as_root, "--mount", "sh", "-c", script, "sh"]
+    def command(self, binary: Path) -> list[str]:
+        """The beginning of a command line that runs `binary` in there, under the process id it starts with."""
+        for path in (os.fspath(binary), *_libraries(binary)):
+            target = self._root / path.lstrip("/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+        as_root = [] if os.geteuid() == 0 else [program("unshare", "util-linux"), "--map-root-user"]
+        return [*as_root, program("chroot", "coreutils"), os.fspath(self._root), os.fspath(binary)]
+
+
+def _libraries(binary: Path) -> list[str]:
+    """The files of the shared libraries that a program loads."""
+    listing = subprocess.run(["ldd", binary], check=True, capture_output=True, text=True).stdout
+    return re.findall(r"(/\S+) \(0x", listing)

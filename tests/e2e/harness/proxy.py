@@ -10,7 +10,7 @@ from typing import Any, Callable, Sequence
 
 from .names import Names
 from .process import Child
-from .programs import sanitized_proxy
+from .programs import release_proxy, sanitized_proxy
 from .wait import DEADLINE_S, wait_until
 
 Record = dict[str, Any]
@@ -48,13 +48,12 @@ class Proxy(Child):
                  binary: Path | None = None, log_format: str = "json", drain_timeout_s: float = 1,
                  open_files: int | None = None, names: Names | None = None) -> None:
         listens = [listen] if isinstance(listen, str) else list(listen)
-        argv = [os.fspath(binary or sanitized_proxy())]
+        argv = names.command(release_proxy()) if names else [os.fspath(binary or sanitized_proxy())]
         argv += [part for each in listens for part in ("--listen", each)]
         argv += ["--upstream", upstream, "--log-format", log_format,
                  "--drain-timeout", str(drain_timeout_s), *options]
         self._log_format = log_format
-        super().__init__((names.prefix() if names else []) + argv, env=_SANITIZER_OPTIONS,
-                         preexec=_limit_open_files(open_files))
+        super().__init__(argv, env=_SANITIZER_OPTIONS, preexec=_limit_open_files(open_files))
         self.name = f"{listens[0].partition(':')[0]}->{upstream}"
         lines = self.stdout.wait_for(lambda line: line.startswith("listening "), len(listens))
         self.listeners = [parse_listener(line) for line in lines]
