@@ -1,0 +1,154 @@
+/* Datagrams on listening sockets: which address they asked, and that replies leave from there. */
+#include "tests/unit/support/check.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "proxy/net/address.h"
+#include "proxy/net/socket.h"
+#include "proxy/net/udp.h"
+
+enum { WAIT_MS = 30000, BUFFER_BYTES = TURBO_DATAGRAM_MAX + 1 };
+
+static struct address literal(const char *host, uint16_t port)
+{
+    struct address address;
+    assert_true(address_from_literal(&address, host, port));
+    return address;
+}
+
+static void wait_for(int fd)
+{
+    struct pollfd readable = {.fd = fd, .events = POLLIN};
+    assert_int_equal(poll(&readable, 1, WAIT_MS), 1);
+}
+
+/* A client bound to `client` asks `asked` of a socket that listens on `listening`. */
+static void assert_answered_from(const char *listening, const char *asked, const char *client)
+{
+    struct address listener = literal(listening, 0);
+    int server = socket_listen_udp(&listener);
+    assert_true(server >= 0);
+    struct address to = literal(asked, address_port(&listener)), from = literal(client, 0);
+    int fd = socket(address_family(&from), SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, &from.any, from.length), 0);
+    assert_int_equal(sendto(fd, "question", 8, 0, &to.any, to.length), 8);
+    wait_for(server);
+
+    uint8_t buffer[BUFFER_BYTES];
+    struct turbo_path path;
+    assert_int_equal(udp_receive(server, buffer, sizeof(buffer), &path), 8);
+    assert_memory_equal(buffer, "question", 8);
+    struct address local, peer;
+    address_from_turbo(&path.local, &local);
+    address_from_turbo(&path.peer, &peer);
+    struct sockaddr_storage bound;
+    socklen_t length = sizeof(bound);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&bound, &length), 0);
+    address_from_sockaddr(&from, (struct sockaddr *)&bound, length);
+    assert_true(address_equal(&peer, &from));
+    address_set_port(&local, address_port(&to));
+    assert_true(address_equal(&local, &to));
+
+    assert_true(udp_send(server, address_family(&listener), (const uint8_t *)"answer", 6, &path));
+    wait_for(fd);
+    length = sizeof(bound);
+    assert_int_equal(recvfrom(fd, buffer, sizeof(buffer), 0, (struct sockaddr *)&bound, &length),
+                     6);
+    assert_memory_equal(buffer, "answer", 6);
+    address_from_sockaddr(&from, (struct sockaddr *)&bound, length);
+    assert_true(address_equal(&from, &to));
+    close(fd);
+    socket_close(server);
+}
+
+static void an_ipv4_reply_leaves_from_the_address_asked(void **state)
+{
+    (void)state;
+    assert_answered_from("0.0.0.0", "127.0.0.1", "127.0.0.1");
+    assert_answered_from("0.0.0.0", "127.0.0.2", "127.0.0.1");
+    assert_answered_from("127.0.0.3", "127.0.0.3", "127.0.0.9");
+}
+
+static void an_ipv6_reply_leaves_from_the_address_asked(void **state)
+{
+    (void)state;
+    assert_answered_from("::1", "::1", "::1");
+    assert_answered_from("::", "::1", "::1");
+}
+
+static void ipv4_on_a_dual_stack_socket_is_answered_from_the_address_asked(void **state)
+{
+    (void)state;
+    assert_answered_from("::", "127.0.0.1", "127.0.0.1");
+    assert_answered_from("::", "127.0.0.2", "127.0.0.1");
+}
+
+static void sizes_are_told_also_of_what_does_not_fit(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {0, 1, TURBO_DATAGRAM_MAX, BUFFER_BYTES, 9000};
+    static uint8_t bytes[9000], buffer[BUFFER_BYTES];
+    struct address listener = literal("127.0.0.1", 0);
+    struct turbo_path path;
+    int server = socket_listen_udp(&listener);
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    check_fill(bytes, 1, 0, sizeof(bytes));
+    for (size_t i = 0; i < COUNT(sizes); i++) {
+        assert_int_equal(sendto(fd, bytes, sizes[i], 0, &listener.any, listener.length), sizes[i]);
+        wait_for(server);
+        long n = udp_receive(server, buffer, sizeof(buffer), &path);
+        if (sizes[i] > sizeof(buffer))
+            assert_true(n > (long)sizeof(buffer));
+        else
+            assert_int_equal(n, sizes[i]);
+        assert_memory_equal(buffer, bytes, sizes[i] < sizeof(buffer) ? sizes[i] : sizeof(buffer));
+    }
+    close(fd);
+    socket_close(server);
+}
+
+static void nothing_there_is_eagain(void **state)
+{
+    (void)state;
+    uint8_t buffer[BUFFER_BYTES];
+    struct address listener = literal("::1", 0);
+    struct turbo_path path;
+    int server = socket_listen_udp(&listener);
+    assert_int_equal(udp_receive(server, buffer, sizeof(buffer), &path), -1);
+    assert_int_equal(errno, EAGAIN);
+    socket_close(server);
+}
+
+static void a_reply_that_cannot_be_sent_is_told(void **state)
+{
+    (void)state;
+    static uint8_t huge[70000];
+    struct address listener = literal("127.0.0.1", 0), peer = literal("127.0.0.1", 9);
+    struct turbo_path path;
+    memset(&path, 0, sizeof(path));
+    address_to_turbo(&peer, &path.peer);
+    address_to_turbo(&listener, &path.local);
+    int server = socket_listen_udp(&listener);
+    assert_false(udp_send(server, AF_INET, huge, sizeof(huge), &path));
+    assert_int_equal(errno, EMSGSIZE);
+    struct address elsewhere = literal("192.0.2.1", 0); /* not an address of ours */
+    address_to_turbo(&elsewhere, &path.local);
+    assert_false(udp_send(server, AF_INET, huge, 10, &path));
+    socket_close(server);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(an_ipv4_reply_leaves_from_the_address_asked),
+        CASE(an_ipv6_reply_leaves_from_the_address_asked),
+        CASE(ipv4_on_a_dual_stack_socket_is_answered_from_the_address_asked),
+        CASE(sizes_are_told_also_of_what_does_not_fit),
+        CASE(nothing_there_is_eagain),
+        CASE(a_reply_that_cannot_be_sent_is_told),
+    };
+    return cmocka_run_group_tests_name("udp", tests, NULL, NULL);
+}
