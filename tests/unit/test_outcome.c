@@ -1,0 +1,60 @@
+/* The words of logs and metrics: every value has one of its own, and they do not change. */
+#include "tests/unit/support/check.h"
+
+#include "turbo/outcome.h"
+
+static void outcomes_have_the_words_that_users_know(void **state)
+{
+    (void)state;
+    assert_string_equal(turbo_outcome_text(TURBO_OUTCOME_NONE), "none");
+    assert_string_equal(turbo_outcome_text(TURBO_OUTCOME_TURBO), "turbo");
+    assert_string_equal(turbo_outcome_text(TURBO_OUTCOME_RESUMED), "resumed-on-tcp");
+    assert_string_equal(turbo_outcome_text(TURBO_OUTCOME_CLASSIC), "classic");
+    assert_string_equal(turbo_outcome_text(TURBO_OUTCOME_OPAQUE), "opaque");
+}
+
+static void reasons_have_the_words_that_users_know(void **state)
+{
+    static const struct {
+        enum turbo_reason reason;
+        const char *text;
+    } cases[] = {{TURBO_REASON_NONE, "-"},
+                 {TURBO_REASON_TCP_FIRST, "tcp-first"},
+                 {TURBO_REASON_NO_RESPONSE, "no-response"},
+                 {TURBO_REASON_REFUSED, "refused"},
+                 {TURBO_REASON_UNREACHABLE, "unreachable"},
+                 {TURBO_REASON_DRAFT_SERVER, "draft-server"},
+                 {TURBO_REASON_HELLO_TOO_LARGE, "hello-too-large"},
+                 {TURBO_REASON_HELLO_CUT_SHORT, "hello-cut-short"},
+                 {TURBO_REASON_NOT_TLS, "not-tls"},
+                 {TURBO_REASON_SERVER_FIRST, "server-first"},
+                 {TURBO_REASON_ADOPTED, "adopted"},
+                 {TURBO_REASON_CLIENT_CLASSIC, "client-classic"},
+                 {TURBO_REASON_UNKNOWN_SESSION, "unknown-session"},
+                 {TURBO_REASON_PLAIN_UPSTREAM, "plain-upstream"}};
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        assert_int_equal(cases[i].reason, i); /* none is left out */
+        assert_string_equal(turbo_reason_text(cases[i].reason), cases[i].text);
+    }
+}
+
+/* One word each: they are fields of a line. */
+static void a_word_has_no_space_and_no_quote(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 32; i++) {
+        assert_null(strpbrk(turbo_outcome_text((enum turbo_outcome)(i % 5)), " \"=\n"));
+        assert_null(strpbrk(turbo_reason_text((enum turbo_reason)(i % 14)), " \"=\n"));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(outcomes_have_the_words_that_users_know),
+        CASE(reasons_have_the_words_that_users_know),
+        CASE(a_word_has_no_space_and_no_quote),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
