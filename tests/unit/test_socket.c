@@ -1,0 +1,275 @@
+/* Sockets as the proxy wants them. */
+#include "tests/unit/support/check.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "proxy/net/socket.h"
+
+enum { WAIT_MS = 30000 };
+
+static struct address literal(const char *host, uint16_t port)
+{
+    struct address address;
+    assert_true(address_from_literal(&address, host, port));
+    return address;
+}
+
+static void wait_for(int fd, short events)
+{
+    struct pollfd ready = {.fd = fd, .events = events};
+    assert_int_equal(poll(&ready, 1, WAIT_MS), 1);
+}
+
+static int option(int fd, int level, int name)
+{
+    int value = -1;
+    socklen_t length = sizeof(value);
+    assert_int_equal(getsockopt(fd, level, name, &value, &length), 0);
+    return value;
+}
+
+static void assert_well_made(int fd)
+{
+    assert_true(fd >= 0);
+    assert_true((fcntl(fd, F_GETFL) & O_NONBLOCK) != 0);
+    assert_true((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
+}
+
+struct pair {
+    int listener, client, server;
+    struct address address, seen; /* seen: the client, by the server */
+};
+
+static struct pair connect_pair(const char *host)
+{
+    struct pair p = {.address = literal(host, 0)};
+    p.listener = socket_listen_tcp(&p.address);
+    assert_true(p.listener >= 0);
+    p.client = socket_connect_tcp(&p.address);
+    wait_for(p.listener, POLLIN);
+    p.server = socket_accept(p.listener, &p.seen);
+    wait_for(p.client, POLLOUT);
+    return p;
+}
+
+static void close_pair(struct pair *p)
+{
+    socket_close(p->listener);
+    socket_close(p->client);
+    socket_close(p->server);
+}
+
+static struct address local_address(int fd)
+{
+    struct sockaddr_storage bound;
+    socklen_t length = sizeof(bound);
+    struct address address;
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&bound, &length), 0);
+    address_from_sockaddr(&address, (struct sockaddr *)&bound, length);
+    return address;
+}
+
+static void tcp_sockets_do_not_block_wait_or_leak(void **state)
+{
+    (void)state;
+    struct pair p = connect_pair("127.0.0.1");
+    const int fds[] = {p.listener, p.client, p.server};
+    for (size_t i = 0; i < COUNT(fds); i++) {
+        assert_well_made(fds[i]);
+        assert_true(option(fds[i], IPPROTO_TCP, TCP_NODELAY) != 0);
+        assert_true(option(fds[i], SOL_SOCKET, SO_KEEPALIVE) != 0);
+    }
+    assert_true(option(p.listener, SOL_SOCKET, SO_REUSEADDR) != 0);
+    close_pair(&p);
+}
+
+static void the_port_the_kernel_chose_is_told(void **state)
+{
+    (void)state;
+    static const char *const hosts[] = {"127.0.0.1", "::1", "0.0.0.0", "::"};
+    for (size_t i = 0; i < COUNT(hosts); i++) {
+        struct address tcp = literal(hosts[i], 0), udp = literal(hosts[i], 0);
+        int fds[] = {socket_listen_tcp(&tcp), socket_listen_udp(&udp)};
+        assert_well_made(fds[0]);
+        assert_well_made(fds[1]);
+        struct address tcp_bound = local_address(fds[0]), udp_bound = local_address(fds[1]);
+        assert_true(address_port(&tcp) != 0 && address_equal(&tcp, &tcp_bound));
+        assert_true(address_port(&udp) != 0 && address_equal(&udp, &udp_bound));
+        socket_close(fds[0]);
+        socket_close(fds[1]);
+    }
+}
+
+static void accept_tells_who_it_is(void **state)
+{
+    (void)state;
+    struct pair p = connect_pair("::1");
+    struct address client = local_address(p.client), again;
+    assert_true(address_equal(&p.seen, &client));
+    assert_int_equal(socket_accept(p.listener, &again), -1);
+    assert_int_equal(errno, EAGAIN);
+    close_pair(&p);
+}
+
+static void only_the_wildcard_takes_ipv4_as_well(void **state)
+{
+    (void)state;
+    struct address any = literal("::", 0), v4 = literal("127.0.0.1", 0), seen;
+    int listener = socket_listen_tcp(&any);
+    address_set_port(&v4, address_port(&any));
+    int client = socket_connect_tcp(&v4);
+    wait_for(listener, POLLIN);
+    int server = socket_accept(listener, &seen);
+    assert_int_equal(address_family(&seen), AF_INET);
+    socket_close(server);
+    socket_close(client);
+    socket_close(listener);
+    struct address loopback = literal("::1", 0);
+    int fds[] = {socket_listen_tcp(&loopback), socket_listen_udp(&loopback)};
+    assert_int_equal(option(fds[0], IPPROTO_IPV6, IPV6_V6ONLY), 1);
+    assert_int_equal(option(fds[1], IPPROTO_IPV6, IPV6_V6ONLY), 1);
+    socket_close(fds[0]);
+    socket_close(fds[1]);
+}
+
+static void udp_is_not_fragmented(void **state)
+{
+    (void)state;
+    struct pair p = connect_pair("127.0.0.1");
+    struct address v4 = literal("0.0.0.0", 0), v6 = literal("::", 0);
+    int fds[] = {socket_listen_udp(&v4), socket_listen_udp(&v6),
+                 socket_connect_udp(&p.address, p.client)};
+    assert_int_equal(option(fds[0], IPPROTO_IP, IP_MTU_DISCOVER), IP_PMTUDISC_PROBE);
+    assert_int_equal(option(fds[1], IPPROTO_IPV6, IPV6_MTU_DISCOVER), IPV6_PMTUDISC_PROBE);
+    assert_int_equal(option(fds[1], IPPROTO_IP, IP_MTU_DISCOVER), IP_PMTUDISC_PROBE);
+    assert_int_equal(option(fds[2], IPPROTO_IP, IP_MTU_DISCOVER), IP_PMTUDISC_PROBE);
+    for (size_t i = 0; i < COUNT(fds); i++)
+        socket_close(fds[i]);
+    close_pair(&p);
+}
+
+/* Protocol §6.1: UDP leaves from the address that TCP leaves from. */
+static void udp_leaves_from_tcps_address(void **state)
+{
+    (void)state;
+    struct address listener = literal("127.0.0.1", 0), from = literal("127.0.0.9", 0);
+    int fd = socket_listen_tcp(&listener);
+    int tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(tcp, &from.any, from.length), 0);
+    assert_int_equal(connect(tcp, &listener.any, listener.length), 0);
+    int udp = socket_connect_udp(&listener, tcp);
+    assert_well_made(udp);
+    struct address bound = local_address(udp), tcp_bound = local_address(tcp);
+    assert_true(address_port(&bound) != 0);
+    address_set_port(&bound, address_port(&tcp_bound));
+    assert_true(address_equal(&bound, &tcp_bound));
+    assert_int_equal(socket_connect_udp(&listener, -1), -1);
+    socket_close(udp);
+    socket_close(tcp);
+    socket_close(fd);
+}
+
+static void failures_keep_their_errno_and_leave_no_descriptor(void **state)
+{
+    (void)state;
+    struct address taken = literal("127.0.0.1", 0);
+    int next = dup(0), fd;
+    close(next);
+    int listener = socket_listen_tcp(&taken), udp;
+    struct address taken_udp = literal("127.0.0.1", 0);
+    udp = socket_listen_udp(&taken_udp);
+    assert_int_equal(socket_listen_tcp(&taken), -1);
+    assert_int_equal(errno, EADDRINUSE);
+    assert_int_equal(socket_listen_udp(&taken_udp), -1);
+    assert_int_equal(errno, EADDRINUSE);
+    struct address elsewhere = literal("192.0.2.1", 0);
+    assert_int_equal(socket_listen_tcp(&elsewhere), -1);
+    assert_int_equal(errno, EADDRNOTAVAIL);
+    struct address broadcast = literal("255.255.255.255", 1);
+    assert_int_equal(socket_connect_tcp(&broadcast), -1);
+    socket_close(listener);
+    socket_close(udp);
+    fd = dup(0);
+    assert_int_equal(fd, next);
+    close(fd);
+}
+
+static void a_refused_connect_is_a_pending_error(void **state)
+{
+    (void)state;
+    struct address closed = literal("127.0.0.1", 0);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0); /* bound, so nobody else has it */
+    assert_int_equal(bind(fd, &closed.any, closed.length), 0);
+    closed = local_address(fd);
+    int client = socket_connect_tcp(&closed);
+    wait_for(client, POLLOUT);
+    assert_int_equal(socket_error(client), ECONNREFUSED);
+    assert_int_equal(socket_error(client), 0);
+    assert_int_equal(socket_error(-1), EBADF);
+    socket_close(client);
+    socket_close(fd);
+}
+
+static void reset_and_close_differ_for_the_peer(void **state)
+{
+    (void)state;
+    char byte;
+    struct pair p = connect_pair("127.0.0.1");
+    socket_reset(p.server);
+    wait_for(p.client, POLLIN);
+    assert_int_equal(recv(p.client, &byte, 1, 0), -1);
+    assert_int_equal(errno, ECONNRESET);
+    p.server = -1;
+    close_pair(&p);
+    p = connect_pair("127.0.0.1");
+    socket_close(p.server);
+    wait_for(p.client, POLLIN);
+    assert_int_equal(recv(p.client, &byte, 1, 0), 0);
+    p.server = -1;
+    close_pair(&p);
+    socket_reset(-1);
+    socket_close(-1);
+}
+
+static void a_lack_of_descriptors_or_memory_is_exhaustion(void **state)
+{
+    (void)state;
+    static const int exhausted[] = {EMFILE, ENFILE, ENOBUFS, ENOMEM};
+    static const int others[] = {0, EAGAIN, EINTR, ECONNABORTED, ECONNREFUSED, EINVAL};
+    for (size_t i = 0; i < COUNT(exhausted); i++)
+        assert_true(socket_exhausted(exhausted[i]));
+    for (size_t i = 0; i < COUNT(others); i++)
+        assert_false(socket_exhausted(others[i]));
+}
+
+static void the_round_trip_is_known_once_connected(void **state)
+{
+    (void)state;
+    struct pair p = connect_pair("127.0.0.1");
+    assert_in_range(socket_rtt_us(p.client), 1, 30 * TURBO_SECOND);
+    assert_int_equal(socket_rtt_us(-1), 0);
+    close_pair(&p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(tcp_sockets_do_not_block_wait_or_leak),
+        CASE(the_port_the_kernel_chose_is_told),
+        CASE(accept_tells_who_it_is),
+        CASE(only_the_wildcard_takes_ipv4_as_well),
+        CASE(udp_is_not_fragmented),
+        CASE(udp_leaves_from_tcps_address),
+        CASE(failures_keep_their_errno_and_leave_no_descriptor),
+        CASE(a_refused_connect_is_a_pending_error),
+        CASE(reset_and_close_differ_for_the_peer),
+        CASE(a_lack_of_descriptors_or_memory_is_exhaustion),
+        CASE(the_round_trip_is_known_once_connected),
+    };
+    return cmocka_run_group_tests_name("socket", tests, NULL, NULL);
+}
