@@ -38,6 +38,10 @@ static void a_chunk_is_as_full_as_it_can_be_when_cut(void **state)
     assert_chunk(1, 0, 1182);
     assert_chunk(2, 1182, 1182);
     assert_chunk(3, 2364, 636);
+    append(TURBO_RESPONSE_PAYLOAD_MAX + 1);
+    retained_cut(&r);
+    assert_chunk(4, 3000, TURBO_RESPONSE_PAYLOAD_MAX);
+    assert_int_equal(retained_uncut(&r), 1);
 }
 
 static void a_chunk_keeps_its_bytes_whatever_comes_later(void **state)
