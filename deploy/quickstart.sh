@@ -183,7 +183,7 @@ main() {
     case ${1-} in
         '') ;;
         --keep) keep=1 ;;
-        --stop) stop_kept; exit 0 ;;
+        --stop) debian_proc "$0" "$@"; stop_kept; exit 0 ;;
         -h | --help) usage; exit 0 ;;
         *) echo "quickstart.sh: \"$1\" is not an option; --keep, --stop or --help" >&2; exit 2 ;;
     esac

@@ -85,21 +85,29 @@ save_caller() {
     printf '%s\0' "$@" >"$work/command"
 }
 
-# What is measured should not wait for whatever else this machine computes. Where sessions share the processors
-# between them (autogroup), the session needs the priority, not the process. Without permission it goes without.
+# What is measured should not wait for whatever else this machine computes. Where sessions share the processors between
+# them (autogroup), the session needs the priority, not the process. Without permission it goes without.
 # shellcheck disable=SC2016
-readonly ahead=(setsid sh -c '{ echo -20 >/proc/self/autogroup; renice -n -20 -p $$; } >/dev/null 2>&1; exec "$@"' ahead)
+readonly host_ahead=(setsid sh -c '{ echo -20 >/proc/self/autogroup; renice -n -20 -p $$; } >/dev/null 2>&1; exec "$@"' ahead)
+
+# User-Mode Linux makes sessions of its own, so that does not reach it; a real-time class does. It occupies one
+# processor at most, and only while the script inside computes.
+uml_ahead() {
+    if chrt --rr 1 true 2>/dev/null; then echo chrt --rr 1; fi
+}
 
 # The lab's processes live in a process namespace: with its first process all of them end.
 # `--pdeathsig` and `--kill-child` carry that on to the case where this script is killed itself.
 start_host() {
-    setpriv --pdeathsig KILL "${ahead[@]}" unshare --net --mount --pid --fork --kill-child=KILL --mount-proc \
+    setpriv --pdeathsig KILL "${host_ahead[@]}" unshare --net --mount --pid --fork --kill-child=KILL --mount-proc \
         bash "$here/inside.sh" host "$work" </dev/null &
     child=$!
 }
 
 start_uml() {
-    local around=(setpriv --pdeathsig KILL "${ahead[@]}")
+    local around
+    # shellcheck disable=SC2207
+    around=(setpriv --pdeathsig KILL $(uml_ahead))
     # A container may forbid process namespaces to its root, but not User-Mode Linux.
     if unshare --pid --fork true 2>/dev/null; then
         around+=(unshare --pid --fork --kill-child=KILL)
@@ -144,7 +152,11 @@ run() {
     local time_limit=300 kind
     while [ $# -gt 0 ]; do
         case $1 in
-            --time-limit) [[ ${2-} =~ ^[1-9][0-9]*$ ]] || fail 2 "--time-limit wants seconds, got \"${2-}\""; time_limit=$2; shift 2 ;;
+            --time-limit)
+                [[ ${2-} =~ ^[1-9][0-9]*$ ]] || fail 2 "--time-limit wants seconds, got \"${2-}\""
+                time_limit=$2
+                shift 2
+                ;;
             --) shift; break ;;
             -*) fail 2 "unknown option $1 (lab.sh --help shows what there is)" ;;
             *) break ;;

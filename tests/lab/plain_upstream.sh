@@ -10,9 +10,8 @@ COUNT=$((HANDSHAKES < 20 ? HANDSHAKES : 20))
 
 # plain TITLE UPSTREAM_PORT TLS_VERSION ROUND_TRIPS
 plain() {
-    start_sidecar "sidecar-$2" "$2"
-    processing "no path, $1" "$COUNT" "$(proxy_port "sidecar-$2")" "$3"
-    every_handshake "$1" "$2" "$3" "$4" "no path, $1"
+    processing "$2" "$3"
+    every_handshake "$@"
 }
 
 page 100000

@@ -11,8 +11,7 @@ COUNT=$((HANDSHAKES < 20 ? HANDSHAKES : 20))
 # A page of many segments: what follows the handshake must be whole, too.
 page 100000
 start_edge edge 8441 4431
-start_sidecar sidecar 4431
-processing "no path" "$COUNT" "$(proxy_port sidecar)" 1.3
+processing 8441 1.3
 
 for way in drop reject; do
     lab_udp "$way"
@@ -21,7 +20,7 @@ for way in drop reject; do
     table_head "TLS 1.3, ecdsa, RTT $RTT ms, $COUNT each"
     measure "direct" 5 8441 "$LAB_SERVER" 1.3
     table_row "direct" "  direct"
-    every_handshake "UDP $way" 4431 1.3 2 "no path"
+    every_handshake "UDP $way" 4431 1.3 2
     holds "the edge logged: $(outcomes edge)" only_classic edge
 done
 finish edge
