@@ -1,0 +1,75 @@
+/* What is remembered of addresses: bounded, and the least recently used one makes room. */
+#include "tests/unit/support/check.h"
+
+#include "proxy/memory.h"
+
+static struct memory memory;
+
+static int setup(void **state)
+{
+    (void)state;
+    memset(&memory, 0, sizeof(memory));
+    return 0;
+}
+
+/* The entry of host number `n` at `port`. */
+static struct memory_entry *entry(unsigned n, uint16_t port)
+{
+    struct address address;
+    address_wildcard(&address, AF_INET, port);
+    address.v4.sin_addr.s_addr = htonl(0xc0000200 + n);
+    return memory_of(&memory, &address);
+}
+
+static void a_new_address_has_never_answered(void **state)
+{
+    (void)state;
+    struct address v6;
+    assert_false(entry(1, 443)->answered);
+    assert_true(address_from_literal(&v6, "2001:db8::1", 443));
+    assert_false(memory_of(&memory, &v6)->answered);
+    assert_true(address_equal(&memory_of(&memory, &v6)->address, &v6));
+}
+
+static void what_was_said_of_an_address_stays_and_is_its_alone(void **state)
+{
+    (void)state;
+    entry(1, 443)->answered = true;
+    assert_false(entry(2, 443)->answered);
+    assert_false(entry(1, 444)->answered);
+    assert_true(entry(1, 443)->answered);
+}
+
+static void the_least_recently_used_one_makes_room(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < MEMORY_ADDRESSES_MAX; i++)
+        entry(i, 443)->answered = true;
+    assert_true(entry(0, 443)->answered);   /* now 1 is the oldest */
+    assert_false(entry(99, 443)->answered); /* takes its place */
+    assert_true(entry(0, 443)->answered);
+    for (unsigned i = 2; i < MEMORY_ADDRESSES_MAX; i++)
+        assert_true(entry(i, 443)->answered);
+    assert_false(entry(1, 443)->answered);
+}
+
+static void a_place_that_is_taken_over_remembers_nothing(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 3 * MEMORY_ADDRESSES_MAX; i++) {
+        struct memory_entry *e = entry(i, 443);
+        assert_false(e->answered);
+        e->answered = true;
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(a_new_address_has_never_answered, setup),
+        cmocka_unit_test_setup(what_was_said_of_an_address_stays_and_is_its_alone, setup),
+        cmocka_unit_test_setup(the_least_recently_used_one_makes_room, setup),
+        cmocka_unit_test_setup(a_place_that_is_taken_over_remembers_nothing, setup),
+    };
+    return cmocka_run_group_tests_name("memory", tests, NULL, NULL);
+}
