@@ -173,6 +173,8 @@ static void running_out_of_descriptors_is_logged_once_and_passes(void **state)
     struct fixture *f = *state;
     static const char message[] = "out of descriptors or memory";
     struct rlimit limit;
+    if (fixture_under_valgrind())
+        skip();
     start(f, "--listen turbo:127.0.0.1:0");
     struct peer *client = fixture_client(f);
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);

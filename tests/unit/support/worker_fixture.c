@@ -292,6 +292,12 @@ void fixture_turn(struct fixture *f, const char *what, const char *file, int lin
     ev_run(f->loop, EVRUN_ONCE);
 }
 
+bool fixture_under_valgrind(void)
+{
+    const char *preloaded = getenv("LD_PRELOAD");
+    return preloaded != NULL && strstr(preloaded, "vgpreload") != NULL;
+}
+
 void fixture_let_happen(struct fixture *f)
 {
     for (int i = 0; i < 16; i++)
