@@ -76,17 +76,16 @@ report_progress() {
 }
 
 install_needed() {
-    local pairs=(cmake:cmake ninja:ninja-build gcc:gcc pkg-config:pkg-config /usr/include/elf.h:libc6-dev
-        /usr/include/ev.h:libev-dev /usr/include/ares.h:libc-ares-dev /usr/include/openssl/evp.h:libssl-dev
-        /usr/include/cmocka.h:libcmocka-dev
-        ip:iproute2 ethtool:ethtool iptables:iptables nginx:nginx-light curl:curl openssl:openssl)
-    local missing
-    missing=$(packages_missing "${pairs[@]}")
+    local wanted missing
+    mapfile -t wanted < <(sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$root/deploy/packages.txt")
+    # CMake looks for cmocka as soon as it configures the tests.
+    wanted+=(libcmocka-dev ip:iproute2 ethtool:ethtool iptables:iptables nginx:nginx-light curl:curl openssl:openssl)
+    missing=$(packages_missing "${wanted[@]}")
     if [ -z "$missing" ]; then
         echo "[1/4] All Debian packages that are needed are installed."
         return 0
     fi
-    step "[1/4] Installing Debian packages: $missing" packages_install "${pairs[@]}"
+    step "[1/4] Installing Debian packages: $missing" packages_install "${wanted[@]}"
 }
 
 build() {

@@ -16,12 +16,15 @@ debian_proc() {
     exit "$code"
 }
 
-# packages_missing COMMAND_OR_FILE:PACKAGE...: prints the packages whose command or file is missing.
+# packages_missing WANTED...: prints the packages that are missing. Each WANTED is PACKAGE, or COMMAND:PACKAGE or
+# /FILE:PACKAGE where that command or file will do from elsewhere too.
 packages_missing() {
     local pair probe missing=()
     for pair in "$@"; do
         probe=${pair%%:*}
-        if [[ $probe == /* ]]; then
+        if [ "$probe" = "$pair" ]; then
+            [ "$(dpkg-query -W -f '${db:Status-Status}' "$pair" 2>/dev/null)" = installed ] || missing+=("$pair")
+        elif [[ $probe == /* ]]; then
             [ -e "$probe" ] || missing+=("${pair##*:}")
         else
             PATH=$PATH:/usr/sbin:/sbin command -v "$probe" >/dev/null || missing+=("${pair##*:}")
@@ -30,7 +33,7 @@ packages_missing() {
     echo "${missing[*]}"
 }
 
-# packages_install COMMAND_OR_FILE:PACKAGE...: installs what is missing, and says so.
+# packages_install WANTED...: installs what is missing, and says so.
 packages_install() {
     local missing
     missing=$(packages_missing "$@")
