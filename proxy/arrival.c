@@ -34,6 +34,8 @@ struct arrival {
     uint8_t *bytes; /* all that came, less a tombstone that starts afresh */
     size_t length, capacity;
     struct turbo_opening opening;
+    bool afresh;        /* after a tombstone for nothing consumed: the stream follows, no other */
+    bool late;          /* came while draining: only to join a session */
     struct side *trial; /* --sniff-timeout: connected before the client has spoken */
     ev_io io;
     ev_timer timeout, sniff;
@@ -91,7 +93,7 @@ void arrival_abort(struct arrival *a)
 static void become_relay(struct arrival *a, enum turbo_outcome outcome, enum turbo_reason reason)
 {
     struct worker *w = a->worker;
-    struct side *near = plain_accepted(w, a->fd, a->bytes, a->length);
+    struct side *near = a->late ? NULL : plain_accepted(w, a->fd, a->bytes, a->length);
     if (near == NULL) {
         end(a, TURBO_REASON_NONE, true);
         return;
@@ -147,10 +149,15 @@ static void judge(struct arrival *a, size_t from);
 static void tombstone(struct arrival *a)
 {
     struct turbo_server *session;
+    if (a->afresh) {
+        become_relay(a, TURBO_OUTCOME_OPAQUE, TURBO_REASON_NOT_TLS);
+        return;
+    }
     drop_front(a, TURBO_TOMBSTONE_BYTES);
     switch (turbo_endpoint_join(endpoint_of(a), clock_now(), &a->opening.tombstone, &session)) {
     case TURBO_JOIN_SESSION: join(a, session); break;
     case TURBO_JOIN_FRESH:
+        a->afresh = true;
         turbo_opening_init(&a->opening);
         judge(a, 0);
         break;
@@ -279,6 +286,7 @@ void arrival_start(struct worker *w, struct listener *listener, int fd,
     a->client = *client;
     a->started = clock_now();
     a->fd = fd;
+    a->late = w->draining;
     turbo_opening_init(&a->opening);
     ev_io_init(&a->io, on_readable, fd, EV_READ);
     ev_init(&a->timeout, on_timeout);

@@ -83,11 +83,15 @@ void listener_resume(struct listener *l)
 
 void listener_drain(struct listener *l, bool even_if_pending)
 {
+    if (l->fd < 0)
+        return;
     if (l->udp != NULL) {
         struct turbo_endpoint *turbo = udp_endpoint_turbo(l->udp);
         turbo_endpoint_drain(turbo);
         if (turbo_endpoint_pending(turbo) > 0 && !even_if_pending)
             return;
+        turbo_endpoint_abandon(turbo, clock_now());
+        udp_endpoint_kick(l->udp);
     }
     ev_io_stop(l->worker->loop, &l->io);
     socket_close(l->fd);

@@ -3,8 +3,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-static void close_pipe(struct pump_pipe *pipe)
+static void close_pipe(struct pump_pool *pool, struct pump_pipe *pipe)
 {
+    pool->open--;
     close(pipe->read_end);
     close(pipe->write_end);
 }
@@ -16,8 +17,9 @@ bool pump_borrow(struct pump_pool *pool, struct pump_pipe *pipe)
         return true;
     }
     int ends[2];
-    if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) != 0)
+    if (pool->open >= pool->max || pipe2(ends, O_NONBLOCK | O_CLOEXEC) != 0)
         return false;
+    pool->open++;
     *pipe = (struct pump_pipe){.read_end = ends[0], .write_end = ends[1]};
     return true;
 }
@@ -29,12 +31,12 @@ void pump_return(struct pump_pool *pool, struct pump_pipe *pipe)
     if (pipe->bytes == 0 && pool->count < PUMP_POOL_MAX)
         pool->idle[pool->count++] = *pipe;
     else
-        close_pipe(pipe);
+        close_pipe(pool, pipe);
     *pipe = (struct pump_pipe){0};
 }
 
 void pump_close_all(struct pump_pool *pool)
 {
     while (pool->count > 0)
-        close_pipe(&pool->idle[--pool->count]);
+        close_pipe(pool, &pool->idle[--pool->count]);
 }

@@ -22,10 +22,12 @@ struct pump_pipe {
 
 struct pump_pool {
     struct pump_pipe idle[PUMP_POOL_MAX];
-    size_t count;
+    size_t count; /* of those */
+    size_t open;  /* pipes there are, idle and borrowed */
+    size_t max;   /* never more than this: two descriptors each */
 };
 
-/* False: no descriptors left. */
+/* False: `max` are in use, or no descriptors are left. */
 bool pump_borrow(struct pump_pool *pool, struct pump_pipe *pipe);
 /* Takes the pipe back; one that is not empty is closed. A pipe never borrowed is allowed. */
 void pump_return(struct pump_pool *pool, struct pump_pipe *pipe);

@@ -32,7 +32,15 @@ struct relay {
     struct access access;
 };
 
-enum verdict { MOVED, STUCK, SENDER_LOST, SENDER_UNREACHED, RECEIVER_LOST, NO_MEMORY };
+enum verdict {
+    MOVED,
+    STUCK,
+    SENDER_LOST,      /* its read failed: there is nothing left to be had from it */
+    SENDER_UNREACHED, /* it could never be connected to */
+    SELF_LOST,        /* it says so itself; something may be left to read */
+    RECEIVER_LOST,
+    NO_MEMORY,
+};
 
 static enum end other(enum end end)
 {
@@ -117,11 +125,6 @@ void relay_abort(struct relay *r)
         if (r->sides[end] != NULL)
             r->sides[end]->ops->reset(r->sides[end], false);
     destroy(r);
-}
-
-struct relay *relay_next(const struct relay *r)
-{
-    return r->next;
 }
 
 void side_wake(struct side *side)
@@ -275,24 +278,13 @@ static void pass_reset_on(struct relay *r, enum end lost, bool unreached)
     r->sides[left]->ops->watch(r->sides[left], true, true);
 }
 
-/*
- * A write to `lost` failed, but what it sent before it was reset may still be read: an answer
- * that says why, for one.
- */
-static void receiver_lost(struct relay *r, enum end lost)
+/* `lost` takes no more, but what it sent before may still be read: an answer that says why, for
+ * one. */
+static void drain_and_pass_reset_on(struct relay *r, enum end lost)
 {
     for (int i = 0; i < ROUNDS_A_TURN && move(r, lost) == MOVED; i++)
         continue;
     pass_reset_on(r, lost, false);
-}
-
-void side_lost(struct side *side)
-{
-    struct relay *r = side->relay;
-    if (r == NULL)
-        return;
-    assert(r->tag == RELAY_TAG && !r->doomed);
-    pass_reset_on(r, side == r->sides[NEAR] ? NEAR : FAR, false);
 }
 
 /*
@@ -316,7 +308,7 @@ static void run_doomed(struct relay *r)
     do
         n = side->ops->read(side, r->worker->scratch, WORKER_SCRATCH_BYTES);
     while (n > 0 && ++rounds < ROUNDS_A_TURN);
-    if (n < 0 && n != SIDE_AGAIN)
+    if (side->lost != 0 || (n < 0 && n != SIDE_AGAIN))
         destroy(r);
     else /* again each time: it may have had no socket to watch before */
         side->ops->watch(side, n != SIDE_END, true);
@@ -341,6 +333,8 @@ static enum verdict settle(struct relay *r, enum end end)
     side->ops->destroy(side);
     plain->relay = r;
     r->sides[end] = plain;
+    if (r->flows[end].ended)
+        plain_watch_reset(plain); /* nobody will read from it again */
     if (r->flows[other(end)].finished)
         plain->ops->finish(plain);
     return MOVED;
@@ -367,35 +361,41 @@ static bool over(const struct relay *r)
     return r->flows[NEAR].finished && r->flows[FAR].finished;
 }
 
-/* Moves in both directions once. Returns whether to go on; false as well when the relay is gone. */
-static bool turn(struct relay *r, bool *gone)
+enum outcome { GONE, /* the relay is no more */ IDLE, BUSY };
+
+/* What there is to do for the side at `from`: pass on that it is lost, move bytes, or settle it. */
+static enum verdict attend(struct relay *r, enum end from)
 {
-    bool moved = false;
-    *gone = true;
-    for (int end = NEAR; end <= FAR; end++) {
-        switch (move(r, (enum end)end)) {
-        case MOVED: moved = true; break;
-        case STUCK: break;
-        case SENDER_LOST: pass_reset_on(r, (enum end)end, false); return false;
-        case SENDER_UNREACHED: pass_reset_on(r, (enum end)end, true); return false;
-        case RECEIVER_LOST: receiver_lost(r, other((enum end)end)); return false;
-        case NO_MEMORY: relay_abort(r); return false;
-        }
+    switch (r->sides[from]->lost) {
+    case SIDE_RESET: return SELF_LOST;
+    case SIDE_UNREACHED: return SENDER_UNREACHED;
+    default: break;
     }
+    enum verdict verdict = move(r, from);
+    return verdict == STUCK ? settle(r, from) : verdict;
+}
+
+/* Attends to both once. */
+static enum outcome turn(struct relay *r)
+{
+    enum outcome outcome = IDLE;
     for (int end = NEAR; end <= FAR; end++) {
-        enum verdict verdict = settle(r, (enum end)end);
-        if (verdict == NO_MEMORY) {
-            relay_abort(r);
-            return false;
+        enum end from = (enum end)end;
+        switch (attend(r, from)) {
+        case MOVED: outcome = BUSY; break;
+        case STUCK: break;
+        case SENDER_LOST: pass_reset_on(r, from, false); return GONE;
+        case SENDER_UNREACHED: pass_reset_on(r, from, true); return GONE;
+        case SELF_LOST: drain_and_pass_reset_on(r, from); return GONE;
+        case RECEIVER_LOST: drain_and_pass_reset_on(r, other(from)); return GONE;
+        case NO_MEMORY: relay_abort(r); return GONE;
         }
-        moved |= verdict == MOVED;
     }
     if (over(r) && r->sides[NEAR]->ops->settled == NULL && r->sides[FAR]->ops->settled == NULL) {
         destroy(r);
-        return false;
+        return GONE;
     }
-    *gone = false;
-    return moved;
+    return outcome;
 }
 
 void relay_run(struct relay *r)
@@ -405,12 +405,13 @@ void relay_run(struct relay *r)
         run_doomed(r);
         return;
     }
-    bool gone = false;
+    enum outcome outcome;
     int rounds = 0;
     /* Sockets call again when there is more; sessions have little, and do not. */
-    while (turn(r, &gone) && (++rounds < ROUNDS_A_TURN || r->sides[NEAR]->ops->settled != NULL ||
-                              r->sides[FAR]->ops->settled != NULL))
-        continue;
-    if (!gone)
+    do
+        outcome = turn(r);
+    while (outcome == BUSY && (++rounds < ROUNDS_A_TURN || r->sides[NEAR]->ops->settled != NULL ||
+                               r->sides[FAR]->ops->settled != NULL));
+    if (outcome != GONE)
         watch(r);
 }

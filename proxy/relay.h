@@ -28,7 +28,4 @@ void relay_run(struct relay *relay);
 /* Resets both sides and ends it: shutting down. */
 void relay_abort(struct relay *relay);
 
-/* The worker's list. */
-struct relay *relay_next(const struct relay *relay);
-
 #endif

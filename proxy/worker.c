@@ -11,9 +11,11 @@
 #include "proxy/relay.h"
 
 enum {
-    FILES_RESERVED = 24,    /* standard streams, epoll, resolver, logs */
-    FILES_A_LISTENER = 3,   /* TCP, UDP, its timer */
-    FILES_A_CONNECTION = 3, /* two TCP sockets, and UDP while it begins */
+    FILES_RESERVED = 24,  /* standard streams, epoll, resolver, logs */
+    FILES_A_LISTENER = 3, /* TCP, UDP, its timer */
+    FILES_A_PIPE = 2,
+    PIPES_MAX = 256,
+    PIPES_SHARE = 16, /* of the files, one in so many becomes a pipe */
     CONNECTIONS_MIN = 4,
 };
 
@@ -21,19 +23,28 @@ static const double RETRY_SECONDS = 0.1; /* accepting again, when no connection 
 
 /* ---- limits ---- */
 
-/* As many files as the system lets us have, and what that means for connections. */
-static size_t raise_file_limit(const struct options *options)
+/* As many files as the system lets us have. */
+static size_t raise_file_limit(void)
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return CONNECTIONS_MIN;
+        return 0;
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
     getrlimit(RLIMIT_NOFILE, &limit);
-    size_t reserved = FILES_RESERVED + FILES_A_LISTENER * options->listener_count;
-    size_t files = limit.rlim_cur > reserved ? limit.rlim_cur - reserved : 0;
-    size_t connections = files / FILES_A_CONNECTION;
-    return connections < CONNECTIONS_MIN ? CONNECTIONS_MIN : connections;
+    return limit.rlim_cur;
+}
+
+/* What the files mean for connections and pipes. */
+static void share_files(struct worker *w, size_t files)
+{
+    size_t reserved = FILES_RESERVED + FILES_A_LISTENER * w->options->listener_count;
+    files = files > reserved ? files - reserved : 0;
+    w->pipes.max = files / PIPES_SHARE < PIPES_MAX ? files / PIPES_SHARE : PIPES_MAX;
+    files -= FILES_A_PIPE * w->pipes.max;
+    /* Two TCP sockets, and UDP while a turbo upstream's session begins. */
+    size_t each = w->options->upstream.kind == ENDPOINT_TURBO ? 3 : 2;
+    w->connections_max = files / each < CONNECTIONS_MIN ? CONNECTIONS_MIN : files / each;
 }
 
 static void stop_accepting(struct worker *w)
@@ -60,16 +71,22 @@ static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)
     resume_accepting(timer->data);
 }
 
+/* Says it once, and again only when there has been room in between. */
+static void pause_accepting(struct worker *w, const char *message, int error)
+{
+    if (!w->complained)
+        log_event(w->log, LOG_LEVEL_WARNING, message, LOG_NUMBER("connections", w->connections),
+                  LOG_ERRNO(error));
+    w->complained = true;
+    stop_accepting(w);
+}
+
 void worker_exhausted(struct worker *w, int error)
 {
     if (!w->accepting)
         return;
-    if (!w->exhaustion_logged)
-        log_event(w->log, LOG_LEVEL_WARNING,
-                  "out of descriptors or memory: not accepting until a connection ends",
-                  LOG_ERRNO(error), LOG_NUMBER("connections", w->connections));
-    w->exhaustion_logged = true;
-    stop_accepting(w);
+    pause_accepting(w, "out of descriptors or memory: not accepting until a connection ends",
+                    error);
     ev_timer_stop(w->loop, &w->retry_timer);
     ev_timer_set(&w->retry_timer, RETRY_SECONDS, 0.);
     ev_timer_start(w->loop, &w->retry_timer);
@@ -78,18 +95,16 @@ void worker_exhausted(struct worker *w, int error)
 void worker_connection_began(struct worker *w)
 {
     w->connections++;
-    w->exhaustion_logged = false;
-    if (w->connections < w->connections_max || !w->accepting)
-        return;
-    log_event(w->log, LOG_LEVEL_WARNING,
-              "as many connections as open files allow: not accepting until one ends",
-              LOG_NUMBER("connections", w->connections));
-    stop_accepting(w);
+    if (w->connections >= w->connections_max && w->accepting)
+        pause_accepting(w, "as many connections as open files allow: not accepting until one ends",
+                        EMFILE);
 }
 
 void worker_connection_ended(struct worker *w)
 {
     w->connections--;
+    if (w->connections < w->connections_max / 2)
+        w->complained = false;
     resume_accepting(w);
     worker_check_drained(w);
 }
@@ -144,7 +159,7 @@ struct worker *worker_create(const struct options *options, struct log *log)
     w->accepting = true;
     w->opening_timeout_s = (double)TURBO_OPENING_TIME / (double)TURBO_SECOND;
     w->handover_timeout_s = (double)TURBO_HANDOVER_TIME / (double)TURBO_SECOND;
-    w->connections_max = raise_file_limit(options);
+    share_files(w, raise_file_limit());
     upstream_init(&w->upstream, &options->upstream);
     ev_init(&w->retry_timer, on_retry);
     ev_init(&w->drain_timer, on_drain_timeout);

@@ -38,7 +38,7 @@ struct worker {
     size_t connections;       /* relays and arrivals */
     size_t connections_max;   /* from the limit of open files */
     bool accepting;           /* false: no descriptors for more, until one ends */
-    bool exhaustion_logged;   /* once, until a connection could begin again */
+    bool complained;          /* the log knows */
     bool draining;
     double opening_timeout_s;  /* TURBO_OPENING_TIME; shorter in tests */
     double handover_timeout_s; /* TURBO_HANDOVER_TIME; shorter in tests */

@@ -20,9 +20,10 @@ struct turbo_client {
     struct turbo_id id;
     struct request_plan plan;
     uint8_t requests_sent;
-    bool abort_due; /* an ABORT datagram is to be sent */
-    bool answered;  /* the app sent bytes after it was given some */
-    bool ended;     /* the app's FIN */
+    bool abort_due;      /* an ABORT datagram is to be sent */
+    uint8_t ccs_matched; /* bytes of a ChangeCipherSpec record the app may be sending */
+    bool answered;       /* the app sent bytes after it was given some */
+    bool ended;          /* the app's FIN */
 
     struct reassembly s2c;
     size_t s2c_limit; /* bytes to deliver from UDP; fixed by the opening */
@@ -345,6 +346,22 @@ size_t turbo_client_room(const struct turbo_client *c)
     return c->state == TURBO_CLIENT_FAILED || c->ended ? 0 : OUT_BYTES - c->out_end;
 }
 
+/*
+ * Is there more in these bytes than ChangeCipherSpec records? Those mean nothing in TLS 1.3 (RFC
+ * 9846 §5), and some clients send one as soon as they have seen the ServerHello, with the rest of
+ * the flight still to come: no answer yet (protocol §6.4).
+ */
+static bool is_answer(struct turbo_client *c, const uint8_t *data, size_t length)
+{
+    static const uint8_t ccs[] = {20, 3, 3, 0, 1, 1};
+    for (size_t i = 0; i < length; i++) {
+        if (data[i] != ccs[c->ccs_matched])
+            return true;
+        c->ccs_matched = (uint8_t)((c->ccs_matched + 1) % sizeof(ccs));
+    }
+    return false;
+}
+
 size_t turbo_client_push(struct turbo_client *c, turbo_time now, const uint8_t *data, size_t length)
 {
     size_t room = turbo_client_room(c);
@@ -357,7 +374,8 @@ size_t turbo_client_push(struct turbo_client *c, turbo_time now, const uint8_t *
         turbo_client_hello_push(&c->hello, data, n);
         judge_hello(c, now);
     } else if (c->report.delivered && !c->answered &&
-               (c->state == TURBO_CLIENT_ASKING || c->state == TURBO_CLIENT_WAITING)) {
+               (c->state == TURBO_CLIENT_ASKING || c->state == TURBO_CLIENT_WAITING) &&
+               is_answer(c, data, n)) {
         c->answered = true;
         handle(c, EVENT_ANSWER, now);
     }

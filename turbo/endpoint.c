@@ -105,7 +105,8 @@ void turbo_server_release(struct turbo_server *s, turbo_time now)
     queue_remove(&s->send);
     queue_remove(&s->event);
     session_map_remove(&e->sessions, &s->id);
-    if (s->accepted) /* else no TLS server has heard of it, and junk must not fill the table */
+    if (s->accepted ||
+        s->aborted) /* else no TLS server has heard of it, and junk must not fill the table */
         remember_ended(e, now, &s->id);
     if (!s->hashed)
         e->drafts--;
@@ -282,6 +283,13 @@ void turbo_endpoint_tick(struct turbo_endpoint *e, turbo_time now)
     while ((node = queue_due(&e->pending, now, TURBO_PENDING_TIME)) != NULL)
         server_expire(QUEUE_OWNER(node, struct turbo_server, life), now);
     while ((node = queue_due(&e->answered, now, TURBO_ANSWERED_TIME)) != NULL)
+        server_expire(QUEUE_OWNER(node, struct turbo_server, life), now);
+}
+
+void turbo_endpoint_abandon(struct turbo_endpoint *e, turbo_time now)
+{
+    struct queue_node *node;
+    while ((node = queue_first(&e->pending)) != NULL || (node = queue_first(&e->answered)) != NULL)
         server_expire(QUEUE_OWNER(node, struct turbo_server, life), now);
 }
 

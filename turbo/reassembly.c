@@ -23,7 +23,10 @@ size_t reassembly_contiguous_bytes(const struct reassembly *r)
 
 bool reassembly_has_gap(const struct reassembly *r)
 {
-    return r->contiguous < TURBO_CHUNKS_MAX && r->present >> r->contiguous != 0;
+    for (size_t index = r->contiguous; index < TURBO_CHUNKS_MAX; index++)
+        if (r->length[index] > 0)
+            return true;
+    return false;
 }
 
 static bool present(const struct reassembly *r, size_t index)

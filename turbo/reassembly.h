@@ -38,7 +38,7 @@ enum reassembly_result reassembly_push(struct reassembly *r, uint32_t sequence,
 
 /* How many bytes from `buffer` on are in order. */
 size_t reassembly_contiguous_bytes(const struct reassembly *r);
-/* Has a chunk come that waits behind a gap? */
+/* Has a chunk with bytes come that waits behind a gap? */
 bool reassembly_has_gap(const struct reassembly *r);
 
 #endif

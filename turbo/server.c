@@ -129,6 +129,7 @@ static void count_expired(struct turbo_server *s, turbo_time now)
 static void count_aborted(struct turbo_server *s, turbo_time now)
 {
     s->endpoint->counters.aborted++;
+    s->aborted = true;
     drop(s, now);
 }
 

@@ -26,6 +26,7 @@ struct turbo_server {
     void *user;
     enum server_state state;
     bool accepted; /* handed out as NEW */
+    bool aborted;  /* by the client */
     bool hashed;   /* the id is the ClientHello's hash: this profile, adoptable */
     struct turbo_id id;
     struct turbo_path path;

@@ -49,8 +49,8 @@ void hangups_destroy(struct hangups *h)
     free(h);
 }
 
-bool hangups_watch(struct hangups *h, int fd, struct hangup *hangup)
+void hangups_watch(struct hangups *h, int fd, struct hangup *hangup)
 {
     struct epoll_event event = {.events = EPOLLET, .data.ptr = hangup}; /* ERR and HUP always are */
-    return epoll_ctl(h->fd, EPOLL_CTL_ADD, fd, &event) == 0;
+    epoll_ctl(h->fd, EPOLL_CTL_ADD, fd, &event);
 }

@@ -9,7 +9,6 @@
 #define PROXY_NET_HANGUP_H
 
 #include <ev.h>
-#include <stdbool.h>
 
 struct hangups;
 
@@ -22,7 +21,11 @@ struct hangup {
 struct hangups *hangups_create(struct ev_loop *loop);
 void hangups_destroy(struct hangups *hangups);
 
-/* From now on `hangup->reset` is called once when `fd` fails. Closing `fd` ends it. */
-bool hangups_watch(struct hangups *hangups, int fd, struct hangup *hangup);
+/*
+ * From now on `hangup->reset` is called once when `fd` fails; a second call for the same `fd`
+ * changes nothing. Closing `fd` ends it. Without memory for it a reset goes unnoticed until bytes
+ * are sent.
+ */
+void hangups_watch(struct hangups *hangups, int fd, struct hangup *hangup);
 
 #endif

@@ -1,8 +1,10 @@
 #include "proxy/net/socket.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 enum { LISTEN_BACKLOG = 4096, UDP_BUFFER_BYTES = 4 << 20 };
@@ -152,6 +154,12 @@ uint64_t socket_rtt_us(int fd)
     if (fd < 0 || getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0)
         return 0;
     return info.tcpi_rtt;
+}
+
+size_t socket_unsent(int fd)
+{
+    int bytes = 0;
+    return ioctl(fd, SIOCOUTQ, &bytes) == 0 && bytes > 0 ? (size_t)bytes : 0;
 }
 
 void socket_reset(int fd)

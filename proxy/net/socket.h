@@ -30,6 +30,8 @@ int socket_error(int fd);
 bool socket_exhausted(int error);
 /* Smoothed round trip as the kernel sees it; 0 when it cannot tell. */
 uint64_t socket_rtt_us(int fd);
+/* Bytes written that the peer has not acknowledged. */
+size_t socket_unsent(int fd);
 /* Closes so that the peer gets a reset. -1 is allowed, as in socket_close. */
 void socket_reset(int fd);
 void socket_close(int fd);

@@ -59,12 +59,13 @@ void access_end(struct access *a, struct log *log, turbo_time now)
 {
     char client[ADDRESS_TEXT_BYTES];
     access_add_outcome(a, a->listener_outcome, a->listener_reason);
+    const char *reason = a->reason == TURBO_REASON_NONE ? NULL : turbo_reason_text(a->reason);
     log_event(log, LOG_LEVEL_INFO, "connection",
               LOG_TEXT("client", address_text(&a->client, client)),
               LOG_TEXT("listener", a->listener), LOG_TEXT("upstream", a->upstream),
               LOG_TEXT("server_name", a->server_name),
-              LOG_TEXT("outcome", turbo_outcome_text(a->outcome)),
-              LOG_TEXT("reason", turbo_reason_text(a->reason)), LOG_NUMBER("rtt_us", a->rtt_us),
+              LOG_TEXT("outcome", turbo_outcome_text(a->outcome)), LOG_TEXT("reason", reason),
+              LOG_NUMBER("rtt_us", a->rtt_us),
               LOG_NUMBER("first_response_us", since_request(a, a->first_response)),
               LOG_NUMBER("first_answer_us", since_request(a, a->first_answer)),
               LOG_NUMBER("bytes_c2s", a->bytes_c2s), LOG_NUMBER("bytes_s2c", a->bytes_s2c),

@@ -23,9 +23,7 @@ struct plain {
     int fd;
     struct worker *worker;
     struct dial *dial; /* while connecting */
-    turbo_time dialed_at;
     uint32_t rtt_us;
-    bool unreached;
     bool blocked; /* the socket took less than it was given */
     uint8_t *early;
     size_t early_length, early_used;
@@ -101,7 +99,8 @@ static void on_reset(struct hangup *hangup)
 {
     struct plain *p = (struct plain *)((uintptr_t)hangup - offsetof(struct plain, hangup));
     assert(p->tag == PLAIN_TAG);
-    side_lost(&p->base);
+    p->base.lost = SIDE_RESET;
+    side_wake(&p->base);
 }
 
 static ssize_t read_early(struct plain *p, uint8_t *buffer, size_t capacity)
@@ -123,7 +122,7 @@ static ssize_t read_result(struct plain *p, ssize_t n)
     if (n > 0)
         return n;
     if (n == 0) {
-        hangups_watch(p->worker->hangups, p->fd, &p->hangup);
+        plain_watch_reset(&p->base);
         return SIDE_END;
     }
     return errno == EAGAIN || errno == EINTR ? SIDE_AGAIN : SIDE_RESET;
@@ -142,7 +141,7 @@ static ssize_t write_result(struct plain *p, ssize_t n, size_t length)
 static ssize_t plain_read(struct side *side, uint8_t *buffer, size_t capacity)
 {
     struct plain *p = plain_of(side);
-    if (p->unreached)
+    if (p->base.lost == SIDE_UNREACHED)
         return SIDE_UNREACHED;
     if (p->early != NULL)
         return read_early(p, buffer, capacity);
@@ -154,7 +153,7 @@ static ssize_t plain_read(struct side *side, uint8_t *buffer, size_t capacity)
 static size_t plain_room(const struct side *side)
 {
     const struct plain *p = const_plain_of(side);
-    return p->dial != NULL || p->blocked || p->unreached ? 0 : SIZE_MAX;
+    return p->dial != NULL || p->blocked || p->base.lost != 0 ? 0 : SIZE_MAX;
 }
 
 static ssize_t plain_write(struct side *side, const uint8_t *data, size_t length)
@@ -290,7 +289,7 @@ static void on_failed(void *owner, const char *error)
     struct plain *p = owner;
     assert(p->tag == PLAIN_TAG);
     p->dial = NULL;
-    p->unreached = true;
+    p->base.lost = SIDE_UNREACHED;
     upstream_failed(&p->worker->upstream, p->worker->log, error);
     tell(p, false);
 }
@@ -308,6 +307,12 @@ struct side *plain_connecting(struct worker *worker, struct upstream *upstream)
         return NULL;
     }
     return &p->base;
+}
+
+void plain_watch_reset(struct side *side)
+{
+    struct plain *p = plain_of(side);
+    hangups_watch(p->worker->hangups, p->fd, &p->hangup);
 }
 
 void plain_watch_server(struct side *side, void (*spoke)(void *owner, bool alive), void *owner)

@@ -17,6 +17,9 @@ struct side *plain_accepted(struct worker *worker, int fd, uint8_t *early, size_
 /* Connects to the upstream. NULL: out of memory. */
 struct side *plain_connecting(struct worker *worker, struct upstream *upstream);
 
+/* Its end has been read: a reset is still to be noticed (as SIDE_RESET in `lost`). */
+void plain_watch_reset(struct side *side);
+
 /*
  * Before a relay has it: calls `spoke` when the server has sent something, or the connection is
  * lost (`alive` false). It is called once; the side is still the caller's.

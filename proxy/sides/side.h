@@ -62,11 +62,14 @@ struct side_ops {
 struct side {
     const struct side_ops *ops;
     struct relay *relay; /* set by the relay that owns it */
+    /*
+     * SIDE_RESET or SIDE_UNREACHED: it is over, whether or not anybody reads from it now. Set by
+     * the side before it wakes the relay; 0 while all is well.
+     */
+    int lost;
 };
 
 /* Runs the relay. */
 void side_wake(struct side *side);
-/* It was reset, and nobody was to read that from it: its end had been read before. */
-void side_lost(struct side *side);
 
 #endif

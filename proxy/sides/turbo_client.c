@@ -27,9 +27,8 @@ struct turbo_client_side {
     struct address peer;          /* of the attempt under way */
     struct turbo_client *session; /* NULL until the first SYN has left */
     int tcp, udp;                 /* -1: not (yet), or no more */
-    bool unreached;
-    bool blocked; /* TCP took less than it was given */
-    bool ended;   /* the app's FIN; kept for a new attempt */
+    bool blocked;                 /* TCP took less than it was given */
+    bool ended;                   /* the app's FIN; kept for a new attempt */
     bool want_read;
     ev_io tcp_io, udp_io;
     ev_timer timer;
@@ -109,9 +108,11 @@ static void flush_tcp(struct turbo_client_side *s)
     ssize_t n = send(s->tcp, data, length, MSG_NOSIGNAL);
     if (n > 0)
         turbo_client_tcp_consume(s->session, (size_t)n);
-    else if (n < 0 && errno != EAGAIN && errno != EINTR)
-        turbo_client_tcp_failed(s->session, clock_now());
-    s->blocked = n < (ssize_t)length;
+    /* Over, but what TCP has brought may still be read: the session stays as it is. */
+    if (n < 0 && errno != EAGAIN && errno != EINTR)
+        s->base.lost = SIDE_RESET;
+    else
+        s->blocked = n < (ssize_t)length;
 }
 
 static void set_tcp_events(struct turbo_client_side *s, int events)
@@ -148,13 +149,15 @@ static void step(struct turbo_client_side *s)
     send_datagrams(s);
     if (is_open(s))
         flush_tcp(s);
+    if (has_failed(s) && s->base.lost == 0)
+        s->base.lost = SIDE_RESET;
     if (!turbo_client_uses_udp(s->session))
         close_udp(s);
     set_timer(s);
     if (s->tcp < 0)
         return;
     /* Before the opening anything that TCP has to say matters (protocol §6.1). */
-    bool read = is_open(s) ? s->want_read : !has_failed(s);
+    bool read = s->base.lost == 0 && (!is_open(s) || s->want_read);
     set_tcp_events(s, (read ? EV_READ : 0) | (s->blocked ? EV_WRITE : 0));
 }
 
@@ -239,7 +242,7 @@ static void give_up(struct turbo_client_side *s)
 {
     dial_cancel(s->dial);
     s->dial = NULL;
-    s->unreached = true;
+    s->base.lost = SIDE_UNREACHED;
 }
 
 /* A SYN has left: a new attempt, with what the app has said so far (protocol §6.1). */
@@ -249,6 +252,11 @@ static void on_started(void *owner, int fd, const struct address *peer)
     assert(s->tag == TURBO_CLIENT_TAG);
     struct turbo_client *before = s->session;
     s->peer = *peer;
+    if (before != NULL && turbo_client_report(before).asked) {
+        /* The server end that was asked need not wait for us. */
+        turbo_client_tcp_failed(before, clock_now());
+        send_datagrams(s);
+    }
     if (before != NULL && turbo_client_report(before).delivered) {
         give_up(s); /* the app has bytes of the host that has now failed */
         side_wake(&s->base);
@@ -289,7 +297,7 @@ static void on_failed(void *owner, const char *error)
     struct turbo_client_side *s = owner;
     assert(s->tag == TURBO_CLIENT_TAG);
     s->dial = NULL;
-    s->unreached = true;
+    s->base.lost = SIDE_UNREACHED;
     upstream_failed(s->upstream, s->worker->log, error);
     if (s->session != NULL)
         turbo_client_tcp_failed(s->session, clock_now());
@@ -301,7 +309,7 @@ static void on_failed(void *owner, const char *error)
 static ssize_t turbo_client_side_read(struct side *side, uint8_t *buffer, size_t capacity)
 {
     struct turbo_client_side *s = side_of(side);
-    if (s->unreached)
+    if (s->base.lost == SIDE_UNREACHED)
         return SIDE_UNREACHED;
     if (s->session == NULL)
         return SIDE_AGAIN;
@@ -318,15 +326,17 @@ static ssize_t turbo_client_side_read(struct side *side, uint8_t *buffer, size_t
     if (!is_open(s))
         return SIDE_AGAIN;
     ssize_t got = recv(s->tcp, buffer, capacity, 0);
-    if (got >= 0)
-        return got == 0 ? SIDE_END : got;
+    if (got > 0)
+        return got;
+    if (got == 0) /* behind a failed write it is no end but the reset */
+        return s->base.lost == 0 ? SIDE_END : SIDE_RESET;
     return errno == EAGAIN || errno == EINTR ? SIDE_AGAIN : SIDE_RESET;
 }
 
 static size_t turbo_client_side_room(const struct side *side)
 {
     const struct turbo_client_side *s = const_side_of(side);
-    return s->session == NULL || s->unreached ? 0 : turbo_client_room(s->session);
+    return s->session == NULL || s->base.lost != 0 ? 0 : turbo_client_room(s->session);
 }
 
 static ssize_t turbo_client_side_write(struct side *side, const uint8_t *data, size_t length)

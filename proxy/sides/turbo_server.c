@@ -15,6 +15,10 @@
 
 enum { TURBO_SERVER_TAG = 0x54537276 /* "TSrv" */, REPLAY_BYTES = 4096 };
 
+/* A doomed side's last bytes: how often to look whether the client has them, and for how long. */
+static const double LOOK_SECONDS = 0.02;
+static const turbo_time LINGER_TIME = 5 * TURBO_SECOND;
+
 struct turbo_server_side {
     struct side base;
     uint32_t tag;
@@ -22,13 +26,14 @@ struct turbo_server_side {
     struct udp_endpoint *endpoint;
     struct turbo_server *session;
     int tcp;        /* -1: nobody has joined */
-    bool gone;      /* the client is: expired, aborted, reset, or it contradicted itself */
     bool doomed;    /* the TLS server was reset: S→C is delivered, then the same */
     bool counted;   /* among the upstream's pending */
     bool blocked;   /* TCP took less than it was given */
     uint8_t *early; /* bytes from TCP that were read before the join */
     size_t early_length, early_used;
     ev_io io;
+    ev_timer timer; /* the repetition must end in time; a doomed side looks after its bytes */
+    turbo_time linger_until; /* doomed and joined */
 };
 
 static struct turbo_server_side *side_of(struct side *side)
@@ -74,9 +79,10 @@ static void flush_tcp(struct turbo_server_side *s)
     ssize_t n = send(s->tcp, data, length, MSG_NOSIGNAL);
     if (n > 0)
         turbo_server_tcp_consume(s->session, (size_t)n);
-    else if (n < 0 && errno != EAGAIN && errno != EINTR)
-        s->gone = true;
-    s->blocked = n < (ssize_t)length;
+    if (n < 0 && errno != EAGAIN && errno != EINTR)
+        s->base.lost = SIDE_RESET;
+    else
+        s->blocked = n < (ssize_t)length;
 }
 
 static void on_io(struct ev_loop *loop, ev_io *io, int events)
@@ -90,10 +96,28 @@ static void on_io(struct ev_loop *loop, ev_io *io, int events)
     side_wake(&s->base);
 }
 
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    struct turbo_server_side *s = timer->data;
+    assert(s->tag == TURBO_SERVER_TAG);
+    if (!s->doomed && turbo_server_replay_left(s->session) > 0)
+        s->base.lost = SIDE_RESET;
+    side_wake(&s->base);
+}
+
+static void set_timer(struct turbo_server_side *s, double seconds)
+{
+    ev_timer_stop(s->worker->loop, &s->timer);
+    ev_timer_set(&s->timer, seconds, 0.);
+    ev_timer_start(s->worker->loop, &s->timer);
+}
+
 void turbo_server_side_ended(struct side *side)
 {
     struct turbo_server_side *s = side_of(side);
-    s->gone = true;
+    s->base.lost = SIDE_RESET;
     side_wake(side);
 }
 
@@ -105,7 +129,7 @@ static void replay_early(struct turbo_server_side *s)
     size_t left = turbo_server_replay_left(s->session);
     size_t n = s->early_length < left ? s->early_length : left;
     if (n > 0 && !turbo_server_replay(s->session, s->early, n))
-        s->gone = true;
+        s->base.lost = SIDE_RESET;
     s->early_used = n;
 }
 
@@ -118,6 +142,8 @@ void turbo_server_side_join(struct side *side, int fd, uint8_t *early, size_t le
     no_longer_pending(s);
     replay_early(s);
     flush_tcp(s);
+    if (turbo_server_replay_left(s->session) > 0)
+        set_timer(s, s->worker->opening_timeout_s);
     side_wake(side);
 }
 
@@ -134,7 +160,7 @@ static bool replay_done(struct turbo_server_side *s, ssize_t *verdict)
         }
         /* An end within the repetition is a client that has lost its way, as a difference is. */
         if (n <= 0 || !turbo_server_replay(s->session, bytes, (size_t)n)) {
-            s->gone = true;
+            s->base.lost = SIDE_RESET;
             *verdict = SIDE_RESET;
             return false;
         }
@@ -152,7 +178,7 @@ static ssize_t take(uint8_t *buffer, size_t capacity, const uint8_t *data, size_
 static ssize_t turbo_server_side_read(struct side *side, uint8_t *buffer, size_t capacity)
 {
     struct turbo_server_side *s = side_of(side);
-    if (s->gone)
+    if (s->base.lost != 0)
         return SIDE_RESET;
     const uint8_t *data;
     size_t length = turbo_server_peek(s->session, &data);
@@ -185,7 +211,7 @@ static size_t turbo_server_side_room(const struct side *side)
 {
     const struct turbo_server_side *s = const_side_of(side);
     const uint8_t *data;
-    if (s->gone || s->doomed)
+    if (s->base.lost != 0 || s->doomed)
         return 0;
     if (s->tcp < 0)
         return turbo_server_room(s->session);
@@ -220,7 +246,7 @@ static bool turbo_server_side_reset(struct side *side, bool unreached)
     struct turbo_server_side *s = side_of(side);
     const uint8_t *data;
     bool nothing_to_deliver =
-        s->gone || (s->tcp >= 0 && turbo_server_tcp_peek(s->session, &data) == 0);
+        s->base.lost != 0 || (s->tcp >= 0 && turbo_server_tcp_peek(s->session, &data) == 0);
     if (unreached && s->tcp < 0) {
         turbo_server_refuse(s->session);
         udp_endpoint_kick(s->endpoint);
@@ -244,6 +270,12 @@ static void turbo_server_side_watch(struct side *side, bool readable, bool writa
     struct turbo_server_side *s = side_of(side);
     if (s->tcp < 0)
         return;
+    if (s->doomed) {
+        if (s->linger_until == 0)
+            s->linger_until = clock_now() + LINGER_TIME;
+        set_timer(s, LOOK_SECONDS);
+        writable = s->blocked;
+    }
     set_events(s, (readable ? EV_READ : 0) | (writable || s->blocked ? EV_WRITE : 0));
 }
 
@@ -251,10 +283,11 @@ static bool turbo_server_side_settled(const struct side *side)
 {
     const struct turbo_server_side *s = const_side_of(side);
     const uint8_t *data;
-    if (s->gone || s->tcp < 0 || turbo_server_tcp_peek(s->session, &data) > 0)
+    if (s->base.lost != 0 || s->tcp < 0 || turbo_server_tcp_peek(s->session, &data) > 0)
         return false;
-    return s->doomed ||
-           (turbo_server_replay_left(s->session) == 0 && turbo_server_peek(s->session, &data) == 0);
+    if (s->doomed) /* a reset would take back what the client has not acknowledged */
+        return socket_unsent(s->tcp) == 0 || clock_now() >= s->linger_until;
+    return turbo_server_replay_left(s->session) == 0 && turbo_server_peek(s->session, &data) == 0;
 }
 
 static int turbo_server_side_hand_over(struct side *side, uint8_t **early, size_t *length)
@@ -285,7 +318,8 @@ static void turbo_server_side_destroy(struct side *side)
     struct turbo_server_side *s = side_of(side);
     no_longer_pending(s);
     ev_io_stop(s->worker->loop, &s->io);
-    if (s->gone)
+    ev_timer_stop(s->worker->loop, &s->timer);
+    if (s->base.lost != 0 || s->doomed)
         socket_reset(s->tcp);
     else
         socket_close(s->tcp);
@@ -322,7 +356,8 @@ struct side *turbo_server_side(struct worker *worker, struct udp_endpoint *endpo
     s->counted = true;
     worker->upstream.pending++;
     ev_init(&s->io, on_io);
-    s->io.data = s;
+    ev_init(&s->timer, on_timer);
+    s->io.data = s->timer.data = s;
     turbo_server_set_user(session, &s->base);
     return &s->base;
 }

@@ -122,6 +122,21 @@ TEST(an_answer_opens_at_once_while_waiting) /* §6.4 */
     dial_assert_opening(&d, 1);
 }
 
+TEST(a_change_cipher_spec_alone_is_no_answer) /* §6.4 */
+{
+    static const uint8_t ccs[] = {20, 3, 3, 0, 1, 1}, finished[] = {23, 3, 3};
+    reach_waiting();
+    deliver(T(41));
+    assert_int_equal(turbo_client_push(d.client, T(42), ccs, 4), 4);
+    assert_int_equal(turbo_client_push(d.client, T(42), ccs + 4, 2), 2);
+    assert_int_equal(state(), TURBO_CLIENT_WAITING);
+    assert_true(dial_response(&d, T(43), 2)); /* still taken */
+    const uint8_t *data;
+    assert_int_equal(turbo_client_peek(d.client, &data), TURBO_RESPONSE_PAYLOAD_MAX);
+    assert_int_equal(turbo_client_push(d.client, T(44), finished, sizeof(finished)), 3);
+    assert_outcome(TURBO_OUTCOME_TURBO, TURBO_REASON_NONE);
+}
+
 TEST(the_wait_ends_classically_without_a_response) /* §6.5 */
 {
     reach_waiting();
@@ -235,6 +250,7 @@ int main(void)
         CASE(a_reset_while_waiting_fails_the_app),
         CASE(what_ends_udp_opens_classically_while_waiting),
         CASE(an_answer_opens_at_once_while_waiting),
+        CASE(a_change_cipher_spec_alone_is_no_answer),
         CASE(the_wait_ends_classically_without_a_response),
         CASE(the_wait_ends_with_a_tombstone_after_a_response_though_n_may_be_0),
         CASE(an_abort_while_waiting_is_told),

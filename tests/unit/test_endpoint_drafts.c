@@ -71,6 +71,16 @@ TEST(a_draft_session_with_a_request_missing_cannot_go_on_without_replay) /* §5.
     turbo_server_release(s, T(2));
 }
 
+TEST(an_empty_request_behind_a_gap_leaves_no_hole) /* §5.7 */
+{
+    struct turbo_server *joined = NULL, *s = draft_session(T(0), "GET / HTTP/1");
+    struct turbo_id id;
+    memcpy(id.bytes, "GET / HTTP/1", TURBO_ID_BYTES);
+    send(T(1), &id, 3, NULL, 0);
+    assert_int_equal(edge_tombstone(&e, T(2), &id, false, 0, &joined), TURBO_JOIN_SESSION);
+    turbo_server_release(s, T(2));
+}
+
 TEST(a_hashed_session_ignores_what_lies_beyond_its_hello) /* §3.10 */
 {
     const uint8_t *data;
@@ -125,6 +135,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(a_draft_session_goes_on_behind_its_last_request_without_replay),
         CASE(a_draft_session_with_a_request_missing_cannot_go_on_without_replay),
+        CASE(an_empty_request_behind_a_gap_leaves_no_hole),
         CASE(a_hashed_session_ignores_what_lies_beyond_its_hello),
         CASE(payloads_are_taken_in_requests_1_to_16_only),
         CASE(pending_draft_ids_are_known_by_their_beginning),

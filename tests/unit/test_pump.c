@@ -7,7 +7,7 @@
 
 #include "proxy/pump.h"
 
-static struct pump_pool pool;
+static struct pump_pool pool = {.max = PUMP_POOL_MAX + 4};
 
 static int teardown(void **state)
 {
@@ -52,6 +52,20 @@ static void an_empty_pipe_is_used_again(void **state)
     assert_int_equal(again.read_end, read_end);
     assert_int_equal(pool.count, 0);
     pump_return(&pool, &again);
+}
+
+static void there_are_never_more_than_the_limit(void **state)
+{
+    (void)state;
+    struct pump_pool small = {.max = 1};
+    struct pump_pipe pipe = {0}, more = {0};
+    assert_true(pump_borrow(&small, &pipe));
+    assert_false(pump_borrow(&small, &more));
+    pump_return(&small, &pipe);
+    assert_true(pump_borrow(&small, &more));
+    pump_return(&small, &more);
+    pump_close_all(&small);
+    assert_int_equal(small.open, 0);
 }
 
 /* Another connection must not get these bytes. */
@@ -115,6 +129,7 @@ int main(void)
         cmocka_unit_test_teardown(a_pipe_does_not_block_and_is_not_inherited, teardown),
         cmocka_unit_test_teardown(an_empty_pipe_is_used_again, teardown),
         cmocka_unit_test_teardown(one_with_bytes_in_it_is_closed, teardown),
+        cmocka_unit_test(there_are_never_more_than_the_limit),
         cmocka_unit_test_teardown(one_never_borrowed_may_be_given_back, teardown),
         cmocka_unit_test_teardown(no_more_are_kept_than_the_pool_holds, teardown),
         cmocka_unit_test_teardown(without_descriptors_there_is_none, teardown),

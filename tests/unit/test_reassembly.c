@@ -84,7 +84,10 @@ static void any_order_gives_the_same_stream(void **state)
                     whole++;
                 assert_stream(from[whole]);
                 assert_int_equal(r.contiguous, whole);
-                assert_int_equal(reassembly_has_gap(&r), (size_t)i + 1 > whole);
+                bool gap = false; /* bytes that wait; emptiness does not */
+                for (size_t j = whole + 1; j <= 6; j++)
+                    gap |= (come >> j & 1) != 0 && lengths[c][j - 1] > 0;
+                assert_int_equal(reassembly_has_gap(&r), gap);
                 /* Each that has come is still known, moved or not. */
                 for (uint32_t j = 1; j <= 6; j++)
                     if ((come >> j & 1) != 0)

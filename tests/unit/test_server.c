@@ -195,13 +195,26 @@ TEST(a_tombstone_that_cannot_be_continued_ends_a_session_not_passed_on) /* §5.9
 TEST(before_it_is_handed_out_a_session_ends_without_an_event) /* §7.3 */
 {
     reach_unseen();
-    edge_abort(&e, T(2), &id);
-    assert_int_equal(e.alive, 0);
-    edge_assert_no_event(&e);
-    reach_unseen();
     turbo_endpoint_tick(e.endpoint, T(10000));
     assert_int_equal(e.alive, 0);
     edge_assert_no_event(&e);
+}
+
+TEST(before_it_is_handed_out_an_abort_holds_against_late_copies) /* §3.8, 7.3 */
+{
+    reach_unseen();
+    edge_abort(&e, T(2), &id);
+    assert_int_equal(e.alive, 0);
+    edge_assert_no_event(&e);
+    assert_remembered(T(3));
+}
+
+TEST(what_tcp_can_no_longer_join_is_abandoned) /* §7.5 */
+{
+    reach_ready();
+    turbo_endpoint_abandon(e.endpoint, T(3));
+    edge_event(&e, TURBO_EVENT_ENDED);
+    assert_int_equal(turbo_endpoint_pending(e.endpoint), 0);
 }
 
 TEST(before_it_is_handed_out_tcp_starts_afresh) /* §5.8 */
@@ -371,6 +384,8 @@ int main(void)
         CASE(a_classic_opening_starts_afresh_where_the_hello_is_incomplete),
         CASE(a_tombstone_that_cannot_be_continued_ends_a_session_not_passed_on),
         CASE(before_it_is_handed_out_a_session_ends_without_an_event),
+        CASE(before_it_is_handed_out_an_abort_holds_against_late_copies),
+        CASE(what_tcp_can_no_longer_join_is_abandoned),
         CASE(before_it_is_handed_out_tcp_starts_afresh),
         CASE(a_first_response_makes_it_live_30_s_from_then),
         CASE(a_session_that_cannot_answer_ends_after_10_s),

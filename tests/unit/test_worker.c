@@ -172,8 +172,10 @@ static void no_more_connections_begin_than_files_allow(void **state)
     assert_false(f->worker->accepting);
     assert_int_equal(fixture_log_count(f, message), 1);
     peer_reset(first);
-    UNTIL(f, f->worker->accepting == false && f->worker->connections == 2 &&
-                 fixture_log_count(f, message) == 2);
+    UNTIL(f, fixture_log_count(f, "info connection client=") == 1 &&
+                 f->worker->connections == 2); /* the third has its turn */
+    assert_false(f->worker->accepting);
+    assert_int_equal(fixture_log_count(f, message), 1);
     peer_reset(third);
     UNTIL(f, f->worker->connections == 1 && f->worker->accepting);
 }
@@ -200,7 +202,7 @@ static void the_limit_follows_from_the_files_the_system_allows(void **state)
     start(f, "");
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
     assert_int_equal(limit.rlim_cur, limit.rlim_max);
-    assert_in_range(f->worker->connections_max, 4, limit.rlim_max / 3);
+    assert_in_range(f->worker->connections_max, 4, limit.rlim_max / 2);
 }
 
 /* ---- starting and ending ---- */

@@ -7,7 +7,8 @@
 enum turbo_outcome {
     TURBO_OUTCOME_NONE,    /* ended before it was decided */
     TURBO_OUTCOME_TURBO,   /* the app answered a flight that came by UDP: a round trip was saved */
-    TURBO_OUTCOME_RESUMED, /* it began on UDP, and TCP brought (some of) the first flight */
+    TURBO_OUTCOME_RESUMED, /* it began on UDP, and TCP was opened before the app had answered: TCP
+                              brought some of the first flight, or the app took its time */
     TURBO_OUTCOME_CLASSIC, /* TLS over TCP from its first byte; the reason says why */
     TURBO_OUTCOME_OPAQUE,  /* not TLS, or the server spoke first: passed through */
 };

@@ -89,6 +89,8 @@ turbo_time turbo_endpoint_deadline(const struct turbo_endpoint *endpoint);
 void turbo_endpoint_tick(struct turbo_endpoint *endpoint, turbo_time now);
 /* From now on new sessions are REFUSED (protocol §7.5). */
 void turbo_endpoint_drain(struct turbo_endpoint *endpoint);
+/* TCP cannot join any more: ends the sessions that wait for it. Poll events after. */
+void turbo_endpoint_abandon(struct turbo_endpoint *endpoint, turbo_time now);
 /* Sessions that no TCP connection has joined yet. */
 uint32_t turbo_endpoint_pending(const struct turbo_endpoint *endpoint);
 struct turbo_endpoint_counters turbo_endpoint_counters(const struct turbo_endpoint *endpoint);
