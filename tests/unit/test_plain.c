@@ -1,5 +1,5 @@
 /* The plain side over real sockets, relayed to the upstream by a worker. */
-#include "tests/unit/support/worker_fixture.h"
+#include "tests/unit/support/names.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -206,18 +206,20 @@ static void a_refused_upstream_resets_the_client_and_is_logged(void **state)
     close(refusing);
 }
 
-/* localhost is ::1 and 127.0.0.1; the upstream listens on the latter only. */
 static void the_next_address_is_tried_when_one_refuses(void **state)
 {
     struct fixture *f = *state;
+    struct names names;
     uint16_t port = f->server_port;
-    int refusing = fixture_refusing_port("::1", &port);
-    fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream tcp:localhost:%u", port);
+    int refusing = fixture_refusing_port(NAMES_FIRST, &port);
+    fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream tcp:example.org:%u", port);
+    names_start(&names, f);
     struct peer *client = fixture_client(f);
     UNTIL(f, peer_is_up(client));
     peer_say(client, "found");
     struct peer *server = fixture_server(f, 0);
     UNTIL(f, peer_heard(server, "found"));
+    names_stop(&names);
     close(refusing);
 }
 

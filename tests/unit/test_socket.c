@@ -168,6 +168,9 @@ static void udp_leaves_from_tcps_address(void **state)
     assert_true(address_port(&bound) != 0);
     address_set_port(&bound, address_port(&tcp_bound));
     assert_true(address_equal(&bound, &tcp_bound));
+    int another = socket_connect_udp(&listener, tcp); /* the port is not TCP's, so it is free */
+    assert_well_made(another);
+    socket_close(another);
     assert_int_equal(socket_connect_udp(&listener, -1), -1);
     socket_close(udp);
     socket_close(tcp);

@@ -1,4 +1,5 @@
 /* A sidecar's far side against an edge in the test's hands (protocol §6). */
+#include "tests/unit/support/names.h"
 #include "tests/unit/support/wire_client.h"
 
 #include <stdlib.h>
@@ -334,13 +335,14 @@ static void a_refused_connect_resets_the_app_and_is_logged(void **state)
     close(refusing);
 }
 
-/* localhost is ::1 and 127.0.0.1: what the app said goes to the one that takes it. */
 static void another_address_gets_what_the_app_has_said(void **state)
 {
     struct fixture *f = *state;
+    struct names names;
     uint16_t port = f->server_port;
-    int refusing = fixture_refusing_port("::1", &port);
-    fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream turbo:localhost:%u", port);
+    int refusing = fixture_refusing_port(NAMES_FIRST, &port);
+    fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream turbo:example.org:%u", port);
+    names_start(&names, f);
     struct peer *client = fixture_client(f);
     wire_client_init(&wire, 1);
     wire_client_hello(&wire, client);
@@ -349,7 +351,36 @@ static void another_address_gets_what_the_app_has_said(void **state)
     struct peer *server = fixture_server(f, 0);
     UNTIL(f, server->ended);
     assert_true(wire_client_passed(&wire, server, "early data"));
+    names_stop(&names);
     close(refusing);
+}
+
+/* What was delivered came from the first host; the second one would contradict it. */
+static void another_address_gets_nothing_once_bytes_were_delivered(void **state)
+{
+    struct fixture *f = *state;
+    struct names names;
+    uint16_t port = f->server_port, udp_port;
+    int silent = fixture_refusing_port(NAMES_FIRST, &port);
+    assert_int_equal(listen(silent, 0), 0);
+    fixture_parse(f, "--listen tcp:127.0.0.1:0 --upstream turbo:example.org:%u", port);
+    fixture_run_worker(f);
+    struct peer *filler = fixture_connect(f, NAMES_FIRST, port);
+    UNTIL(f, peer_is_up(filler));
+    edge = fixture_udp_server_at(f, NAMES_FIRST, &udp_port);
+    f->worker->upstream.option.udp_port = udp_port;
+    assert_true(worker_listen(f->worker));
+    names_start(&names, f);
+    wire_client_init(&wire, 1);
+    struct peer *client = ask(f);
+    respond(TURBO_FLAG_PROFILE1, 1, "flight");
+    UNTIL(f, peer_heard(client, "flight"));
+    UNTIL(f, peer_was_reset(client) && nothing_is_left(f)); /* after half of the time */
+    struct peer *second = fixture_server(f, 0); /* the SYN had left; nothing follows it */
+    UNTIL(f, second->ended || peer_was_reset(second));
+    assert_int_equal(second->length, 0);
+    names_stop(&names);
+    close(silent);
 }
 
 /* ---- much ---- */
@@ -411,6 +442,7 @@ int main(void)
         FIXTURE_CASE(a_reset_before_the_opening_resets_the_app),
         FIXTURE_CASE(a_refused_connect_resets_the_app_and_is_logged),
         FIXTURE_CASE(another_address_gets_what_the_app_has_said),
+        FIXTURE_CASE(another_address_gets_nothing_once_bytes_were_delivered),
         FIXTURE_CASE(much_behind_the_hello_arrives_whole_and_in_order),
         FIXTURE_CASE(a_side_destroyed_while_it_connects_leaks_nothing),
     };

@@ -230,13 +230,18 @@ struct datagrams *fixture_udp(struct fixture *f, const char *host, uint16_t port
     return keep_datagrams(f, fd);
 }
 
-struct datagrams *fixture_udp_server(struct fixture *f, uint16_t *port)
+struct datagrams *fixture_udp_server_at(struct fixture *f, const char *host, uint16_t *port)
 {
-    struct address address = loopback("127.0.0.1", 0);
+    struct address address = loopback(host, 0);
     int fd = socket_listen_udp(&address);
     assert_true(fd >= 0);
     *port = address_port(&address);
     return keep_datagrams(f, fd);
+}
+
+struct datagrams *fixture_udp_server(struct fixture *f, uint16_t *port)
+{
+    return fixture_udp_server_at(f, "127.0.0.1", port);
 }
 
 int fixture_refusing_port(const char *host, uint16_t *port)

@@ -68,6 +68,7 @@ struct peer *fixture_pair(struct fixture *f, int *fd);
 /* A UDP socket: connected to a port, or bound to one of its own, which goes to `*port`. */
 struct datagrams *fixture_udp(struct fixture *f, const char *host, uint16_t port);
 struct datagrams *fixture_udp_server(struct fixture *f, uint16_t *port);
+struct datagrams *fixture_udp_server_at(struct fixture *f, const char *host, uint16_t *port);
 /* A TCP port that is bound and refuses connections. The caller closes the result. */
 int fixture_refusing_port(const char *host, uint16_t *port);
 
