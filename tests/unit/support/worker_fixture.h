@@ -19,7 +19,6 @@
 #include "proxy/worker.h"
 
 #define FIXTURE_CASE(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
-#define CASE_SET_UP(name)  cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 enum { FIXTURE_SERVED_MAX = 32, FIXTURE_LOG_BYTES = 256 * 1024 };
 
