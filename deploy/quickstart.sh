@@ -78,8 +78,7 @@ report_progress() {
 install_needed() {
     local wanted missing
     mapfile -t wanted < <(sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$root/deploy/packages.txt")
-    # CMake looks for cmocka as soon as it configures the tests.
-    wanted+=(libcmocka-dev ip:iproute2 ethtool:ethtool iptables:iptables nginx:nginx-light curl:curl openssl:openssl)
+    wanted+=(ip:iproute2 ethtool:ethtool iptables:iptables nginx:nginx-light curl:curl openssl:openssl)
     missing=$(packages_missing "${wanted[@]}")
     if [ -z "$missing" ]; then
         echo "[1/4] All Debian packages that are needed are installed."

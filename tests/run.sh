@@ -1,30 +1,24 @@
 #!/usr/bin/env bash
 # The README's second command: installs what the tests need, builds, and runs all of them.
 #
-#   tests/run.sh               everything
-#   tests/run.sh -L unit       what ctest's arguments select (labels: unit, valgrind, e2e, lab)
-#   tests/run.sh --install-only
-#
-# TURBOTLS_NO_INSTALL=1 leaves the system's packages alone.
+#   tests/run.sh                  everything
+#   tests/run.sh -L unit          what ctest's arguments select (labels: unit, valgrind, e2e, lab)
+#   tests/run.sh --install-only   the Debian packages, as root
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$root"
+# shellcheck source=deploy/lab/debian.sh
+. deploy/lab/debian.sh
 
-say() { printf '\n== %s\n' "$*"; }
+say() {
+    printf '\n== %s\n' "$*"
+}
 
-# Only what is missing, so that a second run needs neither root nor a network. A second word on a line
-# names a command that will do as well, where it came from elsewhere (npm with Node's own packages).
-install_packages() {
-    local missing=() package command
-    while read -r package command; do
-        [ -z "$command" ] || ! command -v "$command" >/dev/null || continue
-        dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||
-            missing+=("$package")
-    done < <(sed -e 's/#.*//' -e '/^[[:space:]]*$/d' tests/packages.txt deploy/packages.txt | sort -u)
-    [ ${#missing[@]} -eq 0 ] && return
-    say "Installing ${missing[*]}"
-    export DEBIAN_FRONTEND=noninteractive
-    apt-get update -q
-    apt-get install -q -y --no-install-recommends "${missing[@]}"
+install_needed() {
+    local wanted
+    mapfile -t wanted < <(sed -e 's/#.*//' -e '/^[[:space:]]*$/d' deploy/packages.txt tests/packages.txt)
+    packages_install "${wanted[@]}"
+    deploy/lab/lab.sh install
 }
 
 build() {
@@ -33,13 +27,20 @@ build() {
     cmake --build --preset "$1"
 }
 
-[ -n "${TURBOTLS_NO_INSTALL:-}" ] || install_packages
-[ "${1:-}" != --install-only ] || exit 0
-for preset in release sanitize; do
-    build "$preset"
-done
+case ${1-} in
+-h | --help)
+    sed -n 's/^# \{0,1\}//p' "$0" | sed 1d
+    exit 0
+    ;;
+esac
+debian_proc "$0" "$@"
+say "Packages"
+install_needed
+[ "${1-}" != --install-only ] || exit 0
+build release
+build sanitize
 
 say "Testing"
-export ASAN_OPTIONS="detect_leaks=1:abort_on_error=0:${ASAN_OPTIONS:-}"
+export ASAN_OPTIONS="detect_leaks=1:${ASAN_OPTIONS:-}"
 export UBSAN_OPTIONS="print_stacktrace=1:${UBSAN_OPTIONS:-}"
-exec ctest --test-dir build-sanitize --output-on-failure --no-tests=error "$@"
+ctest --test-dir build-sanitize --output-on-failure --no-tests=error --parallel "$(nproc)" "$@"

@@ -1,7 +1,7 @@
 /* The client end's states until TCP is up and requests were sent: protocol §6 as transitions. */
-#include "tests/unit/support/dial.h"
+#include "tests/unit/support/dialer.h"
 
-static struct dial d;
+static struct dialer d;
 
 #define T(milliseconds) (DIAL_START + (milliseconds)*TURBO_MILLISECOND)
 
@@ -19,7 +19,7 @@ static void assert_outcome(enum turbo_outcome outcome, enum turbo_reason reason)
 
 static void assert_silent_on_udp(void)
 {
-    assert_int_equal(dial_poll_all(&d), 0);
+    assert_int_equal(dialer_poll_all(&d), 0);
     assert_false(turbo_client_uses_udp(d.client));
 }
 
@@ -27,23 +27,23 @@ static void assert_silent_on_udp(void)
 
 static void reach_hello_up(void)
 {
-    dial_start_plainly(&d);
+    dialer_start_plainly(&d);
     turbo_client_tcp_up(d.client, T(40));
     assert_int_equal(state(), TURBO_CLIENT_HELLO_UP);
 }
 
 static void reach_asking(void)
 {
-    dial_start_plainly(&d);
-    dial_hello(&d, T(1));
+    dialer_start_plainly(&d);
+    dialer_hello(&d, T(1));
     assert_int_equal(state(), TURBO_CLIENT_ASKING);
-    assert_int_equal(dial_poll_all(&d), TURBO_REQUESTS_UNPROVEN);
+    assert_int_equal(dialer_poll_all(&d), TURBO_REQUESTS_UNPROVEN);
 }
 
 static void deliver(turbo_time now)
 {
-    assert_true(dial_response(&d, now, 1));
-    assert_int_equal(dial_read(&d), TURBO_RESPONSE_PAYLOAD_MAX);
+    assert_true(dialer_response(&d, now, 1));
+    assert_int_equal(dialer_read(&d), TURBO_RESPONSE_PAYLOAD_MAX);
 }
 
 #define TEST(name)                                                                                 \
@@ -53,7 +53,7 @@ static void deliver(turbo_time now)
     {                                                                                              \
         (void)unused_;                                                                             \
         name##_();                                                                                 \
-        dial_stop(&d);                                                                             \
+        dialer_stop(&d);                                                                           \
     }                                                                                              \
     static void name##_(void)
 
@@ -68,7 +68,7 @@ TEST(a_complete_hello_is_asked_by_udp_while_tcp_connects) /* §6 */
 
 TEST(other_first_bytes_wait_for_tcp_alone) /* §6.1b */
 {
-    dial_start_plainly(&d);
+    dialer_start_plainly(&d);
     assert_int_equal(turbo_client_push(d.client, T(1), (const uint8_t *)"GET / ", 6), 6);
     assert_int_equal(state(), TURBO_CLIENT_DIALING);
     assert_silent_on_udp();
@@ -77,40 +77,40 @@ TEST(other_first_bytes_wait_for_tcp_alone) /* §6.1b */
 
 TEST(a_hello_above_16_kib_waits_for_tcp_alone) /* §2.4 */
 {
-    dial_start_plainly(&d);
+    dialer_start_plainly(&d);
     hello_make(&d.hello, &(struct hello_spec){.size = TURBO_HELLO_MAX + 1});
-    dial_hello(&d, T(1));
+    dialer_hello(&d, T(1));
     assert_int_equal(state(), TURBO_CLIENT_DIALING);
     assert_silent_on_udp();
     assert_outcome(TURBO_OUTCOME_CLASSIC, TURBO_REASON_HELLO_TOO_LARGE);
     turbo_client_tcp_up(d.client, T(40));
-    dial_assert_opening(&d, -1);
+    dialer_assert_opening(&d, -1);
 }
 
 TEST(a_hello_of_more_than_8_chunks_waits_for_tcp_alone) /* §3.6 */
 {
     size_t most = (size_t)TURBO_HELLO_CHUNKS_MAX * TURBO_REQUEST_PAYLOAD_MAX;
-    dial_start_plainly(&d);
+    dialer_start_plainly(&d);
     hello_make(&d.hello, &(struct hello_spec){.size = most});
-    dial_hello(&d, T(1));
+    dialer_hello(&d, T(1));
     assert_int_equal(state(), TURBO_CLIENT_ASKING);
-    dial_stop(&d);
-    dial_start_plainly(&d);
+    dialer_stop(&d);
+    dialer_start_plainly(&d);
     hello_make(&d.hello, &(struct hello_spec){.size = most + 1});
-    dial_hello(&d, T(1));
+    dialer_hello(&d, T(1));
     assert_int_equal(state(), TURBO_CLIENT_DIALING);
     assert_outcome(TURBO_OUTCOME_CLASSIC, TURBO_REASON_HELLO_TOO_LARGE);
 }
 
 TEST(an_app_that_ends_within_its_hello_is_relayed) /* §6.1b */
 {
-    dial_start_plainly(&d);
+    dialer_start_plainly(&d);
     assert_int_equal(turbo_client_push(d.client, T(1), d.hello.bytes, 20), 20);
     turbo_client_push_end(d.client, T(2));
     assert_int_equal(state(), TURBO_CLIENT_DIALING);
     assert_outcome(TURBO_OUTCOME_CLASSIC, TURBO_REASON_HELLO_CUT_SHORT);
     turbo_client_tcp_up(d.client, T(40));
-    dial_assert_opening(&d, -1);
+    dialer_assert_opening(&d, -1);
     assert_true(turbo_client_ended(d.client));
 }
 
@@ -122,7 +122,7 @@ TEST(tcp_may_come_up_before_the_hello) /* §6.1 */
 
 TEST(a_failed_connect_fails_the_app_before_its_hello) /* §6.1d */
 {
-    dial_start_plainly(&d);
+    dialer_start_plainly(&d);
     turbo_client_tcp_failed(d.client, T(1));
     assert_int_equal(state(), TURBO_CLIENT_FAILED);
     assert_silent_on_udp();
@@ -130,7 +130,7 @@ TEST(a_failed_connect_fails_the_app_before_its_hello) /* §6.1d */
 
 TEST(an_abort_before_the_hello_says_nothing_by_udp) /* §3.8 */
 {
-    dial_start_plainly(&d);
+    dialer_start_plainly(&d);
     turbo_client_abort(d.client, T(1));
     assert_int_equal(state(), TURBO_CLIENT_FAILED);
     assert_silent_on_udp();
@@ -138,7 +138,7 @@ TEST(an_abort_before_the_hello_says_nothing_by_udp) /* §3.8 */
 
 TEST(an_unusable_udp_socket_is_no_matter_before_the_hello) /* §6.7a */
 {
-    dial_start_plainly(&d);
+    dialer_start_plainly(&d);
     turbo_client_unreachable(d.client, T(1));
     assert_int_equal(state(), TURBO_CLIENT_HELLO_DIALING);
     assert_outcome(TURBO_OUTCOME_NONE, TURBO_REASON_NONE);
@@ -152,19 +152,19 @@ TEST(an_unusable_udp_socket_is_no_matter_before_the_hello) /* §6.7a */
 TEST(with_tcp_up_first_a_hello_goes_classic_at_once) /* §6.2 */
 {
     reach_hello_up();
-    dial_hello(&d, T(41));
+    dialer_hello(&d, T(41));
     assert_outcome(TURBO_OUTCOME_CLASSIC, TURBO_REASON_TCP_FIRST);
     assert_silent_on_udp();
-    dial_assert_opening(&d, -1);
+    dialer_assert_opening(&d, -1);
 }
 
 TEST(always_asks_even_with_tcp_up_and_waits_50_ms) /* §6.2 */
 {
-    dial_start_always(&d);
+    dialer_start_always(&d);
     turbo_client_tcp_up(d.client, T(1));
-    dial_hello(&d, T(100));
+    dialer_hello(&d, T(100));
     assert_int_equal(state(), TURBO_CLIENT_WAITING);
-    assert_int_equal(dial_poll_all(&d), TURBO_REQUESTS_UNPROVEN);
+    assert_int_equal(dialer_poll_all(&d), TURBO_REQUESTS_UNPROVEN);
     assert_int_equal(turbo_client_deadline(d.client), T(150)); /* §6.5: from the requests */
 }
 
@@ -192,7 +192,7 @@ TEST(a_server_that_speaks_first_is_relayed) /* §6.1c */
     assert_int_equal(turbo_client_push(d.client, T(41), d.hello.bytes, 20), 20);
     turbo_client_tcp_readable(d.client, T(42));
     assert_outcome(TURBO_OUTCOME_OPAQUE, TURBO_REASON_SERVER_FIRST);
-    dial_assert_opening(&d, -1);
+    dialer_assert_opening(&d, -1);
 }
 
 TEST(a_reset_before_the_hello_fails_the_app) /* §6.1d */
@@ -217,17 +217,17 @@ TEST(an_answer_waits_for_tcp_and_opens_with_it) /* §6.4 */
 {
     reach_asking();
     deliver(T(30));
-    assert_int_equal(dial_write(&d, T(31), 80), 80);
+    assert_int_equal(dialer_write(&d, T(31), 80), 80);
     assert_int_equal(state(), TURBO_CLIENT_ASKING);
     turbo_client_tcp_up(d.client, T(40));
-    dial_assert_opening(&d, 1);
+    dialer_assert_opening(&d, 1);
     assert_outcome(TURBO_OUTCOME_TURBO, TURBO_REASON_NONE);
 }
 
 TEST(bytes_before_any_delivery_are_no_answer) /* §6.4 */
 {
     reach_asking();
-    assert_int_equal(dial_write(&d, T(2), 80), 80); /* early data, say */
+    assert_int_equal(dialer_write(&d, T(2), 80), 80); /* early data, say */
     deliver(T(30));
     turbo_client_tcp_up(d.client, T(40));
     assert_int_equal(state(), TURBO_CLIENT_WAITING);
@@ -247,13 +247,13 @@ TEST(a_failed_connect_while_asking_aborts) /* §6.1d, 3.8 */
     reach_asking();
     turbo_client_tcp_failed(d.client, T(30));
     assert_int_equal(state(), TURBO_CLIENT_FAILED);
-    dial_assert_abort(&d);
+    dialer_assert_abort(&d);
 }
 
 TEST(responses_leave_asking_as_it_is)
 {
     reach_asking();
-    assert_true(dial_response(&d, T(30), 1));
+    assert_true(dialer_response(&d, T(30), 1));
     assert_int_equal(state(), TURBO_CLIENT_ASKING);
     assert_int_equal(turbo_client_report(d.client).first_response_us, 29 * TURBO_MILLISECOND);
 }
@@ -264,34 +264,34 @@ TEST(refused_unreachable_or_draft_ends_udp_while_asking) /* §6.7a, 6.10 */
                                                 TURBO_REASON_DRAFT_SERVER};
     for (size_t i = 0; i < COUNT(reasons); i++) {
         if (i > 0)
-            dial_stop(&d);
-        dial_start_plainly(&d);
-        dial_hello(&d, T(1));
+            dialer_stop(&d);
+        dialer_start_plainly(&d);
+        dialer_hello(&d, T(1));
         if (i == 0)
-            assert_true(dial_refused(&d, T(30)));
+            assert_true(dialer_refused(&d, T(30)));
         else if (i == 1)
             turbo_client_unreachable(d.client, T(30));
         else
-            assert_true(dial_datagram(&d, T(30), 0, 1, d.hello.bytes, 50));
+            assert_true(dialer_datagram(&d, T(30), 0, 1, d.hello.bytes, 50));
         assert_int_equal(state(), TURBO_CLIENT_DIALING);
         assert_silent_on_udp();
-        assert_int_equal(dial_read(&d), 0);
+        assert_int_equal(dialer_read(&d), 0);
         assert_outcome(TURBO_OUTCOME_CLASSIC, reasons[i]);
         turbo_client_tcp_up(d.client, T(40));
-        dial_assert_opening(&d, -1);
+        dialer_assert_opening(&d, -1);
     }
 }
 
 TEST(what_ends_udp_is_ignored_after_a_response) /* §6.7b */
 {
     reach_asking();
-    assert_true(dial_response(&d, T(30), 2));
-    assert_true(dial_refused(&d, T(31)));
+    assert_true(dialer_response(&d, T(30), 2));
+    assert_true(dialer_refused(&d, T(31)));
     turbo_client_unreachable(d.client, T(32));
-    assert_true(dial_datagram(&d, T(33), 0, 1, d.hello.bytes, 50));
+    assert_true(dialer_datagram(&d, T(33), 0, 1, d.hello.bytes, 50));
     assert_int_equal(state(), TURBO_CLIENT_ASKING);
     turbo_client_tcp_up(d.client, T(40));
-    assert_true(dial_refused(&d, T(41)));
+    assert_true(dialer_refused(&d, T(41)));
     assert_int_equal(state(), TURBO_CLIENT_WAITING);
     assert_outcome(TURBO_OUTCOME_NONE, TURBO_REASON_NONE);
 }
@@ -301,7 +301,7 @@ TEST(an_abort_while_asking_is_told) /* §3.8 */
     reach_asking();
     turbo_client_abort(d.client, T(30));
     assert_int_equal(state(), TURBO_CLIENT_FAILED);
-    dial_assert_abort(&d);
+    dialer_assert_abort(&d);
 }
 
 int main(void)

@@ -1,7 +1,7 @@
 /* The client end's bytes: what it sends, takes, holds and drops: protocol §3 – §6. */
-#include "tests/unit/support/dial.h"
+#include "tests/unit/support/dialer.h"
 
-static struct dial d;
+static struct dialer d;
 
 #define T(milliseconds) (DIAL_START + (milliseconds)*TURBO_MILLISECOND)
 
@@ -14,7 +14,7 @@ enum { CHUNK = TURBO_RESPONSE_PAYLOAD_MAX };
     {                                                                                              \
         (void)unused_;                                                                             \
         name##_();                                                                                 \
-        dial_stop(&d);                                                                             \
+        dialer_stop(&d);                                                                           \
     }                                                                                              \
     static void name##_(void)
 
@@ -45,8 +45,8 @@ TEST(requests_carry_the_hello_and_nothing_after_it) /* §3.5 */
     for (size_t i = 0; i < hello_fixture_count(); i++) {
         size_t length;
         if (i > 0)
-            dial_stop(&d);
-        dial_start_plainly(&d);
+            dialer_stop(&d);
+        dialer_start_plainly(&d);
         hello_fixture(i, &d.hello);
         size_t hello = d.hello.length;
         check_fill(d.hello.bytes + hello, 3, 0, 500); /* early data in the same segment */
@@ -58,19 +58,19 @@ TEST(requests_carry_the_hello_and_nothing_after_it) /* §3.5 */
         turbo_client_tcp_up(d.client, T(40));
         turbo_client_tick(d.client, T(45));
         d.hello.length = hello + 500;
-        dial_assert_opening(&d, -1);
+        dialer_assert_opening(&d, -1);
     }
 }
 
 TEST(nothing_leaves_before_the_hello_is_complete) /* §3.6 */
 {
-    dial_start_plainly(&d);
+    dialer_start_plainly(&d);
     for (size_t i = 0; i + 1 < d.hello.length; i++) {
         assert_int_equal(turbo_client_push(d.client, T(1), d.hello.bytes + i, 1), 1);
-        assert_int_equal(dial_poll_all(&d), 0);
+        assert_int_equal(dialer_poll_all(&d), 0);
     }
     turbo_client_push(d.client, T(1), d.hello.bytes + d.hello.length - 1, 1);
-    assert_int_equal(dial_poll_all(&d), TURBO_REQUESTS_UNPROVEN);
+    assert_int_equal(dialer_poll_all(&d), TURBO_REQUESTS_UNPROVEN);
 }
 
 TEST(an_abort_takes_the_number_after_the_last) /* §3.8 */
@@ -82,10 +82,10 @@ TEST(an_abort_takes_the_number_after_the_last) /* §3.8 */
     turbo_client_config_init(&config, check_sha256);
     config.requests_max = TURBO_REQUESTS_MAX;
     config.expected_chunks = 12;
-    dial_start(&d, &config);
+    dialer_start(&d, &config);
     hello_make(&d.hello,
                &(struct hello_spec){.size = 2368}); /* two chunks, and empty ones in the end */
-    dial_hello(&d, T(1));
+    dialer_hello(&d, T(1));
     for (size_t n; (n = turbo_client_poll_datagram(d.client, out)) > 0;) {
         assert_true(turbo_request_decode(&datagram, out, n));
         highest = datagram.sequence > highest ? datagram.sequence : highest;
@@ -101,16 +101,16 @@ TEST(an_abort_takes_the_number_after_the_last) /* §3.8 */
 TEST(chunks_are_delivered_as_they_become_contiguous) /* §6.3 */
 {
     const uint8_t *data;
-    dial_start_plainly(&d);
-    dial_hello(&d, T(1));
-    assert_true(dial_response(&d, T(2), 3));
+    dialer_start_plainly(&d);
+    dialer_hello(&d, T(1));
+    assert_true(dialer_response(&d, T(2), 3));
     assert_int_equal(turbo_client_peek(d.client, &data), 0);
-    assert_true(dial_response(&d, T(3), 1));
+    assert_true(dialer_response(&d, T(3), 1));
     assert_int_equal(turbo_client_peek(d.client, &data), CHUNK);
     turbo_client_consume(d.client, 100);
     assert_int_equal(turbo_client_peek(d.client, &data), CHUNK - 100);
     assert_int_equal(data[0], check_byte(DIAL_S2C_STREAM, 100));
-    assert_true(dial_response(&d, T(4), 2));
+    assert_true(dialer_response(&d, T(4), 2));
     assert_int_equal(turbo_client_peek(d.client, &data), 3 * CHUNK - 100);
     for (size_t i = 100; i < 3 * CHUNK; i++)
         assert_int_equal(data[i - 100], check_byte(DIAL_S2C_STREAM, i));
@@ -118,69 +118,69 @@ TEST(chunks_are_delivered_as_they_become_contiguous) /* §6.3 */
 
 TEST(the_opening_cuts_udp_off_and_forgets_what_is_behind_a_gap) /* §6.6 */
 {
-    dial_start_plainly(&d);
-    dial_hello(&d, T(1));
-    assert_true(dial_response(&d, T(2), 1));
-    assert_true(dial_response(&d, T(2), 3));
-    assert_int_equal(dial_read(&d), CHUNK);
-    dial_write(&d, T(3), 10);
+    dialer_start_plainly(&d);
+    dialer_hello(&d, T(1));
+    assert_true(dialer_response(&d, T(2), 1));
+    assert_true(dialer_response(&d, T(2), 3));
+    assert_int_equal(dialer_read(&d), CHUNK);
+    dialer_write(&d, T(3), 10);
     turbo_client_tcp_up(d.client, T(40));
-    dial_assert_opening(&d, 1);
-    assert_true(dial_response(&d, T(41), 2)); /* would close the gap */
-    assert_int_equal(dial_read(&d), 0);
+    dialer_assert_opening(&d, 1);
+    assert_true(dialer_response(&d, T(41), 2)); /* would close the gap */
+    assert_int_equal(dialer_read(&d), 0);
 }
 
 TEST(what_is_not_a_response_of_this_session_is_dropped) /* §3.4, 3.11, 3.12 */
 {
     uint8_t bytes[CHUNK + 1] = {0};
-    dial_start_plainly(&d);
-    dial_hello(&d, T(1));
+    dialer_start_plainly(&d);
+    dialer_hello(&d, T(1));
     d.id.bytes[11] ^= 1;
-    assert_false(dial_response(&d, T(2), 1));
-    assert_false(dial_refused(&d, T(2)));
+    assert_false(dialer_response(&d, T(2), 1));
+    assert_false(dialer_refused(&d, T(2)));
     d.id.bytes[11] ^= 1;
     assert_false(turbo_client_datagram(d.client, T(2), bytes, 15));
-    assert_false(dial_datagram(&d, T(2), TURBO_FLAG_PROFILE1, 0, bytes, 1));
-    assert_false(dial_datagram(&d, T(2), TURBO_FLAG_PROFILE1, 65, bytes, 1));
-    assert_false(dial_datagram(&d, T(2), TURBO_FLAG_PROFILE1, 1, bytes, CHUNK + 1));
-    assert_false(dial_datagram(&d, T(2), TURBO_FLAG_PROFILE1 | TURBO_FLAG_PARITY, 1, bytes, 9));
-    assert_false(dial_datagram(&d, T(2), TURBO_FLAG_PROFILE1 | 0x80, 1, bytes, 9));
+    assert_false(dialer_datagram(&d, T(2), TURBO_FLAG_PROFILE1, 0, bytes, 1));
+    assert_false(dialer_datagram(&d, T(2), TURBO_FLAG_PROFILE1, 65, bytes, 1));
+    assert_false(dialer_datagram(&d, T(2), TURBO_FLAG_PROFILE1, 1, bytes, CHUNK + 1));
+    assert_false(dialer_datagram(&d, T(2), TURBO_FLAG_PROFILE1 | TURBO_FLAG_PARITY, 1, bytes, 9));
+    assert_false(dialer_datagram(&d, T(2), TURBO_FLAG_PROFILE1 | 0x80, 1, bytes, 9));
     assert_false(turbo_client_report(d.client).responded);
-    assert_true(dial_response(&d, T(3), 1));
-    assert_true(dial_response(&d, T(3), 1));
-    assert_false(dial_datagram(&d, T(3), TURBO_FLAG_PROFILE1, 1, bytes, CHUNK));
-    assert_int_equal(dial_read(&d), CHUNK);
+    assert_true(dialer_response(&d, T(3), 1));
+    assert_true(dialer_response(&d, T(3), 1));
+    assert_false(dialer_datagram(&d, T(3), TURBO_FLAG_PROFILE1, 1, bytes, CHUNK));
+    assert_int_equal(dialer_read(&d), CHUNK);
 }
 
 TEST(no_datagram_counts_before_requests_were_sent)
 {
-    dial_start_plainly(&d);
+    dialer_start_plainly(&d);
     turbo_id_from_hello(&d.id, check_sha256, d.hello.bytes, d.hello.length);
-    assert_false(dial_response(&d, T(1), 1));
+    assert_false(dialer_response(&d, T(1), 1));
     memset(&d.id, 0, sizeof(d.id));
-    assert_false(dial_response(&d, T(1), 1));
+    assert_false(dialer_response(&d, T(1), 1));
 }
 
 TEST(a_new_response_restarts_the_wait_up_to_50_ms_in_all) /* §6.5 */
 {
     turbo_time last = 0;
-    dial_start_plainly(&d);
-    dial_hello(&d, T(1));
+    dialer_start_plainly(&d);
+    dialer_hello(&d, T(1));
     turbo_client_tcp_up(d.client, T(80)); /* RTT / 8 is 10 ms */
     assert_int_equal(turbo_client_deadline(d.client), T(90));
-    assert_true(dial_response(&d, T(85), 2));
+    assert_true(dialer_response(&d, T(85), 2));
     assert_int_equal(turbo_client_deadline(d.client), T(95));
-    assert_true(dial_response(&d, T(94), 2)); /* a repeat restarts nothing */
+    assert_true(dialer_response(&d, T(94), 2)); /* a repeat restarts nothing */
     assert_int_equal(turbo_client_deadline(d.client), T(95));
     for (uint32_t k = 3; k < 12; k++) {
         turbo_time deadline = turbo_client_deadline(d.client);
         turbo_client_tick(d.client, deadline - 1);
-        assert_true(dial_response(&d, deadline - 1, k));
+        assert_true(dialer_response(&d, deadline - 1, k));
         last = turbo_client_deadline(d.client);
     }
     assert_int_equal(last, T(130));
     turbo_client_tick(d.client, last);
-    dial_assert_opening(&d, 0);
+    dialer_assert_opening(&d, 0);
 }
 
 TEST(the_wait_is_an_eighth_of_the_round_trip_between_5_and_50_ms) /* §6.5 */
@@ -190,9 +190,9 @@ TEST(the_wait_is_an_eighth_of_the_round_trip_between_5_and_50_ms) /* §6.5 */
     } cases[] = {{1, 5}, {40, 5}, {48, 6}, {200, 25}, {400, 50}, {3000, 50}};
     for (size_t i = 0; i < COUNT(cases); i++) {
         if (i > 0)
-            dial_stop(&d);
-        dial_start_plainly(&d);
-        dial_hello(&d, T(1));
+            dialer_stop(&d);
+        dialer_start_plainly(&d);
+        dialer_hello(&d, T(1));
         turbo_client_tcp_up(d.client, T(cases[i].rtt));
         assert_int_equal(turbo_client_deadline(d.client), T(cases[i].rtt + cases[i].wait));
     }
@@ -201,17 +201,17 @@ TEST(the_wait_is_an_eighth_of_the_round_trip_between_5_and_50_ms) /* §6.5 */
 TEST(what_tcp_took_makes_room) /* no stall while the app does not read */
 {
     const uint8_t *data;
-    dial_start_plainly(&d);
-    dial_hello(&d, T(1));
-    assert_true(dial_response(&d, T(2), 1));
+    dialer_start_plainly(&d);
+    dialer_hello(&d, T(1));
+    assert_true(dialer_response(&d, T(2), 1));
     size_t more = TURBO_CLIENT_HELD_MAX - d.hello.length;
     assert_int_equal(turbo_client_room(d.client), more);
-    assert_int_equal(dial_write(&d, T(3), more + 1000), more);
+    assert_int_equal(dialer_write(&d, T(3), more + 1000), more);
     assert_int_equal(turbo_client_room(d.client), 0);
-    assert_int_equal(dial_write(&d, T(3), 1), 0);
+    assert_int_equal(dialer_write(&d, T(3), 1), 0);
     turbo_client_tcp_up(d.client, T(40));
     turbo_client_tick(d.client, T(50));
-    dial_assert_opening(&d, 1);
+    dialer_assert_opening(&d, 1);
     size_t n = turbo_client_tcp_peek(d.client, &data);
     assert_int_equal(n, TURBO_TOMBSTONE_BYTES + TURBO_CLIENT_HELD_MAX);
     turbo_client_tcp_consume(d.client, n);
@@ -221,20 +221,20 @@ TEST(what_tcp_took_makes_room) /* no stall while the app does not read */
     assert_int_equal(turbo_client_tcp_peek(d.client, &data), 4);
     assert_memory_equal(data, "more", 4);
     turbo_client_tcp_consume(d.client, 4);
-    assert_int_equal(dial_read(&d), CHUNK);
+    assert_int_equal(dialer_read(&d), CHUNK);
     assert_true(turbo_client_settled(d.client));
 }
 
 TEST(the_opening_may_leave_byte_by_byte) /* §5.1 */
 {
     const uint8_t *data;
-    dial_start_plainly(&d);
-    dial_hello(&d, T(1));
-    assert_true(dial_response(&d, T(2), 1));
-    assert_int_equal(dial_read(&d), CHUNK);
+    dialer_start_plainly(&d);
+    dialer_hello(&d, T(1));
+    assert_true(dialer_response(&d, T(2), 1));
+    assert_int_equal(dialer_read(&d), CHUNK);
     turbo_client_tcp_up(d.client, T(40));
     assert_int_equal(turbo_client_tcp_peek(d.client, &data), 0);
-    dial_write(&d, T(41), 10);
+    dialer_write(&d, T(41), 10);
     size_t left = TURBO_TOMBSTONE_BYTES + d.hello.length + 10;
     for (; left > 0; left--) {
         assert_int_equal(turbo_client_tcp_peek(d.client, &data), left);
@@ -247,13 +247,13 @@ TEST(the_opening_may_leave_byte_by_byte) /* §5.1 */
 TEST(unsent_is_what_another_attempt_must_say_again) /* §6.1e */
 {
     const uint8_t *data;
-    dial_start_plainly(&d);
+    dialer_start_plainly(&d);
     assert_int_equal(turbo_client_unsent(d.client, &data), 0);
-    dial_hello(&d, T(1));
-    dial_write(&d, T(2), 30);
+    dialer_hello(&d, T(1));
+    dialer_write(&d, T(2), 30);
     assert_int_equal(turbo_client_unsent(d.client, &data), d.hello.length + 30);
     assert_memory_equal(data, d.hello.bytes, d.hello.length);
-    assert_true(dial_response(&d, T(3), 1));
+    assert_true(dialer_response(&d, T(3), 1));
     turbo_client_tcp_up(d.client, T(40));
     turbo_client_tick(d.client, T(90)); /* a tombstone goes before it, but is not of it */
     turbo_client_tcp_consume(d.client, TURBO_TOMBSTONE_BYTES - 1);
@@ -265,13 +265,13 @@ TEST(unsent_is_what_another_attempt_must_say_again) /* §6.1e */
 
 TEST(after_the_apps_end_no_byte_is_taken)
 {
-    dial_start_plainly(&d);
-    dial_hello(&d, T(1));
+    dialer_start_plainly(&d);
+    dialer_hello(&d, T(1));
     turbo_client_push_end(d.client, T(2));
     assert_true(turbo_client_ended(d.client));
     assert_int_equal(turbo_client_state(d.client), TURBO_CLIENT_ASKING);
     assert_int_equal(turbo_client_room(d.client), 0);
-    assert_int_equal(dial_write(&d, T(3), 1), 0);
+    assert_int_equal(dialer_write(&d, T(3), 1), 0);
 }
 
 int main(void)

@@ -10,7 +10,7 @@
 #ifndef TEST_NET_H
 #define TEST_NET_H
 
-#include "tests/unit/support/dial.h"
+#include "tests/unit/support/dialer.h"
 #include "tests/unit/support/edge.h"
 #include "turbo/opening.h"
 

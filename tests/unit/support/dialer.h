@@ -1,8 +1,8 @@
 /*
  * A client session under test, with the app, the server end and the clock in the test's hands.
  */
-#ifndef TEST_DIAL_H
-#define TEST_DIAL_H
+#ifndef TEST_DIALER_H
+#define TEST_DIALER_H
 
 #include "tests/unit/support/check.h"
 #include "tests/unit/support/hello.h"
@@ -14,36 +14,36 @@
 
 enum { DIAL_S2C_STREAM = 77 }; /* check_byte's number for S→C bytes */
 
-struct dial {
+struct dialer {
     void *memory;
     struct turbo_client *client;
-    struct hello hello; /* what dial_hello will push */
+    struct hello hello; /* what dialer_hello will push */
     struct turbo_id id;
 };
 
 /* With a small ClientHello. The config may be changed before. */
-void dial_start(struct dial *d, const struct turbo_client_config *config);
-void dial_start_plainly(struct dial *d);
-void dial_start_always(struct dial *d);
-void dial_stop(struct dial *d);
+void dialer_start(struct dialer *d, const struct turbo_client_config *config);
+void dialer_start_plainly(struct dialer *d);
+void dialer_start_always(struct dialer *d);
+void dialer_stop(struct dialer *d);
 
 /* The app sends its ClientHello. */
-void dial_hello(struct dial *d, turbo_time now);
+void dialer_hello(struct dialer *d, turbo_time now);
 /* Requests are polled until there are no more; returns how many. */
-size_t dial_poll_all(struct dial *d);
+size_t dialer_poll_all(struct dialer *d);
 /* A full chunk of the S→C stream comes as response number `sequence`. */
-bool dial_response(struct dial *d, turbo_time now, uint32_t sequence);
-bool dial_datagram(struct dial *d, turbo_time now, uint8_t flags, uint32_t sequence,
-                   const uint8_t *payload, size_t length);
-bool dial_refused(struct dial *d, turbo_time now);
+bool dialer_response(struct dialer *d, turbo_time now, uint32_t sequence);
+bool dialer_datagram(struct dialer *d, turbo_time now, uint8_t flags, uint32_t sequence,
+                     const uint8_t *payload, size_t length);
+bool dialer_refused(struct dialer *d, turbo_time now);
 /* The app reads all there is; returns how many bytes, which were the right ones. */
-size_t dial_read(struct dial *d);
+size_t dialer_read(struct dialer *d);
 /* The app sends `length` bytes more. */
-size_t dial_write(struct dial *d, turbo_time now, size_t length);
+size_t dialer_write(struct dialer *d, turbo_time now, size_t length);
 
 /* The next datagram is an ABORT of this session, and the last. */
-void dial_assert_abort(struct dial *d);
+void dialer_assert_abort(struct dialer *d);
 /* TCP gets a tombstone(n, REPLAY) and the stream, or the stream alone when n is negative. */
-void dial_assert_opening(struct dial *d, int n);
+void dialer_assert_opening(struct dialer *d, int n);
 
 #endif

@@ -1,10 +1,10 @@
-#include "tests/unit/support/dial.h"
+#include "tests/unit/support/dialer.h"
 
 #include <stdlib.h>
 
 enum { C2S_STREAM = 78 };
 
-void dial_start(struct dial *d, const struct turbo_client_config *config)
+void dialer_start(struct dialer *d, const struct turbo_client_config *config)
 {
     d->memory = malloc(turbo_client_bytes());
     assert_non_null(d->memory);
@@ -13,34 +13,34 @@ void dial_start(struct dial *d, const struct turbo_client_config *config)
     hello_simple(&d->hello, 0);
 }
 
-void dial_start_plainly(struct dial *d)
+void dialer_start_plainly(struct dialer *d)
 {
     struct turbo_client_config config;
     turbo_client_config_init(&config, check_sha256);
-    dial_start(d, &config);
+    dialer_start(d, &config);
 }
 
-void dial_start_always(struct dial *d)
+void dialer_start_always(struct dialer *d)
 {
     struct turbo_client_config config;
     turbo_client_config_init(&config, check_sha256);
     config.always = true;
-    dial_start(d, &config);
+    dialer_start(d, &config);
 }
 
-void dial_stop(struct dial *d)
+void dialer_stop(struct dialer *d)
 {
     free(d->memory);
 }
 
-void dial_hello(struct dial *d, turbo_time now)
+void dialer_hello(struct dialer *d, turbo_time now)
 {
     size_t n = turbo_client_push(d->client, now, d->hello.bytes, d->hello.length);
     assert_int_equal(n, d->hello.length);
     turbo_id_from_hello(&d->id, check_sha256, d->hello.bytes, d->hello.length);
 }
 
-size_t dial_poll_all(struct dial *d)
+size_t dialer_poll_all(struct dialer *d)
 {
     uint8_t out[TURBO_DATAGRAM_MAX];
     size_t count = 0;
@@ -49,8 +49,8 @@ size_t dial_poll_all(struct dial *d)
     return count;
 }
 
-bool dial_datagram(struct dial *d, turbo_time now, uint8_t flags, uint32_t sequence,
-                   const uint8_t *payload, size_t length)
+bool dialer_datagram(struct dialer *d, turbo_time now, uint8_t flags, uint32_t sequence,
+                     const uint8_t *payload, size_t length)
 {
     uint8_t bytes[TURBO_DATAGRAM_MAX];
     struct turbo_datagram datagram = {
@@ -59,19 +59,19 @@ bool dial_datagram(struct dial *d, turbo_time now, uint8_t flags, uint32_t seque
     return turbo_client_datagram(d->client, now, bytes, n);
 }
 
-bool dial_response(struct dial *d, turbo_time now, uint32_t sequence)
+bool dialer_response(struct dialer *d, turbo_time now, uint32_t sequence)
 {
     uint8_t payload[TURBO_RESPONSE_PAYLOAD_MAX];
     check_fill(payload, DIAL_S2C_STREAM, (sequence - 1) * sizeof(payload), sizeof(payload));
-    return dial_datagram(d, now, TURBO_FLAG_PROFILE1, sequence, payload, sizeof(payload));
+    return dialer_datagram(d, now, TURBO_FLAG_PROFILE1, sequence, payload, sizeof(payload));
 }
 
-bool dial_refused(struct dial *d, turbo_time now)
+bool dialer_refused(struct dialer *d, turbo_time now)
 {
-    return dial_datagram(d, now, TURBO_FLAG_PROFILE1 | TURBO_FLAG_REFUSED, 0, NULL, 0);
+    return dialer_datagram(d, now, TURBO_FLAG_PROFILE1 | TURBO_FLAG_REFUSED, 0, NULL, 0);
 }
 
-size_t dial_read(struct dial *d)
+size_t dialer_read(struct dialer *d)
 {
     const uint8_t *data;
     size_t total = 0, n;
@@ -84,7 +84,7 @@ size_t dial_read(struct dial *d)
     return total;
 }
 
-size_t dial_write(struct dial *d, turbo_time now, size_t length)
+size_t dialer_write(struct dialer *d, turbo_time now, size_t length)
 {
     static uint8_t bytes[HELLO_ROOM];
     assert_true(length <= sizeof(bytes));
@@ -92,7 +92,7 @@ size_t dial_write(struct dial *d, turbo_time now, size_t length)
     return turbo_client_push(d->client, now, bytes, length);
 }
 
-void dial_assert_abort(struct dial *d)
+void dialer_assert_abort(struct dialer *d)
 {
     uint8_t out[TURBO_DATAGRAM_MAX];
     struct turbo_datagram datagram;
@@ -106,7 +106,7 @@ void dial_assert_abort(struct dial *d)
     assert_false(turbo_client_uses_udp(d->client));
 }
 
-void dial_assert_opening(struct dial *d, int n)
+void dialer_assert_opening(struct dialer *d, int n)
 {
     const uint8_t *data;
     assert_int_equal(turbo_client_state(d->client), TURBO_CLIENT_OPEN);
