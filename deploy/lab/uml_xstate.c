@@ -1,10 +1,12 @@
 /*
- * Lets User-Mode Linux run on processors with AMX. Preloaded into linux.uml by `lab`, used for nothing else.
+ * Lets User-Mode Linux run on processors with AMX. Preloaded into linux.uml by `lab`, used for
+ * nothing else.
  *
- * User-Mode Linux saves and restores its processes' vector registers with ptrace(PTRACE_GETREGSET, NT_X86_XSTATE) and
- * has room for 2696 bytes. With AMX the host's register set is 11 KB. The host then returns the part that was asked for,
- * but refuses to set a part (EFAULT), and User-Mode Linux dies with "ptrace set fp regs failed, errno = 14" before its
- * first process has run. Here a set of a part becomes: get all, replace the part, set all.
+ * User-Mode Linux saves and restores its processes' vector registers with ptrace(PTRACE_GETREGSET,
+ * NT_X86_XSTATE) and has room for 2696 bytes. With AMX the host's register set is 11 KB. The host
+ * then returns the part that was asked for, but refuses to set a part (EFAULT), and User-Mode Linux
+ * dies with "ptrace set fp regs failed, errno = 14" before its first process has run. Here a set of
+ * a part becomes: get all, replace the part, set all.
  */
 #define _GNU_SOURCE
 #include <elf.h>
@@ -18,7 +20,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* More than any register set of x86-64 today (AMX: 11008 bytes). Linux.uml is one thread where it calls ptrace. */
+/* More than any register set of x86-64 today (AMX: 11008 bytes). Linux.uml is one thread where it
+ * calls ptrace. */
 static unsigned char whole[1 << 16];
 
 static long set_part(pid_t pid, const struct iovec *part)
@@ -32,7 +35,8 @@ static long set_part(pid_t pid, const struct iovec *part)
     return syscall(SYS_ptrace, (long)PTRACE_SETREGSET, (long)pid, (long)NT_X86_XSTATE, &all);
 }
 
-/* The C library's ptrace: returns what a PEEK request read, where the system call stores it through `data`. */
+/* The C library's ptrace: returns what a PEEK request read, where the system call stores it through
+ * `data`. */
 long ptrace(enum __ptrace_request request, ...)
 {
     va_list arguments;

@@ -40,7 +40,7 @@ static struct net {
     struct hello hello;
     uint8_t c2s[STREAM_MAX], s2c[STREAM_MAX];
 
-    struct dial dial;
+    struct dialer dial;
     size_t app_wants, app_given;
     bool app_ended, app_gone, fin_sent;
     unsigned request_index, response_index;
@@ -503,7 +503,7 @@ static void begin(const struct net_plan *plan)
     config.expected_chunks = (uint32_t)(plan->flight / TURBO_RESPONSE_PAYLOAD_MAX + 1);
     config.expected_bytes = (uint32_t)plan->flight;
     net.now = DIAL_START;
-    dial_start(&net.dial, &config);
+    dialer_start(&net.dial, &config);
     edge_start(&net.edge, EDGE_SESSIONS, EDGE_ENDED);
     if (plan->no_room)
         turbo_endpoint_drain(net.edge.endpoint);
@@ -535,6 +535,6 @@ struct net_result net_run(const struct net_plan *plan)
         if (net.servers[i].session != NULL)
             drop_session(&net.servers[i]);
     edge_stop(&net.edge); /* every session's memory and timers have ended (12.5) */
-    dial_stop(&net.dial);
+    dialer_stop(&net.dial);
     return net.result;
 }
