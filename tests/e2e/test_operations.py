@@ -313,8 +313,9 @@ def test_descriptors_and_memory_come_back(proxies: Proxies) -> None:
             converse(pair.port)
         pair.sidecar.wait_for_records(51)
         pair.edge.wait_for_records(51)
-        pair.sidecar.wait_until_idle(files[0])
-        pair.edge.wait_until_idle(files[1])
+        pipes = 4  # descriptors of the two pipes that a connection may want; they are kept
+        pair.sidecar.wait_until_idle(files[0] + pipes)
+        pair.edge.wait_until_idle(files[1] + pipes)
 
 
 def test_the_access_record_tells_the_whole_story(proxies: Proxies) -> None:
