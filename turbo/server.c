@@ -29,18 +29,11 @@ struct cell {
 
 static action announce, drop, count_expired, count_aborted, first_response, leave_udp;
 
-#define GO(next_)                                                                                  \
-    {                                                                                              \
-        GOES, SERVER_##next_, NULL                                                                 \
-    }
-#define DO(next_, act_)                                                                            \
-    {                                                                                              \
-        GOES, SERVER_##next_, (act_)                                                               \
-    }
-#define IGNORE                                                                                     \
-    {                                                                                              \
-        IGNORED, SERVER_ENDED, NULL                                                                \
-    }
+/* clang-format off */
+#define GO(next_)       {GOES, SERVER_##next_, NULL}
+#define DO(next_, act_) {GOES, SERVER_##next_, (act_)}
+#define IGNORE          {IGNORED, SERVER_ENDED, NULL}
+/* clang-format on */
 
 /* Protocol §7 as a table. A join while GATHERING or unseen is a fresh start: see endpoint.c. */
 static const struct cell table[STATE_COUNT][EVENT_COUNT] = {

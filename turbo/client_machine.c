@@ -1,0 +1,197 @@
+#include "turbo/client_session.h"
+
+#include <assert.h>
+
+#include "turbo/wire.h"
+
+enum { STATE_COUNT = TURBO_CLIENT_FAILED + 1 };
+
+typedef void action(struct turbo_client *c, turbo_time now);
+
+/* FORBIDDEN is zero, so a cell that nobody wrote is one: it asserts. */
+enum cell_kind { FORBIDDEN, IGNORED, GOES };
+
+struct cell {
+    enum cell_kind kind;
+    enum turbo_client_state next;
+    action *act;
+};
+
+static action ask, restart_wait, compose_opening, compose_classic, compose_opaque, tell_abort,
+    udp_is_dead;
+
+/* clang-format off */
+#define GO(next_)       {GOES, TURBO_CLIENT_##next_, NULL}
+#define DO(next_, act_) {GOES, TURBO_CLIENT_##next_, (act_)}
+#define IGNORE          {IGNORED, TURBO_CLIENT_FAILED, NULL}
+/* clang-format on */
+
+/* Protocol §6 as a table. */
+static const struct cell table[STATE_COUNT][EVENT_COUNT] =
+    {
+        [TURBO_CLIENT_HELLO_DIALING] =
+            {
+                [EVENT_HELLO_GOES_BY_UDP] = DO(ASKING, ask),
+                [EVENT_HELLO_GOES_BY_TCP] = GO(DIALING),
+                [EVENT_TCP_UP] = GO(HELLO_UP),
+                [EVENT_TCP_FAILED] = GO(FAILED),
+                [EVENT_ABORT] = GO(FAILED),
+            },
+        [TURBO_CLIENT_HELLO_UP] =
+            {
+                [EVENT_HELLO_GOES_BY_UDP] = DO(WAITING, ask),
+                [EVENT_HELLO_GOES_BY_TCP] = DO(OPEN, compose_classic),
+                [EVENT_TCP_SPOKE] = DO(OPEN, compose_opaque),
+                [EVENT_TCP_FAILED] = GO(FAILED),
+                [EVENT_ABORT] = GO(FAILED),
+            },
+        [TURBO_CLIENT_ASKING] =
+            {
+                [EVENT_TCP_UP] = DO(WAITING, restart_wait),
+                [EVENT_TCP_UP_ANSWERED] = DO(OPEN, compose_opening),
+                [EVENT_TCP_FAILED] = DO(FAILED, tell_abort),
+                [EVENT_RESPONSE] = GO(ASKING),
+                [EVENT_UDP_DEAD] = DO(DIALING, udp_is_dead),
+                [EVENT_ANSWER] = GO(ASKING),
+                [EVENT_ABORT] = DO(FAILED, tell_abort),
+            },
+        [TURBO_CLIENT_WAITING] =
+            {
+                [EVENT_TCP_SPOKE] = DO(OPEN, compose_opaque),
+                [EVENT_TCP_SPOKE_LATE] = DO(FAILED, tell_abort),
+                [EVENT_TCP_FAILED] = DO(FAILED, tell_abort),
+                [EVENT_RESPONSE] = DO(WAITING, restart_wait),
+                [EVENT_UDP_DEAD] = DO(OPEN, compose_classic),
+                [EVENT_ANSWER] = DO(OPEN, compose_opening),
+                [EVENT_WAIT_OVER] = DO(OPEN, compose_opening),
+                [EVENT_ABORT] = DO(FAILED, tell_abort),
+            },
+        [TURBO_CLIENT_DIALING] =
+            {
+                [EVENT_TCP_UP] = DO(OPEN, compose_classic),
+                [EVENT_TCP_FAILED] = GO(FAILED),
+                [EVENT_RESPONSE] = IGNORE,
+                [EVENT_UDP_DEAD] = IGNORE,
+                [EVENT_ABORT] = GO(FAILED),
+            },
+        [TURBO_CLIENT_OPEN] =
+            {
+                [EVENT_TCP_SPOKE] = IGNORE,
+                [EVENT_TCP_SPOKE_LATE] = IGNORE,
+                [EVENT_TCP_FAILED] = GO(FAILED),
+                [EVENT_RESPONSE] = IGNORE,
+                [EVENT_UDP_DEAD] = IGNORE,
+                [EVENT_ABORT] = GO(FAILED),
+            },
+        [TURBO_CLIENT_FAILED] =
+            {
+                [EVENT_TCP_UP] = IGNORE,
+                [EVENT_TCP_UP_ANSWERED] = IGNORE,
+                [EVENT_TCP_SPOKE] = IGNORE,
+                [EVENT_TCP_SPOKE_LATE] = IGNORE,
+                [EVENT_TCP_FAILED] = IGNORE,
+                [EVENT_RESPONSE] = IGNORE,
+                [EVENT_UDP_DEAD] = IGNORE,
+                [EVENT_ABORT] = IGNORE,
+            },
+};
+
+void client_handle(struct turbo_client *c, enum client_event event, turbo_time now)
+{
+    const struct cell *cell = &table[c->state][event];
+    assert(cell->kind != FORBIDDEN);
+    if (cell->kind != GOES)
+        return;
+    c->state = cell->next;
+    if (cell->act != NULL)
+        cell->act(c, now);
+}
+
+void client_decide(struct turbo_client *c, enum turbo_outcome outcome, enum turbo_reason reason)
+{
+    if (c->report.outcome == TURBO_OUTCOME_NONE)
+        c->report.outcome = outcome;
+    if (c->report.reason == TURBO_REASON_NONE)
+        c->report.reason = reason;
+}
+
+/* ---- actions ---- */
+
+static turbo_time earlier(turbo_time a, turbo_time b)
+{
+    return a < b ? a : b;
+}
+
+/* First contact: max(5 ms, RTT / 8); `always`: a flat 50 ms. */
+static turbo_time wait_time(const struct turbo_client *c)
+{
+    if (c->config.always)
+        return TURBO_WAIT_MAX;
+    turbo_time wait = c->report.tcp_up_us / TURBO_WAIT_RTT_DIVISOR;
+    return wait < TURBO_WAIT_MIN ? TURBO_WAIT_MIN : earlier(wait, TURBO_WAIT_MAX);
+}
+
+static void restart_wait(struct turbo_client *c, turbo_time now)
+{
+    turbo_time began = c->up_at > c->asked_at ? c->up_at : c->asked_at;
+    c->wait_end = earlier(now + wait_time(c), began + TURBO_WAIT_MAX);
+}
+
+static void ask(struct turbo_client *c, turbo_time now)
+{
+    turbo_id_from_hello(&c->id, c->config.sha256, client_stream(c), c->hello.length);
+    c->plan = request_plan_make(c->hello.length, c->config.expected_chunks,
+                                c->config.expected_bytes, c->config.requests_max);
+    c->asked_at = now;
+    c->report.asked = true;
+    if (c->state == TURBO_CLIENT_WAITING)
+        restart_wait(c, now);
+}
+
+/* From here on no byte is taken from UDP (protocol §6.6). */
+static void stop_udp(struct turbo_client *c)
+{
+    c->s2c_limit = reassembly_contiguous_bytes(&c->s2c);
+    c->wait_end = TURBO_NEVER;
+}
+
+static void compose_classic(struct turbo_client *c, turbo_time now)
+{
+    (void)now;
+    stop_udp(c);
+    client_decide(c, TURBO_OUTCOME_CLASSIC, TURBO_REASON_NO_RESPONSE);
+}
+
+static void compose_opaque(struct turbo_client *c, turbo_time now)
+{
+    (void)now;
+    c->s2c_limit = 0;
+    c->wait_end = TURBO_NEVER;
+    client_decide(c, TURBO_OUTCOME_OPAQUE, TURBO_REASON_SERVER_FIRST);
+}
+
+static void compose_opening(struct turbo_client *c, turbo_time now)
+{
+    if (!c->report.responded) {
+        compose_classic(c, now);
+        return;
+    }
+    stop_udp(c);
+    struct turbo_tombstone tombstone = {.id = c->id, .replay = true, .consumed = c->s2c.contiguous};
+    c->out_start = 0;
+    turbo_tombstone_encode(&tombstone, c->out);
+    client_decide(c, c->answered ? TURBO_OUTCOME_TURBO : TURBO_OUTCOME_RESUMED, TURBO_REASON_NONE);
+}
+
+static void udp_is_dead(struct turbo_client *c, turbo_time now)
+{
+    (void)now;
+    c->requests_sent = c->plan.requests;
+}
+
+static void tell_abort(struct turbo_client *c, turbo_time now)
+{
+    (void)now;
+    c->abort_due = true;
+    c->wait_end = TURBO_NEVER;
+}

@@ -1,0 +1,69 @@
+/*
+ * What client.c and client_machine.c share. The first is what the caller sees: bytes, datagrams and
+ * TCP's news, folded into events; the second is what an event does, as a table.
+ */
+#ifndef TURBO_CLIENT_SESSION_H
+#define TURBO_CLIENT_SESSION_H
+
+#include "turbo/chunks.h"
+#include "turbo/client.h"
+#include "turbo/reassembly.h"
+
+struct turbo_client {
+    struct turbo_client_config config;
+    enum turbo_client_state state;
+    struct turbo_client_report report;
+    turbo_time dialed_at; /* the SYN left */
+    turbo_time up_at;     /* TCP was up */
+    turbo_time asked_at;  /* the first request left */
+    turbo_time wait_end;  /* open anyway at this time (protocol §6.5) */
+
+    struct turbo_client_hello hello;
+    struct turbo_id id;
+    struct request_plan plan;
+    uint8_t requests_sent;
+    bool abort_due;      /* an ABORT datagram is to be sent */
+    uint8_t ccs_matched; /* bytes of a ChangeCipherSpec record the app may be sending */
+    bool answered;       /* the app sent bytes after it was given some */
+    bool ended;          /* the app's FIN */
+
+    struct reassembly s2c;
+    size_t s2c_limit; /* bytes to deliver from UDP; fixed by the opening */
+    size_t s2c_consumed;
+
+    /* C→S bytes, with room in front for a tombstone: the opening is one piece of memory. */
+    uint8_t *out;
+    size_t out_start, out_end; /* what TCP has not taken yet; the stream starts at STREAM_START */
+};
+
+enum { STREAM_START = TURBO_TOMBSTONE_BYTES, OUT_BYTES = STREAM_START + TURBO_CLIENT_HELD_MAX };
+
+/* What can happen, with the facts that matter folded in. */
+enum client_event {
+    EVENT_HELLO_GOES_BY_UDP, /* the ClientHello is complete and requests are worth sending */
+    EVENT_HELLO_GOES_BY_TCP, /* it is not TLS, too large, cut short, or TCP is up already */
+    EVENT_TCP_UP,
+    EVENT_TCP_UP_ANSWERED, /* the app's answer has been waiting for this */
+    EVENT_TCP_SPOKE,       /* bytes or FIN before any opening; the app was given nothing */
+    EVENT_TCP_SPOKE_LATE,  /* the same, but UDP has delivered: the two do not belong together */
+    EVENT_TCP_FAILED,
+    EVENT_RESPONSE,
+    EVENT_UDP_DEAD, /* REFUSED, unreachable or a draft server, and no response before */
+    EVENT_ANSWER,
+    EVENT_WAIT_OVER,
+    EVENT_ABORT,
+    EVENT_COUNT
+};
+
+void client_handle(struct turbo_client *c, enum client_event event, turbo_time now);
+
+/* How it went, and why: the first word counts. */
+void client_decide(struct turbo_client *c, enum turbo_outcome outcome, enum turbo_reason reason);
+
+/* The C→S stream from its first byte; whole until TCP has taken some of it. */
+static inline const uint8_t *client_stream(const struct turbo_client *c)
+{
+    return c->out + STREAM_START;
+}
+
+#endif
