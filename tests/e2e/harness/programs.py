@@ -4,6 +4,8 @@ import os
 import platform
 import shutil
 import subprocess
+import tempfile
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -55,14 +57,16 @@ def node() -> str:
 def _install(package: str, home: Path) -> None:
     """Installs beside `home` and renames, so that test programs running at once cannot meet halfway."""
     npm = program("npm", "npm")
-    fresh = home.with_name(f"{home.name}.{os.getpid()}")
-    fresh.mkdir(parents=True)
-    subprocess.run([npm, "install", "--prefix", os.fspath(fresh), "--no-audit", "--no-fund", package],
-                   check=True, capture_output=True, timeout=300)
-    try:
-        fresh.rename(home)
-    except OSError:  # another test program was faster
-        shutil.rmtree(fresh)
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=home.parent) as fresh:
+        tree = Path(fresh) / "tree"
+        tree.mkdir()
+        command = [npm, "install", "--prefix", os.fspath(tree), "--no-audit", "--no-fund", package]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        if result.returncode != 0:
+            raise Missing(f"npm could not install {package}: {result.stderr.strip()}")
+        with suppress(OSError):  # another test program was faster
+            tree.rename(home)
 
 
 def _cache() -> Path:
