@@ -11,7 +11,7 @@ SECONDS = {"ms": 1_000, "s": 1_000_000}  # in the header's microseconds
 def header(text: str) -> dict[str, float]:
     """Every TURBO_ constant, its expression evaluated."""
     values: dict[str, float] = {}
-    for name, expression in re.findall(r"^#define (TURBO_\w+)\s+([^/\n]+)", text, re.M):
+    for name, expression in re.findall(r"^#define (TURBO_\w+)\s+([^/\n]+)", text.replace("\\\n", ""), re.M):
         for known in sorted(values, key=len, reverse=True):
             expression = expression.replace(known, str(values[known]))
         values[name] = eval(expression.replace("ull", ""))  # our own header

@@ -22,21 +22,20 @@
 #define TURBO_FLAG_PARITY   0x40 /* protocol §9 */
 
 /* Limits. */
-#define TURBO_CHUNKS_MAX       64    /* per direction */
-#define TURBO_STREAM_KEPT_MAX  65536 /* S→C bytes kept until TCP joins */
-#define TURBO_HELLO_MAX        16384 /* a ClientHello with its record headers */
-#define TURBO_HELLO_CHUNKS_MAX 8     /* larger ones go the classic way */
-#define TURBO_REQUEST_CHUNKS_MAX                                                                   \
-    16 /* C→S chunks with a payload a server keeps (draft clients cut finer) */
-#define TURBO_REQUESTS_MAX      16    /* sent at once */
-#define TURBO_REQUEST_BYTES_MAX 14720 /* sent at once; RFC 6928's initial window */
-#define TURBO_REQUESTS_SPARE    3     /* more requests than chunks expected */
-#define TURBO_HELLO_COPIES      3     /* each ClientHello chunk is sent at least this often */
-#define TURBO_REQUESTS_UNPROVEN 6     /* until this address has ever answered (protocol §10) */
-#define TURBO_BUDGET_FACTOR     3     /* response bytes per request byte; RFC 9000 §8.1 */
-#define TURBO_PATHS_MAX         4     /* client addresses one session answers */
-#define TURBO_ORPHANS_MAX       64    /* datagrams waiting for their chunk 1 */
-#define TURBO_CLIENT_HELD_MAX   32768 /* C→S bytes a client end holds until TCP takes them */
+#define TURBO_CHUNKS_MAX         64    /* per direction */
+#define TURBO_STREAM_KEPT_MAX    65536 /* S→C bytes kept until TCP joins */
+#define TURBO_HELLO_MAX          16384 /* a ClientHello with its record headers */
+#define TURBO_HELLO_CHUNKS_MAX   8     /* larger ones go the classic way */
+#define TURBO_REQUEST_CHUNKS_MAX 16    /* C→S chunks with bytes a server keeps */
+#define TURBO_REQUESTS_MAX       16    /* sent at once */
+#define TURBO_REQUEST_BYTES_MAX  14720 /* sent at once; RFC 6928's initial window */
+#define TURBO_REQUESTS_SPARE     3     /* more requests than chunks expected */
+#define TURBO_HELLO_COPIES       3     /* each ClientHello chunk is sent at least this often */
+#define TURBO_REQUESTS_UNPROVEN  6     /* until this address has ever answered (protocol §10) */
+#define TURBO_BUDGET_FACTOR      3     /* response bytes per request byte; RFC 9000 §8.1 */
+#define TURBO_PATHS_MAX          4     /* client addresses one session answers */
+#define TURBO_ORPHANS_MAX        64    /* datagrams waiting for their chunk 1 */
+#define TURBO_CLIENT_HELD_MAX    32768 /* C→S bytes a client end holds until TCP takes them */
 
 /* First contact: what a flight is expected to need before anything was learned (protocol §4). */
 #define TURBO_EXPECTED_CHUNKS 4
@@ -48,17 +47,20 @@
 #define TURBO_ENDED_DEFAULT    65536 /* ids remembered as ended */
 
 /* Timeouts. */
-#define TURBO_MILLISECOND   1000ull
-#define TURBO_SECOND        1000000ull
+#define TURBO_MILLISECOND 1000ull
+#define TURBO_SECOND      1000000ull
+
 #define TURBO_PENDING_TIME  (10 * TURBO_SECOND) /* a session that has sent no response */
 #define TURBO_ANSWERED_TIME (30 * TURBO_SECOND) /* one that has, waiting for TCP */
 #define TURBO_ENDED_TIME    (30 * TURBO_SECOND) /* an ended id is remembered */
 #define TURBO_ORPHAN_TIME   (1 * TURBO_SECOND)  /* a chunk without its chunk 1 */
 #define TURBO_HOLD_TIME     500ull              /* a partial chunk waits for more bytes */
-/* No S→C byte for this long: spare permits repeat chunks. Longer than an RSA signature takes, since
- * a TLS server may send what comes before it first, and the permits must last for what comes after.
+/*
+ * No S→C byte for this long: spare permits repeat chunks. Longer than an RSA signature takes: a TLS
+ * server may send what comes before it first, and the permits must last for what comes after.
  */
-#define TURBO_QUIET_TIME       (5 * TURBO_MILLISECOND)
+#define TURBO_QUIET_TIME (5 * TURBO_MILLISECOND)
+
 #define TURBO_WAIT_MIN         (5 * TURBO_MILLISECOND)  /* TCP up, app silent: then open anyway */
 #define TURBO_WAIT_MAX         (50 * TURBO_MILLISECOND) /* in all, restarts included */
 #define TURBO_WAIT_RTT_DIVISOR 8                        /* first contact: RTT / 8 */
