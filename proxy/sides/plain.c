@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <ev.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -12,6 +11,7 @@
 #include "proxy/net/hangup.h"
 #include "proxy/net/socket.h"
 #include "proxy/ops/access.h"
+#include "proxy/sides/stream.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
 
@@ -20,14 +20,12 @@ enum { PLAIN_TAG = 0x506c6169 }; /* "Plai" */
 struct plain {
     struct side base;
     uint32_t tag;
-    int fd;
+    struct stream tcp; /* no socket while connecting */
     struct worker *worker;
     struct dial *dial; /* while connecting */
     uint32_t rtt_us;
-    bool blocked; /* the socket took less than it was given */
     uint8_t *early;
     size_t early_length, early_used;
-    ev_io io;
     struct hangup hangup;
     void (*spoke)(void *owner, bool alive);
     void *spoke_owner;
@@ -47,18 +45,6 @@ static const struct plain *const_plain_of(const struct side *side)
     return p;
 }
 
-static void set_events(struct plain *p, int events)
-{
-    int now = ev_is_active(&p->io) ? p->io.events & (EV_READ | EV_WRITE) : 0;
-    if (now == events)
-        return;
-    ev_io_stop(p->worker->loop, &p->io);
-    if (events == 0)
-        return;
-    ev_io_set(&p->io, p->fd, events);
-    ev_io_start(p->worker->loop, &p->io);
-}
-
 /* Tells the relay, or whoever waits for the server to speak first. */
 static void tell(struct plain *p, bool alive)
 {
@@ -68,7 +54,7 @@ static void tell(struct plain *p, bool alive)
     }
     void (*spoke)(void *, bool) = p->spoke;
     p->spoke = NULL;
-    set_events(p, 0);
+    stream_watch(&p->tcp, false, false);
     spoke(p->spoke_owner, alive);
 }
 
@@ -76,7 +62,7 @@ static void tell(struct plain *p, bool alive)
 static void tell_if_spoken(struct plain *p)
 {
     uint8_t byte;
-    ssize_t n = recv(p->fd, &byte, 1, MSG_PEEK);
+    ssize_t n = recv(p->tcp.fd, &byte, 1, MSG_PEEK);
     if (n >= 0 || (errno != EAGAIN && errno != EINTR))
         tell(p, n > 0);
 }
@@ -91,7 +77,7 @@ static void on_io(struct ev_loop *loop, ev_io *io, int events)
         return;
     }
     if ((events & EV_WRITE) != 0)
-        p->blocked = false;
+        p->tcp.blocked = false;
     tell(p, true);
 }
 
@@ -116,25 +102,11 @@ static ssize_t read_early(struct plain *p, uint8_t *buffer, size_t capacity)
     return (ssize_t)n;
 }
 
-/* What recv or splice said, in the relay's words. */
-static ssize_t read_result(struct plain *p, ssize_t n)
+/* Behind its end nobody reads, but a reset is still to be noticed. */
+static ssize_t notice_end(struct plain *p, ssize_t n)
 {
-    if (n > 0)
-        return n;
-    if (n == 0) {
+    if (n == SIDE_END)
         plain_watch_reset(&p->base);
-        return SIDE_END;
-    }
-    return errno == EAGAIN || errno == EINTR ? SIDE_AGAIN : SIDE_RESET;
-}
-
-static ssize_t write_result(struct plain *p, ssize_t n, size_t length)
-{
-    if (n < 0 && errno != EAGAIN && errno != EINTR)
-        return SIDE_RESET;
-    if (n < 0)
-        n = 0;
-    p->blocked = (size_t)n < length;
     return n;
 }
 
@@ -147,13 +119,13 @@ static ssize_t plain_read(struct side *side, uint8_t *buffer, size_t capacity)
         return read_early(p, buffer, capacity);
     if (p->dial != NULL)
         return SIDE_AGAIN;
-    return read_result(p, recv(p->fd, buffer, capacity, 0));
+    return notice_end(p, stream_read(&p->tcp, buffer, capacity));
 }
 
 static size_t plain_room(const struct side *side)
 {
     const struct plain *p = const_plain_of(side);
-    return p->dial != NULL || p->blocked || p->base.lost != 0 ? 0 : SIZE_MAX;
+    return p->dial != NULL || p->tcp.blocked || p->base.lost != 0 ? 0 : SIZE_MAX;
 }
 
 static ssize_t plain_write(struct side *side, const uint8_t *data, size_t length)
@@ -161,58 +133,49 @@ static ssize_t plain_write(struct side *side, const uint8_t *data, size_t length
     struct plain *p = plain_of(side);
     if (p->dial != NULL)
         return 0;
-    return write_result(p, send(p->fd, data, length, MSG_NOSIGNAL), length);
+    return stream_write(&p->tcp, data, length);
 }
 
 static bool plain_splices(const struct side *side)
 {
     const struct plain *p = const_plain_of(side);
-    return p->fd >= 0 && p->early == NULL;
+    return p->tcp.fd >= 0 && p->early == NULL;
 }
 
 static ssize_t plain_read_pipe(struct side *side, int write_end, size_t capacity)
 {
     struct plain *p = plain_of(side);
-    unsigned flags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK;
-    return read_result(p, splice(p->fd, NULL, write_end, NULL, capacity, flags));
+    return notice_end(p, stream_read_pipe(&p->tcp, write_end, capacity));
 }
 
 static ssize_t plain_write_pipe(struct side *side, int read_end, size_t length)
 {
-    struct plain *p = plain_of(side);
-    unsigned flags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK;
-    return write_result(p, splice(read_end, NULL, p->fd, NULL, length, flags), length);
+    return stream_write_pipe(&plain_of(side)->tcp, read_end, length);
 }
 
 static void plain_finish(struct side *side)
 {
-    struct plain *p = plain_of(side);
-    shutdown(p->fd, SHUT_WR);
+    shutdown(plain_of(side)->tcp.fd, SHUT_WR);
 }
 
 static bool plain_reset(struct side *side, bool unreached)
 {
     (void)unreached;
     struct plain *p = plain_of(side);
-    set_events(p, 0);
-    p->rtt_us = (uint32_t)socket_rtt_us(p->fd);
-    socket_reset(p->fd);
-    p->fd = -1;
+    p->rtt_us = (uint32_t)socket_rtt_us(p->tcp.fd);
+    stream_close(&p->tcp, true);
     return true;
 }
 
 static void plain_watch(struct side *side, bool readable, bool writable)
 {
-    struct plain *p = plain_of(side);
-    if (p->dial != NULL || p->fd < 0)
-        return;
-    set_events(p, (readable ? EV_READ : 0) | (writable ? EV_WRITE : 0));
+    stream_watch(&plain_of(side)->tcp, readable, writable);
 }
 
 static void plain_report(const struct side *side, struct access *access)
 {
     const struct plain *p = const_plain_of(side);
-    uint64_t rtt_us = p->rtt_us != 0 ? p->rtt_us : socket_rtt_us(p->fd);
+    uint64_t rtt_us = p->rtt_us != 0 ? p->rtt_us : socket_rtt_us(p->tcp.fd);
     access_add_rtt(access, rtt_us);
 }
 
@@ -220,8 +183,7 @@ static void plain_destroy(struct side *side)
 {
     struct plain *p = plain_of(side);
     dial_cancel(p->dial);
-    ev_io_stop(p->worker->loop, &p->io);
-    socket_close(p->fd);
+    stream_close(&p->tcp, false);
     free(p->early);
     p->tag = 0;
     free(p);
@@ -248,11 +210,9 @@ static struct plain *create(struct worker *worker)
         return NULL;
     p->base.ops = &plain_ops;
     p->tag = PLAIN_TAG;
-    p->fd = -1;
     p->worker = worker;
     p->hangup.reset = on_reset;
-    ev_init(&p->io, on_io);
-    p->io.data = p;
+    stream_init(&p->tcp, worker->loop, on_io, p);
     return p;
 }
 
@@ -261,7 +221,7 @@ struct side *plain_accepted(struct worker *worker, int fd, uint8_t *early, size_
     struct plain *p = create(worker);
     if (p == NULL)
         return NULL;
-    p->fd = fd;
+    p->tcp.fd = fd;
     if (early_length > 0) {
         p->early = early;
         p->early_length = early_length;
@@ -277,9 +237,9 @@ static void on_up(void *owner, int fd, const struct address *peer)
     struct plain *p = owner;
     assert(p->tag == PLAIN_TAG);
     p->dial = NULL;
-    p->fd = fd;
+    p->tcp.fd = fd;
     if (p->spoke != NULL)
-        set_events(p, EV_READ);
+        stream_watch(&p->tcp, true, false);
     else
         tell(p, true);
 }
@@ -312,7 +272,7 @@ struct side *plain_connecting(struct worker *worker, struct upstream *upstream)
 void plain_watch_reset(struct side *side)
 {
     struct plain *p = plain_of(side);
-    hangups_watch(p->worker->hangups, p->fd, &p->hangup);
+    hangups_watch(p->worker->hangups, p->tcp.fd, &p->hangup);
 }
 
 void plain_watch_server(struct side *side, void (*spoke)(void *owner, bool alive), void *owner)
@@ -321,7 +281,7 @@ void plain_watch_server(struct side *side, void (*spoke)(void *owner, bool alive
     p->spoke = spoke;
     p->spoke_owner = owner;
     if (spoke == NULL)
-        set_events(p, 0);
+        stream_watch(&p->tcp, false, false);
     else if (p->dial == NULL)
-        set_events(p, EV_READ);
+        stream_watch(&p->tcp, true, false);
 }

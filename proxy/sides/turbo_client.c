@@ -12,6 +12,7 @@
 #include "proxy/net/dial.h"
 #include "proxy/net/socket.h"
 #include "proxy/ops/access.h"
+#include "proxy/sides/stream.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
 #include "turbo/client.h"
@@ -26,11 +27,11 @@ struct turbo_client_side {
     struct dial *dial;
     struct address peer;          /* of the attempt under way */
     struct turbo_client *session; /* NULL until the first SYN has left */
-    int tcp, udp;                 /* -1: not (yet), or no more */
-    bool blocked;                 /* TCP took less than it was given */
+    struct stream tcp;            /* no socket until it is up */
+    int udp;                      /* -1: not (yet), or no more */
     bool ended;                   /* the app's FIN; kept for a new attempt */
     bool want_read;
-    ev_io tcp_io, udp_io;
+    ev_io udp_io;
     ev_timer timer;
 };
 
@@ -99,32 +100,18 @@ static void receive_datagrams(struct turbo_client_side *s)
 
 /* ---- TCP ---- */
 
+/* When it fails, what TCP has brought may still be read: the session stays as it is. */
 static void flush_tcp(struct turbo_client_side *s)
 {
     const uint8_t *data;
     size_t length = turbo_client_tcp_peek(s->session, &data);
-    if (length == 0 || s->blocked)
+    if (length == 0 || s->tcp.blocked)
         return;
-    ssize_t n = send(s->tcp, data, length, MSG_NOSIGNAL);
-    if (n > 0)
-        turbo_client_tcp_consume(s->session, (size_t)n);
-    /* Over, but what TCP has brought may still be read: the session stays as it is. */
-    if (n < 0 && errno != EAGAIN && errno != EINTR)
+    ssize_t n = stream_write(&s->tcp, data, length);
+    if (n == SIDE_RESET)
         s->base.lost = SIDE_RESET;
     else
-        s->blocked = n < (ssize_t)length;
-}
-
-static void set_tcp_events(struct turbo_client_side *s, int events)
-{
-    int now = ev_is_active(&s->tcp_io) ? s->tcp_io.events & (EV_READ | EV_WRITE) : 0;
-    if (now == events)
-        return;
-    ev_io_stop(s->worker->loop, &s->tcp_io);
-    if (events == 0)
-        return;
-    ev_io_set(&s->tcp_io, s->tcp, events);
-    ev_io_start(s->worker->loop, &s->tcp_io);
+        turbo_client_tcp_consume(s->session, (size_t)n);
 }
 
 static void set_timer(struct turbo_client_side *s)
@@ -154,11 +141,9 @@ static void step(struct turbo_client_side *s)
     if (!turbo_client_uses_udp(s->session))
         close_udp(s);
     set_timer(s);
-    if (s->tcp < 0)
-        return;
     /* Before the opening anything that TCP has to say matters (protocol §6.1). */
     bool read = s->base.lost == 0 && (!is_open(s) || s->want_read);
-    set_tcp_events(s, (read ? EV_READ : 0) | (s->blocked ? EV_WRITE : 0));
+    stream_watch(&s->tcp, read, s->tcp.blocked);
 }
 
 static void step_and_wake(struct turbo_client_side *s)
@@ -184,7 +169,7 @@ static void on_udp(struct ev_loop *loop, ev_io *io, int events)
 static void tcp_spoke(struct turbo_client_side *s)
 {
     uint8_t byte;
-    ssize_t n = recv(s->tcp, &byte, 1, MSG_PEEK);
+    ssize_t n = recv(s->tcp.fd, &byte, 1, MSG_PEEK);
     if (n >= 0)
         turbo_client_tcp_readable(s->session, clock_now());
     else if (errno != EAGAIN && errno != EINTR)
@@ -197,7 +182,7 @@ static void on_tcp(struct ev_loop *loop, ev_io *io, int events)
     struct turbo_client_side *s = io->data;
     assert(s->tag == TURBO_CLIENT_TAG);
     if ((events & EV_WRITE) != 0)
-        s->blocked = false;
+        s->tcp.blocked = false;
     if ((events & EV_READ) != 0 && !is_open(s))
         tcp_spoke(s);
     step_and_wake(s);
@@ -287,7 +272,7 @@ static void on_up(void *owner, int fd, const struct address *peer)
     struct turbo_client_side *s = owner;
     assert(s->tag == TURBO_CLIENT_TAG);
     s->dial = NULL;
-    s->tcp = fd;
+    s->tcp.fd = fd;
     turbo_client_tcp_up(s->session, clock_now());
     step_and_wake(s);
 }
@@ -325,12 +310,9 @@ static ssize_t turbo_client_side_read(struct side *side, uint8_t *buffer, size_t
     }
     if (!is_open(s))
         return SIDE_AGAIN;
-    ssize_t got = recv(s->tcp, buffer, capacity, 0);
-    if (got > 0)
-        return got;
-    if (got == 0) /* behind a failed write it is no end but the reset */
-        return s->base.lost == 0 ? SIDE_END : SIDE_RESET;
-    return errno == EAGAIN || errno == EINTR ? SIDE_AGAIN : SIDE_RESET;
+    ssize_t result = stream_read(&s->tcp, buffer, capacity);
+    /* Behind a failed write an end is none, but the reset. */
+    return result == SIDE_END && s->base.lost != 0 ? SIDE_RESET : result;
 }
 
 static size_t turbo_client_side_room(const struct side *side)
@@ -367,11 +349,8 @@ static bool turbo_client_side_reset(struct side *side, bool unreached)
     struct turbo_client_side *s = side_of(side);
     if (s->session != NULL)
         turbo_client_abort(s->session, clock_now());
-    set_tcp_events(s, 0);
     step(s);
-    set_tcp_events(s, 0);
-    socket_reset(s->tcp);
-    s->tcp = -1;
+    stream_close(&s->tcp, true);
     return true;
 }
 
@@ -380,7 +359,7 @@ static void turbo_client_side_watch(struct side *side, bool readable, bool writa
     struct turbo_client_side *s = side_of(side);
     s->want_read = readable;
     (void)writable; /* room grows when TCP takes bytes, and that wakes the relay anyway */
-    if (s->tcp >= 0)
+    if (s->tcp.fd >= 0)
         step(s);
 }
 
@@ -395,10 +374,7 @@ static int turbo_client_side_hand_over(struct side *side, uint8_t **early, size_
     struct turbo_client_side *s = side_of(side);
     *early = NULL;
     *length = 0;
-    set_tcp_events(s, 0);
-    int fd = s->tcp;
-    s->tcp = -1;
-    return fd;
+    return stream_release(&s->tcp);
 }
 
 static void turbo_client_side_report(const struct side *side, struct access *access)
@@ -417,9 +393,8 @@ static void turbo_client_side_destroy(struct side *side)
     struct turbo_client_side *s = side_of(side);
     dial_cancel(s->dial);
     close_udp(s);
-    ev_io_stop(s->worker->loop, &s->tcp_io);
     ev_timer_stop(s->worker->loop, &s->timer);
-    socket_close(s->tcp);
+    stream_close(&s->tcp, false);
     free(s->session);
     s->tag = 0;
     free(s);
@@ -448,11 +423,11 @@ struct side *turbo_client_side(struct worker *worker, struct upstream *upstream)
     s->tag = TURBO_CLIENT_TAG;
     s->worker = worker;
     s->upstream = upstream;
-    s->tcp = s->udp = -1;
-    ev_init(&s->tcp_io, on_tcp);
+    s->udp = -1;
+    stream_init(&s->tcp, worker->loop, on_tcp, s);
     ev_init(&s->udp_io, on_udp);
     ev_init(&s->timer, on_timer);
-    s->tcp_io.data = s->udp_io.data = s->timer.data = s;
+    s->udp_io.data = s->timer.data = s;
     s->dial = dial_start(worker->loop, worker->resolver, upstream->option.host,
                          upstream->option.port, &events, s);
     if (s->dial == NULL) {

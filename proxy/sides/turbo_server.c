@@ -1,15 +1,14 @@
 #include "proxy/sides/turbo_server.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <ev.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "proxy/net/clock.h"
 #include "proxy/net/socket.h"
 #include "proxy/ops/access.h"
+#include "proxy/sides/stream.h"
 #include "proxy/udp_endpoint.h"
 #include "proxy/worker.h"
 
@@ -25,13 +24,11 @@ struct turbo_server_side {
     struct worker *worker;
     struct udp_endpoint *endpoint;
     struct turbo_server *session;
-    int tcp;        /* -1: nobody has joined */
-    bool doomed;    /* the TLS server was reset: S→C is delivered, then the same */
-    bool counted;   /* among the upstream's pending */
-    bool blocked;   /* TCP took less than it was given */
-    uint8_t *early; /* bytes from TCP that were read before the join */
+    struct stream tcp; /* no socket: nobody has joined */
+    bool doomed;       /* the TLS server was reset: S→C is delivered, then the same */
+    bool counted;      /* among the upstream's pending */
+    uint8_t *early;    /* bytes from TCP that were read before the join */
     size_t early_length, early_used;
-    ev_io io;
     ev_timer timer; /* the repetition must end in time; a doomed side looks after its bytes */
     turbo_time linger_until; /* doomed and joined */
 };
@@ -50,18 +47,6 @@ static const struct turbo_server_side *const_side_of(const struct side *side)
     return s;
 }
 
-static void set_events(struct turbo_server_side *s, int events)
-{
-    int now = ev_is_active(&s->io) ? s->io.events & (EV_READ | EV_WRITE) : 0;
-    if (now == events)
-        return;
-    ev_io_stop(s->worker->loop, &s->io);
-    if (events == 0)
-        return;
-    ev_io_set(&s->io, s->tcp, events);
-    ev_io_start(s->worker->loop, &s->io);
-}
-
 static void no_longer_pending(struct turbo_server_side *s)
 {
     if (s->counted)
@@ -69,20 +54,23 @@ static void no_longer_pending(struct turbo_server_side *s)
     s->counted = false;
 }
 
+static bool has_joined(const struct turbo_server_side *s)
+{
+    return s->tcp.fd >= 0;
+}
+
 /* S→C bytes that UDP did not bring. */
 static void flush_tcp(struct turbo_server_side *s)
 {
     const uint8_t *data;
     size_t length = turbo_server_tcp_peek(s->session, &data);
-    if (length == 0 || s->blocked || s->tcp < 0)
+    if (length == 0 || s->tcp.blocked || !has_joined(s))
         return;
-    ssize_t n = send(s->tcp, data, length, MSG_NOSIGNAL);
-    if (n > 0)
-        turbo_server_tcp_consume(s->session, (size_t)n);
-    if (n < 0 && errno != EAGAIN && errno != EINTR)
+    ssize_t n = stream_write(&s->tcp, data, length);
+    if (n == SIDE_RESET)
         s->base.lost = SIDE_RESET;
     else
-        s->blocked = n < (ssize_t)length;
+        turbo_server_tcp_consume(s->session, (size_t)n);
 }
 
 static void on_io(struct ev_loop *loop, ev_io *io, int events)
@@ -91,7 +79,7 @@ static void on_io(struct ev_loop *loop, ev_io *io, int events)
     struct turbo_server_side *s = io->data;
     assert(s->tag == TURBO_SERVER_TAG);
     if ((events & EV_WRITE) != 0)
-        s->blocked = false;
+        s->tcp.blocked = false;
     flush_tcp(s);
     side_wake(&s->base);
 }
@@ -136,7 +124,7 @@ static void replay_early(struct turbo_server_side *s)
 void turbo_server_side_join(struct side *side, int fd, uint8_t *early, size_t length)
 {
     struct turbo_server_side *s = side_of(side);
-    s->tcp = fd;
+    s->tcp.fd = fd;
     s->early = early;
     s->early_length = length;
     no_longer_pending(s);
@@ -153,8 +141,8 @@ static bool replay_done(struct turbo_server_side *s, ssize_t *verdict)
     uint8_t bytes[REPLAY_BYTES];
     size_t left;
     while ((left = turbo_server_replay_left(s->session)) > 0) {
-        ssize_t n = recv(s->tcp, bytes, left < sizeof(bytes) ? left : sizeof(bytes), 0);
-        if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+        ssize_t n = stream_read(&s->tcp, bytes, left < sizeof(bytes) ? left : sizeof(bytes));
+        if (n == SIDE_AGAIN) {
             *verdict = SIDE_AGAIN;
             return false;
         }
@@ -188,7 +176,7 @@ static ssize_t turbo_server_side_read(struct side *side, uint8_t *buffer, size_t
         return n;
     }
     ssize_t verdict;
-    if (s->tcp < 0)
+    if (!has_joined(s))
         return SIDE_AGAIN;
     if (!replay_done(s, &verdict))
         return verdict;
@@ -198,10 +186,7 @@ static ssize_t turbo_server_side_read(struct side *side, uint8_t *buffer, size_t
         s->early_used += (size_t)n;
         return n;
     }
-    ssize_t n = recv(s->tcp, buffer, capacity, 0);
-    if (n >= 0)
-        return n == 0 ? SIDE_END : n;
-    return errno == EAGAIN || errno == EINTR ? SIDE_AGAIN : SIDE_RESET;
+    return stream_read(&s->tcp, buffer, capacity);
 }
 
 /* ---- S→C ---- */
@@ -213,26 +198,19 @@ static size_t turbo_server_side_room(const struct side *side)
     const uint8_t *data;
     if (s->base.lost != 0 || s->doomed)
         return 0;
-    if (s->tcp < 0)
+    if (!has_joined(s))
         return turbo_server_room(s->session);
-    return s->blocked || turbo_server_tcp_peek(s->session, &data) > 0 ? 0 : SIZE_MAX;
+    return s->tcp.blocked || turbo_server_tcp_peek(s->session, &data) > 0 ? 0 : SIZE_MAX;
 }
 
 static ssize_t turbo_server_side_write(struct side *side, const uint8_t *data, size_t length)
 {
     struct turbo_server_side *s = side_of(side);
-    if (s->tcp < 0) {
-        size_t n = turbo_server_push(s->session, clock_now(), data, length);
-        udp_endpoint_kick(s->endpoint);
-        return (ssize_t)n;
-    }
-    ssize_t n = send(s->tcp, data, length, MSG_NOSIGNAL);
-    if (n < 0 && errno != EAGAIN && errno != EINTR)
-        return SIDE_RESET;
-    if (n < 0)
-        n = 0;
-    s->blocked = (size_t)n < length;
-    return n;
+    if (has_joined(s))
+        return stream_write(&s->tcp, data, length);
+    size_t n = turbo_server_push(s->session, clock_now(), data, length);
+    udp_endpoint_kick(s->endpoint);
+    return (ssize_t)n;
 }
 
 /* The socket's end is sent once it is plain: the relay says so again then. */
@@ -246,16 +224,14 @@ static bool turbo_server_side_reset(struct side *side, bool unreached)
     struct turbo_server_side *s = side_of(side);
     const uint8_t *data;
     bool nothing_to_deliver =
-        s->base.lost != 0 || (s->tcp >= 0 && turbo_server_tcp_peek(s->session, &data) == 0);
-    if (unreached && s->tcp < 0) {
+        s->base.lost != 0 || (has_joined(s) && turbo_server_tcp_peek(s->session, &data) == 0);
+    if (unreached && !has_joined(s)) {
         turbo_server_refuse(s->session);
         udp_endpoint_kick(s->endpoint);
         return true;
     }
     if (nothing_to_deliver) {
-        set_events(s, 0);
-        socket_reset(s->tcp);
-        s->tcp = -1;
+        stream_close(&s->tcp, true);
         return true;
     }
     turbo_server_push_end(s->session, TURBO_END_RESET);
@@ -268,40 +244,37 @@ static bool turbo_server_side_reset(struct side *side, bool unreached)
 static void turbo_server_side_watch(struct side *side, bool readable, bool writable)
 {
     struct turbo_server_side *s = side_of(side);
-    if (s->tcp < 0)
+    if (!has_joined(s))
         return;
     if (s->doomed) {
         if (s->linger_until == 0)
             s->linger_until = clock_now() + LINGER_TIME;
         set_timer(s, LOOK_SECONDS);
-        writable = s->blocked;
+        writable = s->tcp.blocked;
     }
-    set_events(s, (readable ? EV_READ : 0) | (writable || s->blocked ? EV_WRITE : 0));
+    stream_watch(&s->tcp, readable, writable || s->tcp.blocked);
 }
 
 static bool turbo_server_side_settled(const struct side *side)
 {
     const struct turbo_server_side *s = const_side_of(side);
     const uint8_t *data;
-    if (s->base.lost != 0 || s->tcp < 0 || turbo_server_tcp_peek(s->session, &data) > 0)
+    if (s->base.lost != 0 || !has_joined(s) || turbo_server_tcp_peek(s->session, &data) > 0)
         return false;
     if (s->doomed) /* a reset would take back what the client has not acknowledged */
-        return socket_unsent(s->tcp) == 0 || clock_now() >= s->linger_until;
+        return socket_unsent(s->tcp.fd) == 0 || clock_now() >= s->linger_until;
     return turbo_server_replay_left(s->session) == 0 && turbo_server_peek(s->session, &data) == 0;
 }
 
 static int turbo_server_side_hand_over(struct side *side, uint8_t **early, size_t *length)
 {
     struct turbo_server_side *s = side_of(side);
-    set_events(s, 0);
-    int fd = s->tcp;
-    s->tcp = -1;
     *early = s->early;
     *length = s->early_length - s->early_used;
     if (*length > 0)
         memmove(*early, *early + s->early_used, *length);
     s->early = NULL;
-    return fd;
+    return stream_release(&s->tcp);
 }
 
 static void turbo_server_side_report(const struct side *side, struct access *access)
@@ -317,12 +290,8 @@ static void turbo_server_side_destroy(struct side *side)
 {
     struct turbo_server_side *s = side_of(side);
     no_longer_pending(s);
-    ev_io_stop(s->worker->loop, &s->io);
     ev_timer_stop(s->worker->loop, &s->timer);
-    if (s->base.lost != 0 || s->doomed)
-        socket_reset(s->tcp);
-    else
-        socket_close(s->tcp);
+    stream_close(&s->tcp, s->base.lost != 0 || s->doomed);
     free(s->early);
     turbo_server_release(s->session, clock_now());
     s->tag = 0;
@@ -352,12 +321,11 @@ struct side *turbo_server_side(struct worker *worker, struct udp_endpoint *endpo
     s->worker = worker;
     s->endpoint = endpoint;
     s->session = session;
-    s->tcp = -1;
     s->counted = true;
     worker->upstream.pending++;
-    ev_init(&s->io, on_io);
+    stream_init(&s->tcp, worker->loop, on_io, s);
     ev_init(&s->timer, on_timer);
-    s->io.data = s->timer.data = s;
+    s->timer.data = s;
     turbo_server_set_user(session, &s->base);
     return &s->base;
 }

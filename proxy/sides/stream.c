@@ -1,0 +1,91 @@
+#include "proxy/sides/stream.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include "proxy/net/socket.h"
+
+void stream_init(struct stream *s, struct ev_loop *loop,
+                 void (*callback)(struct ev_loop *loop, ev_io *io, int events), void *owner)
+{
+    s->loop = loop;
+    s->fd = -1;
+    s->blocked = false;
+    ev_init(&s->io, callback);
+    s->io.data = owner;
+}
+
+int stream_release(struct stream *s)
+{
+    int fd = s->fd;
+    ev_io_stop(s->loop, &s->io);
+    s->fd = -1;
+    return fd;
+}
+
+void stream_close(struct stream *s, bool reset)
+{
+    int fd = stream_release(s);
+    if (reset)
+        socket_reset(fd);
+    else
+        socket_close(fd);
+}
+
+void stream_watch(struct stream *s, bool readable, bool writable)
+{
+    int events = s->fd < 0 ? 0 : (readable ? EV_READ : 0) | (writable ? EV_WRITE : 0);
+    int now = ev_is_active(&s->io) ? s->io.events & (EV_READ | EV_WRITE) : 0;
+    if (now == events)
+        return;
+    ev_io_stop(s->loop, &s->io);
+    if (events == 0)
+        return;
+    ev_io_set(&s->io, s->fd, events);
+    ev_io_start(s->loop, &s->io);
+}
+
+static bool is_again(ssize_t n)
+{
+    return n < 0 && (errno == EAGAIN || errno == EINTR);
+}
+
+static ssize_t read_result(ssize_t n)
+{
+    if (is_again(n))
+        return SIDE_AGAIN;
+    return n < 0 ? SIDE_RESET : n; /* 0 is SIDE_END */
+}
+
+static ssize_t write_result(struct stream *s, ssize_t n, size_t length)
+{
+    if (is_again(n))
+        n = 0;
+    if (n < 0)
+        return SIDE_RESET;
+    s->blocked = (size_t)n < length;
+    return n;
+}
+
+ssize_t stream_read(struct stream *s, uint8_t *buffer, size_t capacity)
+{
+    return read_result(recv(s->fd, buffer, capacity, 0));
+}
+
+ssize_t stream_read_pipe(struct stream *s, int write_end, size_t capacity)
+{
+    unsigned flags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK;
+    return read_result(splice(s->fd, NULL, write_end, NULL, capacity, flags));
+}
+
+ssize_t stream_write(struct stream *s, const uint8_t *data, size_t length)
+{
+    return write_result(s, send(s->fd, data, length, MSG_NOSIGNAL), length);
+}
+
+ssize_t stream_write_pipe(struct stream *s, int read_end, size_t length)
+{
+    unsigned flags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK;
+    return write_result(s, splice(read_end, NULL, s->fd, NULL, length, flags), length);
+}

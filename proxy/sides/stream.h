@@ -1,0 +1,38 @@
+/*
+ * What the sides have in common: a TCP socket, watched by the loop, whose results are told in the
+ * relay's words (SIDE_END, SIDE_AGAIN, SIDE_RESET).
+ */
+#ifndef PROXY_SIDES_STREAM_H
+#define PROXY_SIDES_STREAM_H
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proxy/sides/side.h"
+
+struct stream {
+    struct ev_loop *loop;
+    int fd;       /* -1: none */
+    bool blocked; /* it took less than it was given; the owner's callback clears it on EV_WRITE */
+    ev_io io;     /* io.data is the owner */
+};
+
+/* Without a socket yet. */
+void stream_init(struct stream *stream, struct ev_loop *loop,
+                 void (*callback)(struct ev_loop *loop, ev_io *io, int events), void *owner);
+/* Gives the socket up to the caller: -1 when there is none. */
+int stream_release(struct stream *stream);
+/* Closes the socket, if there is one; with `reset` the peer is told that it was not in order. */
+void stream_close(struct stream *stream, bool reset);
+/* What the callback is to be called for. Without a socket nothing. */
+void stream_watch(struct stream *stream, bool readable, bool writable);
+
+/* Bytes, or one of the SIDE_ results. */
+ssize_t stream_read(struct stream *stream, uint8_t *buffer, size_t capacity);
+ssize_t stream_read_pipe(struct stream *stream, int write_end, size_t capacity);
+/* Bytes taken, all or fewer (then it is `blocked`), or SIDE_RESET. */
+ssize_t stream_write(struct stream *stream, const uint8_t *data, size_t length);
+ssize_t stream_write_pipe(struct stream *stream, int read_end, size_t length);
+
+#endif

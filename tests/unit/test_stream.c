@@ -1,0 +1,150 @@
+/* A side's socket: its results in the relay's words, over a real TCP connection. */
+#include "tests/unit/support/check.h"
+
+#include <ev.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "proxy/net/socket.h"
+#include "proxy/pump.h"
+#include "proxy/sides/stream.h"
+
+struct connection {
+    struct ev_loop *loop;
+    struct stream stream;
+    int listener, peer;
+    int events;
+};
+
+static void on_io(struct ev_loop *loop, ev_io *io, int events)
+{
+    struct connection *c = io->data;
+    c->events |= events;
+    ev_break(loop, EVBREAK_ONE);
+}
+
+static int setup(void **state)
+{
+    struct connection *c = calloc(1, sizeof(*c));
+    struct address address, from;
+    assert_non_null(c);
+    (void)signal(SIGPIPE, SIG_IGN);
+    c->loop = ev_loop_new(EVFLAG_AUTO);
+    stream_init(&c->stream, c->loop, on_io, c);
+    assert_true(address_from_literal(&address, "127.0.0.1", 0));
+    c->listener = socket_listen_tcp(&address);
+    c->stream.fd = socket_connect_tcp(&address);
+    while ((c->peer = socket_accept(c->listener, &from)) < 0)
+        continue;
+    stream_watch(&c->stream, false, true);
+    ev_run(c->loop, 0);
+    assert_int_equal(c->events, EV_WRITE);
+    c->events = 0;
+    *state = c;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct connection *c = *state;
+    stream_close(&c->stream, false);
+    socket_close(c->peer);
+    socket_close(c->listener);
+    ev_loop_destroy(c->loop);
+    free(c);
+    return 0;
+}
+
+static void wait_readable(struct connection *c)
+{
+    stream_watch(&c->stream, true, false);
+    ev_run(c->loop, 0);
+    assert_int_equal(c->events & EV_READ, EV_READ);
+}
+
+static void bytes_and_the_end_come_in_order(void **state)
+{
+    struct connection *c = *state;
+    uint8_t buffer[8];
+    assert_int_equal(stream_read(&c->stream, buffer, sizeof(buffer)), SIDE_AGAIN);
+    assert_int_equal(write(c->peer, "abc", 3), 3);
+    wait_readable(c);
+    assert_int_equal(stream_read(&c->stream, buffer, sizeof(buffer)), 3);
+    assert_memory_equal(buffer, "abc", 3);
+    socket_close(c->peer);
+    c->peer = -1;
+    wait_readable(c);
+    assert_int_equal(stream_read(&c->stream, buffer, sizeof(buffer)), SIDE_END);
+}
+
+static void a_reset_is_no_end(void **state)
+{
+    struct connection *c = *state;
+    uint8_t buffer[8];
+    socket_reset(c->peer);
+    c->peer = -1;
+    wait_readable(c);
+    assert_int_equal(stream_read(&c->stream, buffer, sizeof(buffer)), SIDE_RESET);
+    assert_int_equal(stream_write(&c->stream, buffer, sizeof(buffer)), SIDE_RESET);
+}
+
+static void it_says_when_it_takes_no_more(void **state)
+{
+    struct connection *c = *state;
+    static const uint8_t bytes[1 << 16];
+    ssize_t n;
+    while ((n = stream_write(&c->stream, bytes, sizeof(bytes))) == (ssize_t)sizeof(bytes))
+        assert_false(c->stream.blocked);
+    assert_true(n >= 0);
+    assert_true(c->stream.blocked);
+}
+
+static void bytes_pass_through_a_pipe_as_well(void **state)
+{
+    struct connection *c = *state;
+    struct pump_pool pool = {.max = 1};
+    struct pump_pipe pipe = {0};
+    uint8_t buffer[8];
+    assert_true(pump_borrow(&pool, &pipe));
+    assert_int_equal(stream_read_pipe(&c->stream, pipe.write_end, 8), SIDE_AGAIN);
+    assert_int_equal(write(c->peer, "abc", 3), 3);
+    wait_readable(c);
+    assert_int_equal(stream_read_pipe(&c->stream, pipe.write_end, 8), 3);
+    assert_int_equal(stream_write_pipe(&c->stream, pipe.read_end, 3), 3);
+    assert_int_equal(read(c->peer, buffer, sizeof(buffer)), 3);
+    assert_memory_equal(buffer, "abc", 3);
+    socket_reset(c->peer);
+    c->peer = -1;
+    wait_readable(c);
+    assert_int_equal(stream_read_pipe(&c->stream, pipe.write_end, 8), SIDE_RESET);
+    pump_return(&pool, &pipe);
+    pump_close_all(&pool);
+}
+
+static void what_is_given_up_is_neither_watched_nor_closed(void **state)
+{
+    struct connection *c = *state;
+    stream_watch(&c->stream, true, true);
+    int fd = stream_release(&c->stream);
+    assert_false(ev_is_active(&c->stream.io));
+    assert_int_equal(c->stream.fd, -1);
+    stream_watch(&c->stream, true, true);
+    assert_false(ev_is_active(&c->stream.io));
+    stream_close(&c->stream, true);
+    assert_int_equal(write(fd, "x", 1), 1);
+    socket_close(fd);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(bytes_and_the_end_come_in_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_reset_is_no_end, setup, teardown),
+        cmocka_unit_test_setup_teardown(it_says_when_it_takes_no_more, setup, teardown),
+        cmocka_unit_test_setup_teardown(bytes_pass_through_a_pipe_as_well, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_given_up_is_neither_watched_nor_closed, setup,
+                                        teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
