@@ -87,6 +87,7 @@ static bool has_ended(struct turbo_endpoint *e, turbo_time now, const struct tur
 static void remember_ended(struct turbo_endpoint *e, turbo_time now, const struct turbo_id *id)
 {
     forget_ended(e, now);
+    session_map_remove(&e->ended, id);         /* its time begins anew */
     session_map_add(&e->ended, id, NULL, now); /* full: has_room() refuses what is new */
 }
 

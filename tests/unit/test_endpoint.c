@@ -266,6 +266,19 @@ TEST(the_id_of_a_classic_opening_is_remembered) /* §5.3 */
     assert_int_equal(counters().adopted, 0);
 }
 
+TEST(each_classic_opening_is_remembered_for_30_s) /* §5.3 */
+{
+    struct turbo_server *s = NULL;
+    struct turbo_path path = check_path(1, 1);
+    struct turbo_id id = edge_id(&hello);
+    turbo_time again = T(0) + TURBO_ENDED_TIME - 1;
+    turbo_endpoint_adopt(e.endpoint, T(0), hello.bytes, hello.length, &s);
+    turbo_endpoint_adopt(e.endpoint, again, hello.bytes, hello.length, &s);
+    edge_request(&e, again + TURBO_ENDED_TIME - 1, &path, &id, &hello, 1);
+    assert_int_equal(counters().late, 1);
+    assert_int_equal(e.alive, 0);
+}
+
 TEST(a_full_table_of_ended_ids_refuses_new_sessions_until_there_is_room)
 {
     for (unsigned i = 0; i < EDGE_ENDED; i++) {
@@ -369,6 +382,7 @@ int main(void)
         CASE(many_refusals_at_once_become_silence),
         CASE(an_ended_id_is_remembered_for_30_s),
         CASE(the_id_of_a_classic_opening_is_remembered),
+        CASE(each_classic_opening_is_remembered_for_30_s),
         CASE(a_full_table_of_ended_ids_refuses_new_sessions_until_there_is_room),
         CASE(a_tombstone_for_no_session_starts_afresh_only_with_replay_and_0),
         CASE(another_hello_is_not_adopted),
