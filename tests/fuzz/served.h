@@ -1,0 +1,70 @@
+/*
+ * What the harness of fuzz_server.c knows of an endpoint's sessions, told by nobody but itself:
+ * accounts of datagrams, the streams of each session, and which ids must not start another.
+ */
+#ifndef FUZZ_SERVED_H
+#define FUZZ_SERVED_H
+
+#include "tests/fuzz/support.h"
+#include "turbo/server_session.h"
+
+enum { SESSIONS = 5, ENDED = 6, ACCOUNTS_MAX = 4096, REMEMBERED_MAX = 4096 };
+
+/* A session that was handed out, until it is released. */
+struct served {
+    struct turbo_server *session;
+    struct turbo_id id;
+    unsigned stream;                        /* S→C: check_byte's */
+    uint32_t chunk_count;                   /* sent so far */
+    size_t chunk_end[TURBO_CHUNKS_MAX + 1]; /* of each, once it was sent */
+    size_t pushed, tcp_from, tcp_taken;     /* S→C bytes */
+    uint8_t *c2s;                           /* as seen by peek */
+    size_t c2s_length, c2s_taken, replayed;
+    bool joined, over;
+};
+
+/* One address of one id: requests that could have earned, responses that were sent. */
+struct account {
+    struct turbo_id id;
+    struct turbo_path path;
+    uint32_t requests, responses;
+    size_t request_bytes, response_bytes;
+};
+
+struct remembered {
+    struct turbo_id id;
+    turbo_time since;
+};
+
+struct edge_model {
+    struct turbo_endpoint *endpoint;
+    turbo_time now;
+    unsigned alive, streams; /* blocks acquired and not released; sessions served */
+    bool no_memory;
+    struct served served[SESSIONS];
+    struct account accounts[ACCOUNTS_MAX];
+    size_t account_count;
+    struct remembered remembered[REMEMBERED_MAX];
+    size_t remembered_count;
+};
+
+/* A datagram is about to be given to the endpoint. */
+void model_request(struct edge_model *m, const struct turbo_path *path, const uint8_t *data,
+                   size_t length);
+/* A datagram came out. */
+void model_response(struct edge_model *m, const struct turbo_path *path, const uint8_t *data,
+                    size_t length);
+
+/* NEW. */
+struct served *model_serve(struct edge_model *m, struct turbo_server *session);
+struct served *model_find(struct edge_model *m, const struct turbo_id *id);
+/* TCP took over behind chunk `consumed`. */
+void model_join(struct served *s, uint32_t consumed);
+/* Looks at everything the session shows. */
+void model_check(const struct served *s);
+/* The session was released. */
+void model_forget(struct edge_model *m, struct served *s);
+/* From now on no datagram may start a session of this id. */
+void model_remember(struct edge_model *m, const struct turbo_id *id);
+
+#endif
