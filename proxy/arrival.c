@@ -74,8 +74,8 @@ static void end(struct arrival *a, enum turbo_reason reason, bool reset)
     struct access access;
     access_init(&access, &a->client, listener_text(a->listener), a->worker->upstream.text,
                 a->started);
-    access.listener_reason = reason;
-    access.reason = reason;
+    if (reason != TURBO_REASON_NONE)
+        access_fail(&access, reason);
     access_end(&access, a->worker->log, clock_now());
     if (reset)
         socket_reset(a->fd);
@@ -200,7 +200,7 @@ static void ended_early(struct arrival *a)
     if (a->length > 0 || a->worker->options->sniff_timeout_s > 0.)
         become_relay(a, TURBO_OUTCOME_OPAQUE, TURBO_REASON_HELLO_CUT_SHORT);
     else
-        end(a, TURBO_REASON_HELLO_CUT_SHORT, false);
+        end(a, TURBO_REASON_CLIENT_SILENT, false);
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int events)
@@ -236,7 +236,7 @@ static void on_timeout(struct ev_loop *loop, ev_timer *timer, int events)
     (void)events;
     struct arrival *a = timer->data;
     assert(a->tag == ARRIVAL_TAG);
-    end(a, TURBO_REASON_NONE, true);
+    end(a, TURBO_REASON_OPENING_TIMEOUT, true);
 }
 
 /* The TLS server has spoken first, or the trial has failed, which just ends the trial. */

@@ -1,37 +1,63 @@
 /*
  * turbotls-proxy: arguments in, a worker running, signals out.
  */
+#include <errno.h>
 #include <ev.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "proxy/options.h"
 #include "proxy/worker.h"
 
-static void on_signal(struct ev_loop *loop, ev_signal *watcher, int events)
+enum { SIGNALS_MAX = 5 };
+
+static void on_end(struct ev_loop *loop, ev_signal *watcher, int events)
 {
     (void)loop;
     (void)events;
     worker_drain(watcher->data);
 }
 
-static void watch_signal(struct worker *worker, ev_signal *watcher, int number)
+/* Sent out of habit (to reload, to rotate logs), they must not end connections. */
+static void on_other(struct ev_loop *loop, ev_signal *watcher, int events)
 {
-    ev_signal_init(watcher, on_signal, number);
-    watcher->data = worker;
-    ev_signal_start(worker->loop, watcher);
+    (void)loop;
+    (void)events;
+    struct worker *worker = watcher->data;
+    log_event(worker->log, LOG_LEVEL_WARNING, "this signal does nothing here",
+              LOG_TEXT("signal", strsignal(watcher->signum)));
 }
+
+static const struct {
+    int number;
+    void (*callback)(struct ev_loop *loop, ev_signal *watcher, int events);
+} signals[SIGNALS_MAX] = {
+    {SIGTERM, on_end},   {SIGINT, on_end},    {SIGHUP, on_other},
+    {SIGUSR1, on_other}, {SIGUSR2, on_other},
+};
 
 static void serve(struct worker *worker)
 {
-    ev_signal terminate, interrupt;
-    watch_signal(worker, &terminate, SIGTERM);
-    watch_signal(worker, &interrupt, SIGINT);
+    ev_signal watchers[SIGNALS_MAX];
+    for (int i = 0; i < SIGNALS_MAX; i++) {
+        ev_signal_init(&watchers[i], signals[i].callback, signals[i].number);
+        watchers[i].data = worker;
+        ev_signal_start(worker->loop, &watchers[i]);
+    }
     worker_print_listeners(worker, stdout);
     worker_run(worker);
-    ev_signal_stop(worker->loop, &terminate);
-    ev_signal_stop(worker->loop, &interrupt);
+    for (int i = 0; i < SIGNALS_MAX; i++)
+        ev_signal_stop(worker->loop, &watchers[i]);
+}
+
+/* What libev cannot do without; it would abort. */
+static void on_loop_failure(const char *message)
+{
+    (void)fprintf(stderr, "turbotls-proxy: %s: %s\n", message, strerror(errno));
+    _exit(EXIT_STARTUP);
 }
 
 static int run(const struct options *options)
@@ -44,19 +70,39 @@ static int run(const struct options *options)
     if (listening)
         serve(worker);
     worker_destroy(worker);
+    if (listening)
+        log_write(&log, LOG_LEVEL_INFO, "stopped", NULL);
     if (fd != STDERR_FILENO)
         close(fd);
     return listening ? EXIT_OK : EXIT_STARTUP;
 }
+
+/* Closed standard streams would make room for sockets, and what is printed would go there. */
+static void open_standard_streams(void)
+{
+    int fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO)
+        fd = open("/dev/null", O_RDWR);
+    if (fd >= 0)
+        close(fd);
+}
+
+static int print(const char *message)
+{
+    return fputs(message, stdout) >= 0 && fflush(stdout) == 0 ? EXIT_OK : EXIT_STARTUP;
+}
+
 int main(int argc, char *argv[])
 {
     static struct options options;
     static char message[OPTIONS_MESSAGE_BYTES];
+    open_standard_streams();
     (void)signal(SIGPIPE, SIG_IGN);
+    ev_set_syserr_cb(on_loop_failure);
     switch (options_parse(&options, argc, argv, message)) {
-    case OPTIONS_RUN: break;
-    case OPTIONS_DONE: (void)fputs(message, stdout); return EXIT_OK;
-    case OPTIONS_INVALID: (void)fprintf(stderr, "turbotls-proxy: %s\n", message); return EXIT_USAGE;
+    case OPTIONS_RUN: return run(&options);
+    case OPTIONS_DONE: return print(message);
+    case OPTIONS_INVALID: (void)fprintf(stderr, "turbotls-proxy: %s\n", message); break;
     }
-    return run(&options);
+    return EXIT_USAGE;
 }

@@ -269,6 +269,8 @@ static enum verdict move(struct relay *r, enum end from)
 static void pass_reset_on(struct relay *r, enum end lost, bool unreached)
 {
     enum end left = other(lost);
+    if (unreached)
+        access_fail(&r->access, TURBO_REASON_UPSTREAM_UNREACHED);
     if (r->sides[left]->ops->reset(r->sides[left], unreached)) {
         destroy(r);
         return;

@@ -202,10 +202,28 @@ struct udp_endpoint *udp_endpoint_create(struct worker *worker, int fd,
     return e;
 }
 
+/* What became of datagrams and openings: the only place where drops are told. */
+static void log_counters(const struct udp_endpoint *e)
+{
+    struct turbo_endpoint_counters c = turbo_endpoint_counters(e->turbo);
+    if (c.requests + c.junk + c.late + c.unknown == 0)
+        return;
+    log_event(e->worker->log, LOG_LEVEL_INFO, "datagrams", LOG_TEXT("listener", e->listener),
+              LOG_NUMBER("requests", c.requests), LOG_NUMBER("responses", c.responses),
+              LOG_NUMBER("junk", c.junk), LOG_NUMBER("late", c.late),
+              LOG_NUMBER("orphans_dropped", c.orphans_dropped),
+              LOG_NUMBER("addresses_beyond", c.addresses_beyond),
+              LOG_NUMBER("sessions", c.sessions), LOG_NUMBER("refused", c.refused),
+              LOG_NUMBER("refused_silent", c.refused_silent), LOG_NUMBER("joined", c.joined),
+              LOG_NUMBER("adopted", c.adopted), LOG_NUMBER("expired", c.expired),
+              LOG_NUMBER("aborted", c.aborted), LOG_NUMBER("unknown", c.unknown));
+}
+
 void udp_endpoint_destroy(struct udp_endpoint *e)
 {
     if (e == NULL)
         return;
+    log_counters(e);
     ev_io_stop(e->worker->loop, &e->io);
     ev_io_stop(e->worker->loop, &e->timer_io);
     ev_clear_pending(e->worker->loop, &e->kick);

@@ -35,16 +35,27 @@ static size_t raise_file_limit(void)
     return limit.rlim_cur;
 }
 
-/* What the files mean for connections and pipes. */
-static void share_files(struct worker *w, size_t files)
+/* What the files mean for connections and pipes. Returns how many it takes at least. */
+static size_t share_files(struct worker *w, size_t files)
 {
     size_t reserved = FILES_RESERVED + FILES_A_LISTENER * w->options->listener_count;
-    files = files > reserved ? files - reserved : 0;
-    w->pipes.max = files / PIPES_SHARE < PIPES_MAX ? files / PIPES_SHARE : PIPES_MAX;
-    files -= FILES_A_PIPE * w->pipes.max;
     /* Two TCP sockets, and UDP while a turbo upstream's session begins. */
     size_t each = w->options->upstream.kind == ENDPOINT_TURBO ? 3 : 2;
-    w->connections_max = files / each < CONNECTIONS_MIN ? CONNECTIONS_MIN : files / each;
+    size_t least = reserved + CONNECTIONS_MIN * each;
+    files = files > reserved ? files - reserved : 0;
+    w->pipes.max = files / PIPES_SHARE < PIPES_MAX ? files / PIPES_SHARE : PIPES_MAX;
+    w->connections_max = (files - FILES_A_PIPE * w->pipes.max) / each;
+    return least;
+}
+
+static bool has_files(struct worker *w)
+{
+    size_t files = raise_file_limit();
+    size_t least = share_files(w, files);
+    if (files < least)
+        log_event(w->log, LOG_LEVEL_ERROR, "too few open files are allowed: raise ulimit -n",
+                  LOG_NUMBER("allowed", files), LOG_NUMBER("least", least));
+    return files >= least;
 }
 
 static void stop_accepting(struct worker *w)
@@ -159,13 +170,12 @@ struct worker *worker_create(const struct options *options, struct log *log)
     w->accepting = true;
     w->opening_timeout_s = (double)TURBO_OPENING_TIME / (double)TURBO_SECOND;
     w->handover_timeout_s = (double)TURBO_HANDOVER_TIME / (double)TURBO_SECOND;
-    share_files(w, raise_file_limit());
     upstream_init(&w->upstream, &options->upstream);
     ev_init(&w->retry_timer, on_retry);
     ev_init(&w->drain_timer, on_drain_timeout);
     ev_init(&w->handover_timer, on_handover_timeout);
     w->retry_timer.data = w->drain_timer.data = w->handover_timer.data = w;
-    if (!set_up(w)) {
+    if (!has_files(w) || !set_up(w)) {
         worker_destroy(w);
         return NULL;
     }
@@ -179,6 +189,8 @@ bool worker_listen(struct worker *w)
         if (l == NULL)
             return false;
         w->listeners[w->listener_count++] = l;
+        log_event(w->log, LOG_LEVEL_INFO, "listening", LOG_TEXT("listener", listener_text(l)),
+                  LOG_TEXT("upstream", w->upstream.text), LOG_TEXT("version", TURBOTLS_VERSION));
     }
     return true;
 }

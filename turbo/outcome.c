@@ -7,6 +7,7 @@ const char *turbo_outcome_text(enum turbo_outcome outcome)
     case TURBO_OUTCOME_TURBO: return "turbo";
     case TURBO_OUTCOME_RESUMED: return "resumed-on-tcp";
     case TURBO_OUTCOME_CLASSIC: return "classic";
+    case TURBO_OUTCOME_FAILED: return "failed";
     case TURBO_OUTCOME_OPAQUE: return "opaque";
     }
     return "none";
@@ -19,7 +20,7 @@ const char *turbo_reason_text(enum turbo_reason reason)
     case TURBO_REASON_TCP_FIRST: return "tcp-first";
     case TURBO_REASON_NO_RESPONSE: return "no-response";
     case TURBO_REASON_REFUSED: return "refused";
-    case TURBO_REASON_UNREACHABLE: return "unreachable";
+    case TURBO_REASON_UNREACHABLE: return "udp-unreachable";
     case TURBO_REASON_DRAFT_SERVER: return "draft-server";
     case TURBO_REASON_HELLO_TOO_LARGE: return "hello-too-large";
     case TURBO_REASON_HELLO_CUT_SHORT: return "hello-cut-short";
@@ -29,6 +30,9 @@ const char *turbo_reason_text(enum turbo_reason reason)
     case TURBO_REASON_CLIENT_CLASSIC: return "client-classic";
     case TURBO_REASON_UNKNOWN_SESSION: return "unknown-session";
     case TURBO_REASON_PLAIN_UPSTREAM: return "plain-upstream";
+    case TURBO_REASON_UPSTREAM_UNREACHED: return "upstream-unreached";
+    case TURBO_REASON_CLIENT_SILENT: return "client-silent";
+    case TURBO_REASON_OPENING_TIMEOUT: return "opening-timeout";
     }
     return "-";
 }

@@ -37,7 +37,7 @@ void access_add_hello(struct access *a, const struct turbo_client_hello *hello)
 
 void access_add_rtt(struct access *a, uint64_t rtt_us)
 {
-    if (a->rtt_us == 0)
+    if (a->rtt_us == 0 && a->outcome != TURBO_OUTCOME_FAILED)
         a->rtt_us = rtt_us;
 }
 
@@ -46,6 +46,12 @@ void access_add_outcome(struct access *a, enum turbo_outcome outcome, enum turbo
     if (a->outcome != TURBO_OUTCOME_NONE || outcome == TURBO_OUTCOME_NONE)
         return;
     a->outcome = outcome;
+    a->reason = reason;
+}
+
+void access_fail(struct access *a, enum turbo_reason reason)
+{
+    a->outcome = TURBO_OUTCOME_FAILED;
     a->reason = reason;
 }
 

@@ -20,7 +20,8 @@ struct access {
     /* What the listener saw; counts where the sides have nothing to say. */
     enum turbo_outcome listener_outcome;
     enum turbo_reason listener_reason;
-    uint64_t rtt_us;           /* round trip on the TurboTLS leg; 0: unknown */
+    uint64_t
+        rtt_us; /* TurboTLS leg: to a turbo upstream, else the accepted connection; 0: unknown */
     turbo_time started;        /* accepted, or first datagram */
     turbo_time first_request;  /* first C→S byte; 0: none */
     turbo_time first_response; /* first S→C byte; 0: none */
@@ -38,6 +39,8 @@ void access_add_hello(struct access *access, const struct turbo_client_hello *he
 void access_add_rtt(struct access *access, uint64_t rtt_us);
 void access_add_outcome(struct access *access, enum turbo_outcome outcome,
                         enum turbo_reason reason);
+/* It came to nothing, whatever the sides may say. */
+void access_fail(struct access *access, enum turbo_reason reason);
 /* Writes the line and frees what the record owns. */
 void access_end(struct access *access, struct log *log, turbo_time now);
 

@@ -23,6 +23,7 @@ struct plain {
     struct stream tcp; /* no socket while connecting */
     struct worker *worker;
     struct dial *dial; /* while connecting */
+    bool dialled;      /* to a plain upstream: no leg whose round trip matters */
     uint32_t rtt_us;
     uint8_t *early;
     size_t early_length, early_used;
@@ -175,8 +176,8 @@ static void plain_watch(struct side *side, bool readable, bool writable)
 static void plain_report(const struct side *side, struct access *access)
 {
     const struct plain *p = const_plain_of(side);
-    uint64_t rtt_us = p->rtt_us != 0 ? p->rtt_us : socket_rtt_us(p->tcp.fd);
-    access_add_rtt(access, rtt_us);
+    if (!p->dialled)
+        access_add_rtt(access, p->rtt_us != 0 ? p->rtt_us : socket_rtt_us(p->tcp.fd));
 }
 
 static void plain_destroy(struct side *side)
@@ -260,6 +261,7 @@ struct side *plain_connecting(struct worker *worker, struct upstream *upstream)
     struct plain *p = create(worker);
     if (p == NULL)
         return NULL;
+    p->dialled = true;
     p->dial = dial_start(worker->loop, worker->resolver, upstream->option.host,
                          upstream->option.port, &events, p);
     if (p->dial == NULL) {

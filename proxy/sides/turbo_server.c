@@ -283,7 +283,6 @@ static void turbo_server_side_report(const struct side *side, struct access *acc
     struct turbo_server_report report = turbo_server_report(s->session);
     access_add_hello(access, turbo_server_hello(s->session));
     access_add_outcome(access, report.outcome, report.reason);
-    access_add_rtt(access, report.joined_us);
 }
 
 static void turbo_server_side_destroy(struct side *side)

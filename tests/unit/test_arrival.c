@@ -108,7 +108,7 @@ static void an_end_before_a_word_closes(void **state)
     peer_finish(client);
     UNTIL(f, client->ended && nothing_is_left(f));
     assert_int_equal(f->served_count, 0);
-    assert_true(fixture_logged(f, "reason=hello-cut-short"));
+    assert_true(fixture_logged(f, "outcome=failed reason=client-silent"));
 }
 
 static void an_end_within_the_hello_passes_what_came(void **state)

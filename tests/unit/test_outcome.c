@@ -10,6 +10,7 @@ static void outcomes_have_the_words_that_users_know(void **state)
     assert_string_equal(turbo_outcome_text(TURBO_OUTCOME_TURBO), "turbo");
     assert_string_equal(turbo_outcome_text(TURBO_OUTCOME_RESUMED), "resumed-on-tcp");
     assert_string_equal(turbo_outcome_text(TURBO_OUTCOME_CLASSIC), "classic");
+    assert_string_equal(turbo_outcome_text(TURBO_OUTCOME_FAILED), "failed");
     assert_string_equal(turbo_outcome_text(TURBO_OUTCOME_OPAQUE), "opaque");
 }
 
@@ -22,7 +23,7 @@ static void reasons_have_the_words_that_users_know(void **state)
                  {TURBO_REASON_TCP_FIRST, "tcp-first"},
                  {TURBO_REASON_NO_RESPONSE, "no-response"},
                  {TURBO_REASON_REFUSED, "refused"},
-                 {TURBO_REASON_UNREACHABLE, "unreachable"},
+                 {TURBO_REASON_UNREACHABLE, "udp-unreachable"},
                  {TURBO_REASON_DRAFT_SERVER, "draft-server"},
                  {TURBO_REASON_HELLO_TOO_LARGE, "hello-too-large"},
                  {TURBO_REASON_HELLO_CUT_SHORT, "hello-cut-short"},
@@ -31,7 +32,10 @@ static void reasons_have_the_words_that_users_know(void **state)
                  {TURBO_REASON_ADOPTED, "adopted"},
                  {TURBO_REASON_CLIENT_CLASSIC, "client-classic"},
                  {TURBO_REASON_UNKNOWN_SESSION, "unknown-session"},
-                 {TURBO_REASON_PLAIN_UPSTREAM, "plain-upstream"}};
+                 {TURBO_REASON_PLAIN_UPSTREAM, "plain-upstream"},
+                 {TURBO_REASON_UPSTREAM_UNREACHED, "upstream-unreached"},
+                 {TURBO_REASON_CLIENT_SILENT, "client-silent"},
+                 {TURBO_REASON_OPENING_TIMEOUT, "opening-timeout"}};
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
         assert_int_equal(cases[i].reason, i); /* none is left out */
@@ -44,8 +48,8 @@ static void a_word_has_no_space_and_no_quote(void **state)
 {
     (void)state;
     for (int i = 0; i < 32; i++) {
-        assert_null(strpbrk(turbo_outcome_text((enum turbo_outcome)(i % 5)), " \"=\n"));
-        assert_null(strpbrk(turbo_reason_text((enum turbo_reason)(i % 14)), " \"=\n"));
+        assert_null(strpbrk(turbo_outcome_text((enum turbo_outcome)(i % 6)), " \"=\n"));
+        assert_null(strpbrk(turbo_reason_text((enum turbo_reason)(i % 17)), " \"=\n"));
     }
 }
 

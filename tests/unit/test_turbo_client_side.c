@@ -189,7 +189,7 @@ static void a_closed_udp_port_is_classic_at_once(void **state)
     UNTIL(f, wire_client_passed(&wire, tcp_comes_up(f), ""));
     peer_reset(client);
     UNTIL(f, nothing_is_left(f));
-    assert_true(fixture_logged(f, "outcome=classic reason=unreachable"));
+    assert_true(fixture_logged(f, "outcome=classic reason=udp-unreachable"));
 }
 
 static void without_always_tcp_that_is_up_first_is_used(void **state)

@@ -220,7 +220,7 @@ static void a_worker_without_descriptors_is_not_made(void **state)
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &one), 0);
     assert_null(worker_create(&f->options, &f->log));
     assert_int_equal(fixture_log_count(f, " error "), 1);
-    assert_true(fixture_logged(f, "Too many open files"));
+    assert_true(fixture_logged(f, "raise ulimit -n"));
 }
 
 static void everything_under_way_ends_with_the_worker(void **state)

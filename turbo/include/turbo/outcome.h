@@ -10,6 +10,7 @@ enum turbo_outcome {
     TURBO_OUTCOME_RESUMED, /* it began on UDP, and TCP was opened before the app had answered: TCP
                               brought some of the first flight, or the app took its time */
     TURBO_OUTCOME_CLASSIC, /* TLS over TCP from its first byte; the reason says why */
+    TURBO_OUTCOME_FAILED,  /* it never came to be; the reason says why */
     TURBO_OUTCOME_OPAQUE,  /* not TLS, or the server spoke first: passed through */
 };
 
@@ -26,8 +27,12 @@ enum turbo_reason {
     TURBO_REASON_SERVER_FIRST,    /* the server spoke before the client */
     TURBO_REASON_ADOPTED,        /* began on UDP, but TCP opened classically: joined all the same */
     TURBO_REASON_CLIENT_CLASSIC, /* the peer opened classically */
-    TURBO_REASON_UNKNOWN_SESSION, /* a tombstone for nothing we know */
-    TURBO_REASON_PLAIN_UPSTREAM,  /* TurboTLS is spoken on neither side */
+    TURBO_REASON_UNKNOWN_SESSION,    /* a tombstone for nothing we know */
+    TURBO_REASON_PLAIN_UPSTREAM,     /* TurboTLS is spoken on neither side: nothing was looked at */
+    TURBO_REASON_UPSTREAM_UNREACHED, /* its name did not resolve, or no address took the connection
+                                      */
+    TURBO_REASON_CLIENT_SILENT,      /* the client ended without a byte */
+    TURBO_REASON_OPENING_TIMEOUT,    /* the client's first bytes did not come in time */
 };
 
 /* "turbo", "resumed-on-tcp", "classic", "opaque", "none". */
