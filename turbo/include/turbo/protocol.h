@@ -41,7 +41,7 @@
 #define TURBO_EXPECTED_CHUNKS 4
 #define TURBO_EXPECTED_BYTES  4608
 
-/* Defaults of an endpoint's limits; an operator may change them. */
+/* Defaults of an endpoint's limits; its user may change them. */
 #define TURBO_SESSIONS_DEFAULT 1024
 #define TURBO_PENDING_DEFAULT  128   /* connections to one TLS server that no TCP has joined yet */
 #define TURBO_ENDED_DEFAULT    65536 /* ids remembered as ended */
