@@ -119,14 +119,15 @@ static int try_ports(struct listener *l, const struct listen_option *option, con
 {
     l->option = *option;
     *what = "cannot listen on the TCP port";
-    l->fd = socket_listen_tcp(&l->option.address);
+    l->fd = option->dual_stack ? socket_listen_tcp_dual(&l->option.address)
+                               : socket_listen_tcp(&l->option.address);
     if (l->fd < 0 || option->kind != ENDPOINT_TURBO)
         return -1;
     *what = "cannot listen on the UDP port";
     struct address udp = l->option.address;
     if (!option->same_udp_port)
         address_set_port(&udp, option->udp_port);
-    int fd = socket_listen_udp(&udp);
+    int fd = option->dual_stack ? socket_listen_udp_dual(&udp) : socket_listen_udp(&udp);
     if (fd >= 0)
         l->option.udp_port = address_port(&udp);
     return fd;

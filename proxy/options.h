@@ -24,7 +24,8 @@ enum {
 /* --listen KIND:ADDR:PORT[,udp=PORT] */
 struct listen_option {
     enum endpoint_kind kind;
-    struct address address; /* "*" is the dual-stack wildcard [::] */
+    struct address address; /* [::] when dual_stack */
+    bool dual_stack;        /* "*": IPv4 and IPv6; [::] alone is IPv6 only */
     uint16_t udp_port;      /* ENDPOINT_TURBO; same_udp_port: that of the bound TCP port */
     bool same_udp_port;     /* no udp= was given */
 };
@@ -70,6 +71,10 @@ enum {
  */
 enum options_result options_parse(struct options *out, int argc, char *const argv[],
                                   char message[static OPTIONS_MESSAGE_BYTES]);
+
+/* Which port two listeners would both take; 0 where the kernel chooses never is. */
+enum options_clash { OPTIONS_CLASH_NONE, OPTIONS_CLASH_TCP, OPTIONS_CLASH_UDP };
+enum options_clash options_clash(const struct listen_option *a, const struct listen_option *b);
 
 /* The listener as --listen would take it: "turbo:127.0.0.1:443,udp=8443". Returns `text`. */
 enum { OPTIONS_LISTEN_TEXT_BYTES = ADDRESS_TEXT_BYTES + 32 };

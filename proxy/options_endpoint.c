@@ -157,24 +157,56 @@ static enum options_result read_bracketed(struct options_parser *parser,
                           strchr(endpoint->host, '%') ? " with an interface of this host" : "");
 }
 
-/* Two listeners cannot have the same port of the same address, be it TCP or UDP. */
+static bool is_wildcard(const struct address *address)
+{
+    struct address any;
+
+    address_wildcard(&any, address_family(address), address_port(address));
+    return address_equal(address, &any);
+}
+
+/* Some address is taken by both, whatever the ports. */
+static bool addresses_overlap(const struct listen_option *a, const struct listen_option *b)
+{
+    struct address moved = b->address;
+
+    address_set_port(&moved, address_port(&a->address));
+    if (a->dual_stack || b->dual_stack || address_equal(&a->address, &moved))
+        return true;
+    return address_family(&a->address) == address_family(&moved) &&
+           (is_wildcard(&a->address) || is_wildcard(&moved));
+}
+
+enum options_clash options_clash(const struct listen_option *a, const struct listen_option *b)
+{
+    uint16_t port = address_port(&a->address);
+
+    if (!addresses_overlap(a, b))
+        return OPTIONS_CLASH_NONE;
+    if (port != 0 && port == address_port(&b->address))
+        return OPTIONS_CLASH_TCP;
+    return a->udp_port != 0 && a->udp_port == b->udp_port ? OPTIONS_CLASH_UDP : OPTIONS_CLASH_NONE;
+}
+
 static enum options_result check_listener(struct options_parser *parser,
                                           const struct listen_option *new)
 {
     for (size_t i = 0; i < parser->out->listener_count; i++) {
         const struct listen_option *old = &parser->out->listeners[i];
-        struct address moved = old->address;
-        bool both_turbo = old->kind == ENDPOINT_TURBO && new->kind == ENDPOINT_TURBO;
+        enum options_clash clash = options_clash(old, new);
+        char texts[2][OPTIONS_LISTEN_TEXT_BYTES];
 
-        if (address_port(&new->address) != 0 && address_equal(&new->address, &old->address))
-            return options_refuse(parser, "an earlier --listen has the same address and port");
-        address_set_port(&moved, address_port(&new->address));
-        if (both_turbo && new->udp_port != 0 && new->udp_port == old->udp_port &&
-            address_equal(&new->address, &moved))
-            return options_refuse(parser,
-                                  "an earlier --listen has UDP port %d of that address; "
-                                  "choose another with ,udp=PORT",
-                                  new->udp_port);
+        if (clash == OPTIONS_CLASH_NONE)
+            continue;
+        parser->value = NULL; /* it is as much the other one's fault */
+        options_listen_text(old, texts[0]);
+        options_listen_text(new, texts[1]);
+        if (clash == OPTIONS_CLASH_TCP)
+            return options_refuse(parser, "'%s' and '%s' both take port %u", texts[0], texts[1],
+                                  (unsigned int)address_port(&new->address));
+        return options_refuse(parser,
+                              "'%s' and '%s' both take UDP port %u; choose another with ,udp=PORT",
+                              texts[0], texts[1], (unsigned int)new->udp_port);
     }
     if (parser->out->listener_count == OPTIONS_LISTENERS_MAX)
         return options_refuse(parser, "more than %d listeners", OPTIONS_LISTENERS_MAX);
@@ -191,7 +223,7 @@ enum options_result options_take_listen(struct options_parser *parser)
         return result;
     if (endpoint.in_brackets)
         result = read_bracketed(parser, &endpoint, &new.address);
-    else if (strcmp(endpoint.host, "*") == 0)
+    else if ((new.dual_stack = strcmp(endpoint.host, "*") == 0))
         address_wildcard(&new.address, AF_INET6, endpoint.port);
     else if (!address_from_literal(&new.address, endpoint.host, endpoint.port))
         result =
@@ -273,7 +305,12 @@ const char *options_listen_text(const struct listen_option *listener,
 
     if (listener->kind == ENDPOINT_TURBO && !listener->same_udp_port)
         (void)snprintf(udp, sizeof(udp), ",udp=%u", (unsigned int)listener->udp_port);
-    (void)snprintf(text, OPTIONS_LISTEN_TEXT_BYTES, "%s:%s%s", kind_names[listener->kind],
-                   address_text(&listener->address, address), udp);
+    if (listener->dual_stack)
+        (void)snprintf(address, sizeof(address), "*:%u",
+                       (unsigned int)address_port(&listener->address));
+    else
+        address_text(&listener->address, address);
+    (void)snprintf(text, OPTIONS_LISTEN_TEXT_BYTES, "%s:%s%s", kind_names[listener->kind], address,
+                   udp);
     return text;
 }

@@ -32,20 +32,15 @@ static bool dont_fragment(int fd, int family)
     return set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
 }
 
-static bool is_wildcard(const struct address *address)
-{
-    return address_family(address) == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&address->v6.sin6_addr);
-}
-
 static int new_socket(int family, int type)
 {
     return socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 }
 
-static bool bind_to(int fd, struct address *address)
+static bool bind_to(int fd, struct address *address, bool dual)
 {
     int family = address_family(address);
-    if (family == AF_INET6 && !set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !is_wildcard(address)))
+    if (family == AF_INET6 && !set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, !dual))
         return false;
     if (bind(fd, &address->any, address->length) != 0)
         return false;
@@ -57,7 +52,7 @@ static bool bind_to(int fd, struct address *address)
     return true;
 }
 
-int socket_listen_tcp(struct address *address)
+static int listen_tcp(struct address *address, bool dual)
 {
     int fd = new_socket(address_family(address), SOCK_STREAM);
     if (fd < 0)
@@ -65,7 +60,7 @@ int socket_listen_tcp(struct address *address)
     /* Accepted sockets inherit these, which saves a call for each. */
     if (!set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) ||
         !set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) ||
-        !set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1) || !bind_to(fd, address) ||
+        !set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1) || !bind_to(fd, address, dual) ||
         listen(fd, LISTEN_BACKLOG) != 0)
         return fail(fd);
     return fd;
@@ -78,17 +73,49 @@ static bool tell_local_address(int fd, int family)
     return set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
 }
 
-int socket_listen_udp(struct address *address)
+static int listen_udp(struct address *address, bool dual)
 {
     int family = address_family(address);
     int fd = new_socket(family, SOCK_DGRAM);
     if (fd < 0)
         return -1;
-    if (!dont_fragment(fd, family) || !tell_local_address(fd, family) || !bind_to(fd, address))
+    if (!dont_fragment(fd, family) || !tell_local_address(fd, family) ||
+        !bind_to(fd, address, dual))
         return fail(fd);
     /* As much as the system allows: a burst of requests must not be lost here. */
     set_option(fd, SOL_SOCKET, SO_RCVBUF, UDP_BUFFER_BYTES);
     return fd;
+}
+
+int socket_listen_tcp(struct address *address)
+{
+    return listen_tcp(address, false);
+}
+
+int socket_listen_udp(struct address *address)
+{
+    return listen_udp(address, false);
+}
+
+static int listen_dual(struct address *address, int (*open)(struct address *address, bool dual))
+{
+    uint16_t port = address_port(address);
+    address_wildcard(address, AF_INET6, port);
+    int fd = open(address, true);
+    if (fd >= 0 || errno != EAFNOSUPPORT)
+        return fd;
+    address_wildcard(address, AF_INET, port);
+    return open(address, true);
+}
+
+int socket_listen_tcp_dual(struct address *address)
+{
+    return listen_dual(address, listen_tcp);
+}
+
+int socket_listen_udp_dual(struct address *address)
+{
+    return listen_dual(address, listen_udp);
 }
 
 int socket_accept(int listener, struct address *peer)

@@ -11,10 +11,16 @@
 
 #include "proxy/net/address.h"
 
-/* Listening sockets. `address` gets the port that was bound. [::] takes IPv4 as well. */
+/* Listening sockets. `address` gets the port that was bound. [::] takes IPv6 only. */
 int socket_listen_tcp(struct address *address);
 /* The same for UDP; the socket tells which local address each datagram asked. */
 int socket_listen_udp(struct address *address);
+/*
+ * The same on every address of both families. Of `address` the port counts; it becomes [::], or
+ * 0.0.0.0 on a host without IPv6.
+ */
+int socket_listen_tcp_dual(struct address *address);
+int socket_listen_udp_dual(struct address *address);
 
 /* The next accepted connection and who it is from; -1 with EAGAIN when there is none. */
 int socket_accept(int listener, struct address *peer);

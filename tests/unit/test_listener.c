@@ -144,6 +144,28 @@ static void the_wildcard_takes_both_families(void **state)
     assert_true(fixture_logged(f, "client=127.0.0.1:")); /* not as ::ffff:127.0.0.1 */
 }
 
+static void ipv6s_wildcard_takes_no_ipv4(void **state)
+{
+    struct fixture *f = *state;
+    start(f, "--listen tcp:[::]:0");
+    struct peer *six = fixture_connect(f, "::1", fixture_port(f, 0));
+    peer_say(six, "six");
+    UNTIL(f, peer_heard(fixture_server(f, 0), "six"));
+    struct peer *four = fixture_connect(f, "127.0.0.1", fixture_port(f, 0));
+    UNTIL(f, four->error == ECONNREFUSED);
+}
+
+static void the_wildcard_is_printed_as_it_was_given(void **state)
+{
+    struct fixture *f = *state;
+    char expected[64];
+    start(f, "--listen turbo:*:0 --listen tcp:[::]:0");
+    (void)snprintf(expected, sizeof(expected), "turbo:*:%u,udp=%u", fixture_port(f, 0),
+                   fixture_udp_port(f, 0));
+    assert_string_equal(listener_text(f->worker->listeners[0]), expected);
+    assert_int_equal(strncmp(listener_text(f->worker->listeners[1]), "tcp:[::]:", 9), 0);
+}
+
 static void several_listeners_share_the_upstream(void **state)
 {
     struct fixture *f = *state;
@@ -254,6 +276,8 @@ int main(void)
         FIXTURE_CASE(an_address_of_another_host_is_told),
         FIXTURE_CASE(ipv6_takes_tcp_and_udp),
         FIXTURE_CASE(the_wildcard_takes_both_families),
+        FIXTURE_CASE(ipv6s_wildcard_takes_no_ipv4),
+        FIXTURE_CASE(the_wildcard_is_printed_as_it_was_given),
         FIXTURE_CASE(several_listeners_share_the_upstream),
         FIXTURE_CASE(a_crowd_is_accepted),
         FIXTURE_CASE(running_out_of_descriptors_is_logged_once_and_passes),

@@ -74,7 +74,9 @@ static void every_option_can_be_given_with_an_equals_sign(void **state)
                      "--log-level=debug", "--log-format=json", "--drain-timeout=0",
                      "--sniff-timeout=0.3", "--listen=tcp:[::1]:0"));
     assert_int_equal(options.listener_count, 2);
-    assert_listener(0, "turbo:[::]:443,udp=8443");
+    assert_listener(0, "turbo:*:443,udp=8443");
+    assert_true(options.listeners[0].dual_stack);
+    assert_false(options.listeners[1].dual_stack);
     assert_listener(1, "tcp:[::1]:0");
     assert_string_equal(options.upstream.host, "2001:db8::1");
     assert_int_equal(options.upstream.kind, ENDPOINT_TCP);
@@ -94,6 +96,7 @@ static void the_udp_port_of_a_listener_follows_tcp_unless_given(void **state)
         {"turbo:127.0.0.1:443", 443, true},          {"turbo:127.0.0.1:0", 0, true},
         {"turbo:127.0.0.1:0,udp=0", 0, false},       {"turbo:127.0.0.1:443,udp=0", 0, false},
         {"turbo:127.0.0.1:443,udp=443", 443, false}, {"turbo:127.0.0.1:0,udp=53", 53, false},
+        {"turbo:*:443,udp=443", 443, false},         {"turbo:[::]:443", 443, true},
     };
     (void)state;
 
@@ -290,15 +293,27 @@ static void what_is_missing_unknown_or_too_much_is_named(void **state)
     }
 }
 
+#define UDP_443 "UDP port 443; choose another with ,udp=PORT"
+
 static void two_listeners_cannot_share_a_port(void **state)
 {
     static const struct {
         const char *first, *second, *why;
     } cases[] = {
-        {"tcp:127.0.0.1:443", "turbo:127.0.0.1:443", "an earlier --listen has the same address"},
-        {"tcp:[::]:443", "tcp:*:443", "an earlier --listen has the same address"},
-        {"turbo:127.0.0.1:443", "turbo:127.0.0.1:8443,udp=443", "UDP port 443 of that address"},
-        {"turbo:127.0.0.1:0,udp=443", "turbo:127.0.0.1:443", "UDP port 443 of that address"},
+        {"tcp:127.0.0.1:443", "turbo:127.0.0.1:443", "port 443"},
+        {"tcp:[::]:443", "tcp:*:443", "port 443"},
+        {"tcp:*:443", "turbo:127.0.0.1:443,udp=1", "port 443"},
+        {"tcp:[::1]:443", "tcp:*:443", "port 443"},
+        {"tcp:0.0.0.0:443", "tcp:127.0.0.1:443", "port 443"},
+        {"tcp:[::1]:443", "tcp:[::]:443", "port 443"},
+        {"turbo:127.0.0.1:443", "turbo:127.0.0.1:8443,udp=443", UDP_443},
+        {"turbo:127.0.0.1:0,udp=443", "turbo:127.0.0.1:443", UDP_443},
+        {"turbo:*:0,udp=443", "turbo:127.0.0.1:443", UDP_443},
+        {"tcp:[::]:443", "tcp:0.0.0.0:443", NULL},
+        {"turbo:[::]:443", "turbo:127.0.0.1:443", NULL},
+        {"tcp:*:443", "tcp:*:444", NULL},
+        {"tcp:*:443", "turbo:*:444,udp=443", NULL},
+        {"turbo:*:0", "turbo:*:0", NULL},
         {"tcp:127.0.0.1:443", "tcp:127.0.0.2:443", NULL},
         {"tcp:127.0.0.1:443", "tcp:127.0.0.1:444", NULL},
         {"tcp:127.0.0.1:0", "tcp:127.0.0.1:0", NULL},
@@ -314,9 +329,11 @@ static void two_listeners_cannot_share_a_port(void **state)
         if (cases[i].why == NULL) {
             assert_run(result);
         } else {
+            char expected[256];
             assert_int_equal(result, OPTIONS_INVALID);
-            assert_non_null(strstr(message, cases[i].why));
-            assert_non_null(strstr(message, cases[i].second));
+            (void)snprintf(expected, sizeof(expected), "'%s' and '%s' both take %s", cases[i].first,
+                           cases[i].second, cases[i].why);
+            assert_string_equal(message, expected);
         }
     }
 }

@@ -6,11 +6,24 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "proxy/net/socket.h"
 
 enum { WAIT_MS = 30000 };
+
+static bool without_ipv6;
+
+/* In place of libc's, which says what a host without IPv6 would. */
+int socket(int domain, int type, int protocol)
+{
+    if (without_ipv6 && domain == AF_INET6) {
+        errno = EAFNOSUPPORT;
+        return -1;
+    }
+    return (int)syscall(SYS_socket, domain, type, protocol);
+}
 
 static struct address literal(const char *host, uint16_t port)
 {
@@ -116,23 +129,59 @@ static void accept_tells_who_it_is(void **state)
     close_pair(&p);
 }
 
-static void only_the_wildcard_takes_ipv4_as_well(void **state)
+static void a_dual_stack_socket_takes_ipv4_as_well(void **state)
 {
     (void)state;
-    struct address any = literal("::", 0), v4 = literal("127.0.0.1", 0), seen;
-    int listener = socket_listen_tcp(&any);
+    struct address any = literal("192.0.2.1", 0), v4 = literal("127.0.0.1", 0), seen;
+    int listener = socket_listen_tcp_dual(&any);
+    assert_well_made(listener);
+    struct address bound = local_address(listener);
+    assert_int_equal(address_family(&any), AF_INET6);
+    assert_true(address_equal(&any, &bound));
     address_set_port(&v4, address_port(&any));
     int client = socket_connect_tcp(&v4);
     wait_for(listener, POLLIN);
     int server = socket_accept(listener, &seen);
     assert_int_equal(address_family(&seen), AF_INET);
+    address_set_port(&any, 0);
+    int udp = socket_listen_udp_dual(&any);
+    assert_int_equal(option(udp, IPPROTO_IPV6, IPV6_V6ONLY), 0);
+    socket_close(udp);
     socket_close(server);
     socket_close(client);
     socket_close(listener);
-    struct address loopback = literal("::1", 0);
-    int fds[] = {socket_listen_tcp(&loopback), socket_listen_udp(&loopback)};
-    assert_int_equal(option(fds[0], IPPROTO_IPV6, IPV6_V6ONLY), 1);
-    assert_int_equal(option(fds[1], IPPROTO_IPV6, IPV6_V6ONLY), 1);
+}
+
+static void all_others_keep_to_their_family(void **state)
+{
+    (void)state;
+    static const char *const hosts[] = {"::", "::1"};
+    for (size_t i = 0; i < COUNT(hosts); i++) {
+        struct address tcp = literal(hosts[i], 0), udp = literal(hosts[i], 0);
+        int fds[] = {socket_listen_tcp(&tcp), socket_listen_udp(&udp)};
+        assert_int_equal(option(fds[0], IPPROTO_IPV6, IPV6_V6ONLY), 1);
+        assert_int_equal(option(fds[1], IPPROTO_IPV6, IPV6_V6ONLY), 1);
+        socket_close(fds[0]);
+        socket_close(fds[1]);
+    }
+}
+
+static void without_ipv6_both_families_are_ipv4(void **state)
+{
+    (void)state;
+    struct address tcp, udp, ipv6 = literal("::", 0);
+    address_wildcard(&tcp, AF_INET6, 0);
+    udp = tcp;
+    without_ipv6 = true;
+    int fds[] = {socket_listen_tcp_dual(&tcp), socket_listen_udp_dual(&udp)};
+    assert_int_equal(socket_listen_tcp(&ipv6), -1); /* what was asked for by name is not replaced */
+    without_ipv6 = false;
+    assert_well_made(fds[0]);
+    assert_well_made(fds[1]);
+    struct address tcp_bound = local_address(fds[0]), udp_bound = local_address(fds[1]);
+    assert_int_equal(address_family(&tcp), AF_INET);
+    assert_true(address_equal(&tcp, &tcp_bound));
+    assert_true(address_equal(&udp, &udp_bound));
     socket_close(fds[0]);
     socket_close(fds[1]);
 }
@@ -142,7 +191,7 @@ static void udp_is_not_fragmented(void **state)
     (void)state;
     struct pair p = connect_pair("127.0.0.1");
     struct address v4 = literal("0.0.0.0", 0), v6 = literal("::", 0);
-    int fds[] = {socket_listen_udp(&v4), socket_listen_udp(&v6),
+    int fds[] = {socket_listen_udp(&v4), socket_listen_udp_dual(&v6),
                  socket_connect_udp(&p.address, p.client)};
     assert_int_equal(option(fds[0], IPPROTO_IP, IP_MTU_DISCOVER), IP_PMTUDISC_PROBE);
     assert_int_equal(option(fds[1], IPPROTO_IPV6, IPV6_MTU_DISCOVER), IPV6_PMTUDISC_PROBE);
@@ -265,7 +314,9 @@ int main(void)
         CASE(tcp_sockets_do_not_block_wait_or_leak),
         CASE(the_port_the_kernel_chose_is_told),
         CASE(accept_tells_who_it_is),
-        CASE(only_the_wildcard_takes_ipv4_as_well),
+        CASE(a_dual_stack_socket_takes_ipv4_as_well),
+        CASE(all_others_keep_to_their_family),
+        CASE(without_ipv6_both_families_are_ipv4),
         CASE(udp_is_not_fragmented),
         CASE(udp_leaves_from_tcps_address),
         CASE(failures_keep_their_errno_and_leave_no_descriptor),
