@@ -6,8 +6,6 @@
 
 #include <stdlib.h>
 
-#include "turbo/opening.h"
-
 enum event {
     REQUEST,
     FLIGHT, /* all of a ClientHello's chunks, and empty requests */
@@ -33,37 +31,10 @@ enum event {
     EVENTS
 };
 
-/* Clients: a stream each, sent in chunks under an id. The last ones have random ids, as drafts. */
-enum { CLIENTS = 6, FIRST_DRAFT = 4, ADDRESSES = 7, BEHIND_HELLO = 200 };
+enum { ADDRESSES = 7 };
 
-struct client {
-    uint8_t stream[20 * 1024];
-    size_t hello, length, chunk;
-    struct turbo_id id;
-};
-
-static struct client clients[CLIENTS];
 static struct edge_model m;
 static bool refuse_next;
-
-static void make_clients(void)
-{
-    static const size_t hellos[CLIENTS] = {1, 0, 8, 11, 2, 1};
-    if (clients[0].length > 0)
-        return;
-    for (size_t i = 0; i < CLIENTS; i++) {
-        struct client *c = &clients[i];
-        const struct hello *hello = fuzz_hello(hellos[i]);
-        memcpy(c->stream, hello->bytes, hello->length);
-        check_fill(c->stream + hello->length, 3, 0, BEHIND_HELLO);
-        c->hello = hello->length;
-        c->length = hello->length + BEHIND_HELLO;
-        c->chunk = i < FIRST_DRAFT ? TURBO_REQUEST_PAYLOAD_MAX : 150;
-        turbo_id_from_hello(&c->id, check_sha256, c->stream, c->hello);
-        if (i >= FIRST_DRAFT)
-            memcpy(c->id.bytes, i == FIRST_DRAFT ? "a draft's id" : "a draft's ID", TURBO_ID_BYTES);
-    }
-}
 
 static void *acquire(void *owner, size_t bytes)
 {
@@ -106,19 +77,6 @@ static void receive(struct input *in, const uint8_t *data, size_t length)
     free(copy);
 }
 
-static size_t request_of(const struct client *c, uint32_t sequence, uint8_t *out)
-{
-    /* This profile's clients send their ClientHello only. */
-    size_t end = c >= &clients[FIRST_DRAFT] ? c->length : c->hello;
-    size_t start = (sequence - 1) * c->chunk;
-    struct turbo_datagram d = {.id = c->id, .sequence = sequence};
-    if (start < end) {
-        d.payload = c->stream + start;
-        d.length = end - start < c->chunk ? end - start : c->chunk;
-    }
-    return turbo_datagram_encode(&d, out);
-}
-
 static void request(const struct client *c, enum event event, struct input *in)
 {
     uint8_t out[TURBO_DATAGRAM_MAX];
@@ -126,7 +84,7 @@ static void request(const struct client *c, enum event event, struct input *in)
     if (event != FLIGHT)
         first = last = input_byte(in) % TURBO_CHUNKS_MAX + 1u;
     for (uint32_t k = first; k <= last; k++) {
-        size_t length = request_of(c, k, out);
+        size_t length = client_request(c, k, out);
         if (event == REQUEST_MUTATED) {
             size_t at = input_word(in) % (length + 1);
             if (at == length)
@@ -235,62 +193,6 @@ static void with_session(struct served *s, enum event event, struct input *in)
 
 /* ---- TCP ---- */
 
-static void join(struct turbo_server *session, const struct turbo_id *id, uint32_t consumed)
-{
-    struct served *s = model_find(&m, id);
-    assert(s != NULL && s->session == session);
-    model_join(s, consumed);
-}
-
-static void adopt(const uint8_t *stream, size_t hello)
-{
-    struct turbo_server *session = NULL;
-    struct turbo_id id;
-    turbo_id_from_hello(&id, check_sha256, stream, hello);
-    if (turbo_endpoint_adopt(m.endpoint, m.now, stream, hello, &session) == TURBO_JOIN_SESSION) {
-        struct served *s = model_find(&m, &id);
-        assert(s != NULL && s->c2s_length == hello && memcmp(s->c2s, stream, hello) == 0);
-        join(session, &id, 0);
-        assert(turbo_server_replay_left(session) == hello);
-    } else if (model_find(&m, &id) == NULL) {
-        model_remember(&m, &id);
-    }
-}
-
-/* Reads what opens a connection as a listener does; `cut` bytes come first. */
-static void open_tcp(const uint8_t *stream, size_t length, size_t cut, bool afresh)
-{
-    struct turbo_opening opening;
-    struct turbo_server *session = NULL;
-    turbo_opening_init(&opening);
-    cut = cut < length ? cut : length;
-    size_t used =
-        turbo_opening_push(&opening, stream, cut, turbo_endpoint_prefix_known, m.endpoint);
-    turbo_opening_push(&opening, stream + used, length - used, turbo_endpoint_prefix_known,
-                       m.endpoint);
-    if (opening.kind == TURBO_OPENING_CLASSIC && opening.hello.state == TURBO_HELLO_COMPLETE)
-        adopt(stream, opening.hello.length);
-    if (opening.kind != TURBO_OPENING_TOMBSTONE || afresh)
-        return;
-    const struct turbo_tombstone *t = &opening.tombstone;
-    struct served *s = model_find(&m, &t->id);
-    bool pending = s != NULL && !s->joined && !s->over;
-    switch (turbo_endpoint_join(m.endpoint, m.now, t, &session)) {
-    case TURBO_JOIN_SESSION:
-        assert(pending);
-        join(session, &t->id, t->consumed);
-        assert(turbo_server_replay_left(session) == (t->replay ? s->c2s_length : 0));
-        break;
-    case TURBO_JOIN_FRESH:
-        assert(t->replay && t->consumed == 0 && !pending);
-        if (s == NULL)
-            model_remember(&m, &t->id);
-        open_tcp(stream + TURBO_TOMBSTONE_BYTES, length - TURBO_TOMBSTONE_BYTES, cut, true);
-        break;
-    case TURBO_JOIN_RESET: assert(!pending || t->consumed > s->chunk_count || !t->replay); break;
-    }
-}
-
 static void tombstone(const struct client *c, struct input *in)
 {
     static uint8_t bytes[TURBO_TOMBSTONE_BYTES + sizeof(c->stream)];
@@ -299,7 +201,7 @@ static void tombstone(const struct client *c, struct input *in)
     turbo_tombstone_encode(&t, bytes);
     memcpy(bytes + TURBO_TOMBSTONE_BYTES, c->stream, c->length);
     bytes[TURBO_TOMBSTONE_BYTES + 20] ^= what >> 6 & 1; /* another random: another ClientHello */
-    open_tcp(bytes, TURBO_TOMBSTONE_BYTES + c->length, input_length(in), false);
+    model_open_tcp(&m, bytes, TURBO_TOMBSTONE_BYTES + c->length, input_length(in));
 }
 
 /* ---- time ---- */
@@ -348,7 +250,7 @@ static void handle(enum event event, struct input *in)
         break;
     }
     case TOMBSTONE: tombstone(c, in); break;
-    case CLASSIC: open_tcp(c->stream, c->length, input_length(in), false); break;
+    case CLASSIC: model_open_tcp(&m, c->stream, c->length, input_length(in)); break;
     case POLL_EVENTS: poll_events(); break;
     case POLL_DATAGRAMS: poll_datagrams(which & 31); break;
     case TICK: tick(input_time(in)); break;
@@ -387,7 +289,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct input in = {data, size};
     struct turbo_endpoint_config config;
-    make_clients();
+    clients_make();
     memset(m.served, 0, sizeof(m.served));
     m.account_count = m.remembered_count = m.streams = 0;
     m.no_memory = refuse_next = false;

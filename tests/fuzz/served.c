@@ -2,6 +2,41 @@
 
 #include <stdlib.h>
 
+struct client clients[CLIENTS];
+
+void clients_make(void)
+{
+    static const size_t hellos[CLIENTS] = {1, 0, 8, 11, 2, 1};
+    if (clients[0].length > 0)
+        return;
+    for (size_t i = 0; i < CLIENTS; i++) {
+        struct client *c = &clients[i];
+        const struct hello *hello = fuzz_hello(hellos[i]);
+        memcpy(c->stream, hello->bytes, hello->length);
+        check_fill(c->stream + hello->length, 3, 0, BEHIND_HELLO);
+        c->hello = hello->length;
+        c->length = hello->length + BEHIND_HELLO;
+        c->chunk = i < FIRST_DRAFT ? TURBO_REQUEST_PAYLOAD_MAX : 150;
+        turbo_id_from_hello(&c->id, check_sha256, c->stream, c->hello);
+        if (i >= FIRST_DRAFT)
+            memcpy(c->id.bytes, i == FIRST_DRAFT ? "a draft's id" : "a draft's ID", TURBO_ID_BYTES);
+    }
+}
+
+size_t client_request(const struct client *c, uint32_t sequence,
+                      uint8_t out[static TURBO_DATAGRAM_MAX])
+{
+    /* This profile's clients send their ClientHello only. */
+    size_t end = c >= &clients[FIRST_DRAFT] ? c->length : c->hello;
+    size_t start = (sequence - 1) * c->chunk;
+    struct turbo_datagram d = {.id = c->id, .sequence = sequence};
+    if (start < end) {
+        d.payload = c->stream + start;
+        d.length = end - start < c->chunk ? end - start : c->chunk;
+    }
+    return turbo_datagram_encode(&d, out);
+}
+
 static bool same_path(const struct turbo_path *a, const struct turbo_path *b)
 {
     return a->peer.port == b->peer.port && memcmp(a->peer.ip, b->peer.ip, 16) == 0 &&

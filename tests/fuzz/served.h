@@ -10,6 +10,22 @@
 
 enum { SESSIONS = 5, ENDED = 6, ACCOUNTS_MAX = 4096, REMEMBERED_MAX = 4096 };
 
+/* Clients: a stream each, sent in chunks under an id. The last ones have random ids, as drafts. */
+enum { CLIENTS = 6, FIRST_DRAFT = 4, BEHIND_HELLO = 200 };
+
+struct client {
+    uint8_t stream[20 * 1024];
+    size_t hello, length, chunk;
+    struct turbo_id id;
+};
+
+extern struct client clients[CLIENTS];
+
+void clients_make(void);
+/* Request `sequence` of its stream; empty behind it. Returns its length. */
+size_t client_request(const struct client *c, uint32_t sequence,
+                      uint8_t out[static TURBO_DATAGRAM_MAX]);
+
 /* A session that was handed out, until it is released. */
 struct served {
     struct turbo_server *session;
@@ -60,6 +76,8 @@ struct served *model_serve(struct edge_model *m, struct turbo_server *session);
 struct served *model_find(struct edge_model *m, const struct turbo_id *id);
 /* TCP took over behind chunk `consumed`. */
 void model_join(struct served *s, uint32_t consumed);
+/* A TCP connection comes with this stream, the first `cut` bytes by themselves. */
+void model_open_tcp(struct edge_model *m, const uint8_t *stream, size_t length, size_t cut);
 /* Looks at everything the session shows. */
 void model_check(const struct served *s);
 /* The session was released. */
