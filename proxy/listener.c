@@ -81,6 +81,11 @@ void listener_resume(struct listener *l)
         ev_io_start(l->worker->loop, &l->io);
 }
 
+bool listener_is_open(const struct listener *l)
+{
+    return l->fd >= 0;
+}
+
 void listener_drain(struct listener *l, bool even_if_pending)
 {
     if (l->fd < 0)
@@ -100,16 +105,42 @@ void listener_drain(struct listener *l, bool even_if_pending)
 
 /* ---- opening ---- */
 
+static bool is_ours(const struct listener *l)
+{
+    for (size_t i = 0; i < l->worker->listener_count; i++)
+        if (options_clash(&l->option, &l->worker->listeners[i]->option) != OPTIONS_CLASH_NONE)
+            return true;
+    return false;
+}
+
+static bool lacks_interface(const struct address *address)
+{
+    return address_family(address) == AF_INET6 && address->v6.sin6_scope_id == 0 &&
+           IN6_IS_ADDR_LINKLOCAL(&address->v6.sin6_addr);
+}
+
+static const char *advise(const struct listener *l, int error)
+{
+    switch (error) {
+    case EADDRINUSE:
+        return is_ours(l) ? "another --listen of this proxy has the port"
+                          : "is another server running on this port?";
+    case EACCES: return "ports below 1024 need root or CAP_NET_BIND_SERVICE";
+    case EADDRNOTAVAIL: return "the address is not one of this host's";
+    case EINVAL:
+        return lacks_interface(&l->option.address)
+                   ? "a link-local address needs its interface: [fe80::1%eth0]"
+                   : NULL;
+    default: return NULL;
+    }
+}
+
 static struct listener *cannot_listen(struct listener *l, const char *what, int error)
 {
     char text[OPTIONS_LISTEN_TEXT_BYTES];
-    const char *advice = error == EADDRINUSE ? "is another server running on this port?"
-                         : error == EACCES   ? "ports below 1024 need root or CAP_NET_BIND_SERVICE"
-                         : error == EADDRNOTAVAIL ? "the address is not one of this host's"
-                                                  : NULL;
     log_event(l->worker->log, LOG_LEVEL_ERROR, what,
               LOG_TEXT("listener", options_listen_text(&l->option, text)), LOG_ERRNO(error),
-              LOG_TEXT("hint", advice));
+              LOG_TEXT("hint", advise(l, error)));
     listener_close(l);
     return NULL;
 }

@@ -157,6 +157,16 @@ static enum options_result read_bracketed(struct options_parser *parser,
                           strchr(endpoint->host, '%') ? " with an interface of this host" : "");
 }
 
+/* What no socket can listen on: multicast and broadcast. */
+static bool is_for_many(const struct address *address)
+{
+    uint32_t v4 = ntohl(address->v4.sin_addr.s_addr);
+
+    if (address_family(address) == AF_INET6)
+        return IN6_IS_ADDR_MULTICAST(&address->v6.sin6_addr);
+    return IN_MULTICAST(v4) || v4 == INADDR_BROADCAST;
+}
+
 static bool is_wildcard(const struct address *address)
 {
     struct address any;
@@ -231,6 +241,9 @@ enum options_result options_take_listen(struct options_parser *parser)
                            "%s is not an IP address; use a literal such as 127.0.0.1, [::1] or "
                            "* for all",
                            options_quote(endpoint.host).text);
+    if (result == OPTIONS_RUN && is_for_many(&new.address))
+        result = options_refuse(parser, "nobody can connect to a multicast or broadcast address; "
+                                        "use one of this host's, or * for all");
     if (result != OPTIONS_RUN)
         return result;
     new.kind = endpoint.kind;
@@ -272,18 +285,30 @@ static const char *name_fault(const char *host)
     return NULL;
 }
 
+static enum options_result read_upstream_v6(struct options_parser *parser,
+                                            const struct endpoint *endpoint)
+{
+    struct address address;
+    enum options_result result = read_bracketed(parser, endpoint, &address);
+
+    if (result == OPTIONS_RUN && address_family(&address) == AF_INET6 &&
+        address.v6.sin6_scope_id == 0 && IN6_IS_ADDR_LINKLOCAL(&address.v6.sin6_addr))
+        result =
+            options_refuse(parser, "a link-local address needs its interface: [fe80::1%%eth0]");
+    return result;
+}
+
 enum options_result options_take_upstream(struct options_parser *parser)
 {
     struct endpoint endpoint = {.host = "", .port_min = 1};
     struct upstream_option *upstream = &parser->out->upstream;
-    struct address address;
     enum options_result result = read_endpoint(parser, &endpoint, true);
 
     if (result == OPTIONS_RUN && parser->upstream != NULL)
         result = options_refuse(parser, "there can be one upstream only, and %s came before",
                                 options_quote(parser->upstream).text);
     if (result == OPTIONS_RUN && endpoint.in_brackets)
-        result = read_bracketed(parser, &endpoint, &address);
+        result = read_upstream_v6(parser, &endpoint);
     else if (result == OPTIONS_RUN && name_fault(endpoint.host) != NULL)
         result = options_refuse(parser, "%s %s", options_quote(endpoint.host).text,
                                 name_fault(endpoint.host));

@@ -98,6 +98,27 @@ static void a_udp_port_in_use_is_told(void **state)
     socket_close(fd);
 }
 
+/* The command line could not tell, as the kernel chose the first one's port. */
+static void a_port_of_another_listener_of_ours_is_told(void **state)
+{
+    struct fixture *f = *state;
+    struct listen_option again = {.kind = ENDPOINT_TCP}, udp = {.kind = ENDPOINT_TURBO};
+    start(f, "--listen turbo:127.0.0.1:0");
+    assert_true(address_from_literal(&again.address, "0.0.0.0", fixture_port(f, 0)));
+    assert_null(listener_open(f->worker, &again));
+    assert_int_equal(fixture_log_count(f, "another --listen of this proxy has the port"), 1);
+    assert_true(address_from_literal(&udp.address, "127.0.0.1", 0));
+    udp.udp_port = fixture_udp_port(f, 0);
+    assert_null(listener_open(f->worker, &udp));
+    assert_int_equal(fixture_log_count(f, "another --listen of this proxy has the port"), 2);
+}
+
+static void a_link_local_address_without_its_interface_is_told(void **state)
+{
+    cannot_listen(*state, "--listen tcp:[fe80::1]:0",
+                  "a link-local address needs its interface: [fe80::1%eth0]");
+}
+
 static void an_address_of_another_host_is_told(void **state)
 {
     cannot_listen(*state, "--listen turbo:192.0.2.1:0", "the address is not one of this host's");
@@ -273,6 +294,8 @@ int main(void)
         FIXTURE_CASE(what_was_chosen_is_printed),
         FIXTURE_CASE(a_tcp_port_in_use_is_told),
         FIXTURE_CASE(a_udp_port_in_use_is_told),
+        FIXTURE_CASE(a_port_of_another_listener_of_ours_is_told),
+        FIXTURE_CASE(a_link_local_address_without_its_interface_is_told),
         FIXTURE_CASE(an_address_of_another_host_is_told),
         FIXTURE_CASE(ipv6_takes_tcp_and_udp),
         FIXTURE_CASE(the_wildcard_takes_both_families),

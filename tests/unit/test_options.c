@@ -146,6 +146,8 @@ static void assert_refused(const char *option, const char *value, const char *wh
     assert_string_equal(message, expected);
 }
 
+#define FOR_MANY                                                                                   \
+    "nobody can connect to a multicast or broadcast address; use one of this host's, or * for all"
 #define LISTEN_SYNTAX   "tcp:ADDR:PORT or turbo:ADDR:PORT[,udp=PORT]"
 #define UPSTREAM_SYNTAX "tcp:HOST:PORT or turbo:HOST:PORT[,udp=PORT][,always]"
 #define USE_LITERAL     " is not an IP address; use a literal such as 127.0.0.1, [::1] or * for all"
@@ -181,6 +183,11 @@ static void a_wrong_listener_is_refused_with_what_would_be_right(void **state)
         {"tcp:[*]:443", "'*' is not an IPv6 address"},
         {"tcp:[fe80::1%none-such]:443",
          "'fe80::1%none-such' is not an IPv6 address with an interface of this host"},
+        {"tcp:224.0.0.1:443", FOR_MANY},
+        {"turbo:239.255.255.255:0", FOR_MANY},
+        {"tcp:255.255.255.255:443", FOR_MANY},
+        {"tcp:[ff02::1]:443", FOR_MANY},
+        {"tcp:[::ffff:224.0.0.1]:443", FOR_MANY},
         {"tcp:127.0.0.1:443,udp=443", "'udp=443' is for turbo: only, as tcp: uses no UDP"},
         {"turbo:127.0.0.1:443,always",
          "'always' is for --upstream: a listener answers what it is asked"},
@@ -213,6 +220,7 @@ static void a_wrong_upstream_is_refused_with_what_would_be_right(void **state)
         {"tcp:a..b:443", "'a..b' is not a host name: between the dots go 1 to 63 characters"},
         {"tcp:.:443", "'.' is not a host name: between the dots go 1 to 63 characters"},
         {"tcp:[h]:443", "'h' is not an IPv6 address"},
+        {"tcp:[fe80::1]:443", "a link-local address needs its interface: [fe80::1%eth0]"},
     };
     (void)state;
 
