@@ -48,7 +48,8 @@ static struct turbo_endpoint *endpoint_of(const struct arrival *a)
 
 /* ---- its ends ---- */
 
-static void forget(struct arrival *a)
+/* Frees it, but for what was taken out of it. */
+static void dismiss(struct arrival *a)
 {
     struct worker *w = a->worker;
     ev_io_stop(w->loop, &a->io);
@@ -65,6 +66,12 @@ static void forget(struct arrival *a)
     free(a->bytes);
     a->tag = 0;
     free(a);
+}
+
+static void forget(struct arrival *a)
+{
+    struct worker *w = a->worker;
+    dismiss(a);
     worker_connection_ended(w);
 }
 
@@ -89,6 +96,20 @@ void arrival_abort(struct arrival *a)
     end(a, TURBO_REASON_NONE, true);
 }
 
+void arrivals_end_late(struct worker *w)
+{
+    if (w->ending_late)
+        return; /* each end comes back here */
+    w->ending_late = true;
+    struct arrival *next;
+    for (struct arrival *a = w->arrivals; a != NULL; a = next) {
+        next = a->next;
+        if (a->late)
+            arrival_abort(a);
+    }
+    w->ending_late = false;
+}
+
 /* A connection of its own: what came goes to the upstream first. */
 static void become_relay(struct arrival *a, enum turbo_outcome outcome, enum turbo_reason reason)
 {
@@ -109,9 +130,9 @@ static void become_relay(struct arrival *a, enum turbo_outcome outcome, enum tur
     a->trial = NULL;
     if (far != NULL)
         plain_watch_server(far, NULL, NULL);
-    ev_io_stop(w->loop, &a->io);
+    dismiss(a);
+    w->connections--; /* the relay counts it again */
     relay_start(w, near, far, &access);
-    forget(a);
 }
 
 static void join(struct arrival *a, struct turbo_server *session)
@@ -299,5 +320,6 @@ void arrival_start(struct worker *w, struct listener *listener, int fd,
     worker_connection_began(w);
     ev_io_start(w->loop, &a->io);
     start_timer(w, &a->timeout, w->opening_timeout_s);
-    start_timer(w, &a->sniff, w->options->sniff_timeout_s);
+    if (!a->late)
+        start_timer(w, &a->sniff, w->options->sniff_timeout_s);
 }

@@ -14,6 +14,8 @@ struct worker;
 /* Takes over `fd`. It ends by itself: as a relay, as part of one, or not at all well. */
 void arrival_start(struct worker *worker, struct listener *listener, int fd,
                    const struct address *client);
+/* Resets those that came while draining, once there is nothing left that they could join. */
+void arrivals_end_late(struct worker *worker);
 /* Resets it: shutting down. */
 void arrival_abort(struct arrival *arrival);
 

@@ -23,6 +23,7 @@ struct udp_endpoint *listener_udp(const struct listener *listener);
 
 void listener_pause(struct listener *listener);
 void listener_resume(struct listener *listener);
+bool listener_is_open(const struct listener *listener);
 /*
  * Stops accepting. A turbo listener whose sessions wait to be joined goes on for those, unless
  * `even_if_pending`.

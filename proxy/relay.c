@@ -28,9 +28,22 @@ struct relay {
     struct relay *next, *previous;
     struct side *sides[2];
     struct flow flows[2]; /* flows[end]: from sides[end] to the other */
-    bool doomed;          /* one side is left, and delivers what it has before it is reset */
+    struct doom *doom;    /* NULL: all is well */
     struct access access;
 };
+
+/*
+ * One side is lost and gone. The other is reset as well, but first it gets what the lost one has
+ * said: all of an orderly end, and what a session has kept for TCP.
+ */
+struct doom {
+    struct relay *relay;
+    ev_timer timer;   /* looks whether the peer has acknowledged it */
+    turbo_time until; /* not for ever; 0: there is no peer yet */
+};
+
+static const double DOOM_LOOK_SECONDS = 0.02;
+static const turbo_time DOOM_TIME = 5 * TURBO_SECOND;
 
 enum verdict {
     MOVED,
@@ -85,6 +98,9 @@ static void destroy(struct relay *r)
         free(r->flows[end].held);
         pump_return(&worker->pipes, &r->flows[end].pipe);
     }
+    if (r->doom != NULL)
+        ev_timer_stop(worker->loop, &r->doom->timer);
+    free(r->doom);
     access_end(&r->access, worker->log, clock_now());
     unlink_from(r);
     r->tag = 0;
@@ -265,19 +281,104 @@ static enum verdict move(struct relay *r, enum end from)
 
 /* ---- ends ---- */
 
-/* `lost` was reset, or could not be reached: the other side is told, when it has said its last. */
-static void pass_reset_on(struct relay *r, enum end lost, bool unreached)
+static size_t undelivered(const struct side *side)
 {
-    enum end left = other(lost);
-    if (unreached)
-        access_fail(&r->access, TURBO_REASON_UPSTREAM_UNREACHED);
-    if (r->sides[left]->ops->reset(r->sides[left], unreached)) {
+    return side->ops->undelivered == NULL ? 0 : side->ops->undelivered(side);
+}
+
+static void reset_and_destroy(struct relay *r, enum end left, bool unreached)
+{
+    r->sides[left]->ops->reset(r->sides[left], unreached);
+    destroy(r);
+}
+
+/* Writes what is held for the side that is left, and the end behind it. False: it is lost too. */
+static bool deliver(struct relay *r, enum end left)
+{
+    struct flow *flow = &r->flows[other(left)];
+    enum verdict verdict = MOVED;
+    while (verdict == MOVED && is_holding(flow))
+        verdict = flow->held != NULL ? write_held(flow, r->sides[left])
+                                     : write_pipe(r, flow, r->sides[left]);
+    if (!is_holding(flow) && flow->ended)
+        pass_end_on(flow, r->sides[left]);
+    return verdict != RECEIVER_LOST;
+}
+
+/* What the side that is left still says leads nowhere. False: it is lost too. */
+static bool discard(struct relay *r, enum end left)
+{
+    struct side *side = r->sides[left];
+    for (int i = 0; i < ROUNDS_A_TURN && !r->flows[left].ended; i++) {
+        ssize_t n = side->ops->read(side, r->worker->scratch, WORKER_SCRATCH_BYTES);
+        if (n == SIDE_AGAIN)
+            break;
+        if (n < 0)
+            return false;
+        r->flows[left].ended = n == SIDE_END;
+    }
+    return side->lost == 0;
+}
+
+static void run_doomed(struct relay *r)
+{
+    struct doom *doom = r->doom;
+    enum end left = r->sides[NEAR] != NULL ? NEAR : FAR;
+    if (!deliver(r, left) || !discard(r, left)) {
         destroy(r);
         return;
     }
+    size_t bytes = undelivered(r->sides[left]);
+    bool holding = is_holding(&r->flows[other(left)]);
+    turbo_time now = clock_now();
+    if (doom->until == 0 && bytes != SIDE_NOBODY)
+        doom->until = now + DOOM_TIME;
+    if ((bytes == 0 && !holding) || (doom->until != 0 && now >= doom->until)) {
+        reset_and_destroy(r, left, false);
+        return;
+    }
+    r->sides[left]->ops->watch(r->sides[left], !r->flows[left].ended, holding);
+    ev_timer_stop(r->worker->loop, &doom->timer);
+    if (doom->until != 0) {
+        ev_timer_set(&doom->timer, DOOM_LOOK_SECONDS, 0.);
+        ev_timer_start(r->worker->loop, &doom->timer);
+    }
+}
+
+static void on_doom_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    struct doom *doom = timer->data;
+    assert(doom->relay->tag == RELAY_TAG);
+    run_doomed(doom->relay);
+}
+
+/* Is there something that the reset of `lost` must not overtake? */
+static bool has_last_words(const struct relay *r, enum end lost)
+{
+    const struct side *left = r->sides[other(lost)];
+    bool is_session = left->ops->settled != NULL;
+    return (is_session || r->flows[lost].ended) &&
+           (is_holding(&r->flows[lost]) || undelivered(left) > 0);
+}
+
+/* `lost` was reset, or could not be reached: the other side is told, after its last words. */
+static void pass_reset_on(struct relay *r, enum end lost, bool unreached)
+{
+    if (unreached)
+        access_fail(&r->access, TURBO_REASON_UPSTREAM_UNREACHED);
+    if (!unreached && has_last_words(r, lost))
+        r->doom = calloc(1, sizeof(*r->doom));
+    if (r->doom == NULL) {
+        reset_and_destroy(r, other(lost), unreached);
+        return;
+    }
+    r->doom->relay = r;
+    ev_init(&r->doom->timer, on_doom_timer);
+    r->doom->timer.data = r->doom;
     drop_side(r, lost);
-    r->doomed = true;
-    r->sides[left]->ops->watch(r->sides[left], true, true);
+    run_doomed(r);
 }
 
 /* `lost` takes no more, but what it sent before may still be read: an answer that says why, for
@@ -287,33 +388,6 @@ static void drain_and_pass_reset_on(struct relay *r, enum end lost)
     for (int i = 0; i < ROUNDS_A_TURN && move(r, lost) == MOVED; i++)
         continue;
     pass_reset_on(r, lost, false);
-}
-
-/*
- * One side is left. It is reset once what it has to deliver is delivered; that its peer has ended
- * the other direction changes nothing.
- */
-static void run_doomed(struct relay *r)
-{
-    struct side *side = r->sides[NEAR] != NULL ? r->sides[NEAR] : r->sides[FAR];
-    if (side->ops->settled(side)) {
-        uint8_t *early;
-        size_t length;
-        side->ops->report(side, &r->access);
-        socket_reset(side->ops->hand_over(side, &early, &length));
-        free(early);
-        destroy(r);
-        return;
-    }
-    int rounds = 0;
-    ssize_t n;
-    do
-        n = side->ops->read(side, r->worker->scratch, WORKER_SCRATCH_BYTES);
-    while (n > 0 && ++rounds < ROUNDS_A_TURN);
-    if (side->lost != 0 || (n < 0 && n != SIDE_AGAIN))
-        destroy(r);
-    else /* again each time: it may have had no socket to watch before */
-        side->ops->watch(side, n != SIDE_END, true);
 }
 
 /* A side that has become a socket gives its session back. */
@@ -365,7 +439,7 @@ static bool over(const struct relay *r)
 
 enum outcome { GONE, /* the relay is no more */ IDLE, BUSY };
 
-/* What there is to do for the side at `from`: pass on that it is lost, move bytes, or settle it. */
+/* What there is to do for the side at `from`: pass on that it is lost, or move its bytes. */
 static enum verdict attend(struct relay *r, enum end from)
 {
     switch (r->sides[from]->lost) {
@@ -373,11 +447,10 @@ static enum verdict attend(struct relay *r, enum end from)
     case SIDE_UNREACHED: return SENDER_UNREACHED;
     default: break;
     }
-    enum verdict verdict = move(r, from);
-    return verdict == STUCK ? settle(r, from) : verdict;
+    return move(r, from);
 }
 
-/* Attends to both once. */
+/* Attends to both once, then settles what has become a socket. */
 static enum outcome turn(struct relay *r)
 {
     enum outcome outcome = IDLE;
@@ -393,6 +466,15 @@ static enum outcome turn(struct relay *r)
         case NO_MEMORY: relay_abort(r); return GONE;
         }
     }
+    for (int end = NEAR; end <= FAR; end++) {
+        enum verdict verdict = settle(r, (enum end)end);
+        if (verdict == NO_MEMORY) {
+            relay_abort(r);
+            return GONE;
+        }
+        if (verdict == MOVED)
+            outcome = BUSY;
+    }
     if (over(r) && r->sides[NEAR]->ops->settled == NULL && r->sides[FAR]->ops->settled == NULL) {
         destroy(r);
         return GONE;
@@ -403,17 +485,19 @@ static enum outcome turn(struct relay *r)
 void relay_run(struct relay *r)
 {
     assert(r->tag == RELAY_TAG);
-    if (r->doomed) {
+    if (r->doom != NULL) {
         run_doomed(r);
         return;
     }
     enum outcome outcome;
     int rounds = 0;
-    /* Sockets call again when there is more; sessions have little, and do not. */
+    /*
+     * Enough to empty a session, which holds less than two reads in each direction; sockets call
+     * again when there is more.
+     */
     do
         outcome = turn(r);
-    while (outcome == BUSY && (++rounds < ROUNDS_A_TURN || r->sides[NEAR]->ops->settled != NULL ||
-                               r->sides[FAR]->ops->settled != NULL));
+    while (outcome == BUSY && ++rounds < ROUNDS_A_TURN);
     if (outcome != GONE)
         watch(r);
 }

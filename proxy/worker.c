@@ -134,6 +134,14 @@ static void report_failure(struct log *log, const char *what, const char *why)
 }
 
 static void on_drain_timeout(struct ev_loop *loop, ev_timer *timer, int events);
+static bool is_listening(const struct worker *w)
+{
+    for (size_t i = 0; i < w->listener_count; i++)
+        if (listener_is_open(w->listeners[i]))
+            return true;
+    return false;
+}
+
 static void on_handover_timeout(struct ev_loop *loop, ev_timer *timer, int events);
 
 static bool set_up(struct worker *w)
@@ -284,6 +292,8 @@ void worker_check_drained(struct worker *w)
     if (!w->draining)
         return;
     stop_listening(w, false);
+    if (!is_listening(w))
+        arrivals_end_late(w);
     if (w->connections == 0)
         ev_break(w->loop, EVBREAK_ALL);
 }

@@ -40,6 +40,7 @@ struct worker {
     bool accepting;           /* false: no descriptors for more, until one ends */
     bool complained;          /* the log knows */
     bool draining;
+    bool ending_late;          /* in arrivals_end_late */
     double opening_timeout_s;  /* TURBO_OPENING_TIME; shorter in tests */
     double handover_timeout_s; /* TURBO_HANDOVER_TIME; shorter in tests */
     ev_timer retry_timer;      /* accepting again after descriptors ran out */

@@ -159,13 +159,18 @@ static void plain_finish(struct side *side)
     shutdown(plain_of(side)->tcp.fd, SHUT_WR);
 }
 
-static bool plain_reset(struct side *side, bool unreached)
+static size_t plain_undelivered(const struct side *side)
+{
+    const struct plain *p = const_plain_of(side);
+    return p->tcp.fd < 0 ? 0 : socket_unsent(p->tcp.fd);
+}
+
+static void plain_reset(struct side *side, bool unreached)
 {
     (void)unreached;
     struct plain *p = plain_of(side);
     p->rtt_us = (uint32_t)socket_rtt_us(p->tcp.fd);
     stream_close(&p->tcp, true);
-    return true;
 }
 
 static void plain_watch(struct side *side, bool readable, bool writable)
@@ -199,6 +204,7 @@ static const struct side_ops plain_ops = {
     .write_pipe = plain_write_pipe,
     .finish = plain_finish,
     .reset = plain_reset,
+    .undelivered = plain_undelivered,
     .watch = plain_watch,
     .report = plain_report,
     .destroy = plain_destroy,

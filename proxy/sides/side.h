@@ -18,6 +18,8 @@ struct access;
 struct relay;
 struct side;
 
+#define SIDE_NOBODY SIZE_MAX
+
 /* Results of read and write beside a number of bytes. */
 enum {
     SIDE_END = 0,        /* read: no more bytes will come (FIN) */
@@ -42,12 +44,13 @@ struct side_ops {
     ssize_t (*write_pipe)(struct side *side, int read_end, size_t length);
     /* No more bytes will be written: pass the end on behind them. Once. */
     void (*finish)(struct side *side);
+    /* The other side was reset, or `unreached`: pass that on now. Destroy the side after it. */
+    void (*reset)(struct side *side, bool unreached);
     /*
-     * The other side was reset (or `unreached`): pass that on. True: done, the side may be
-     * destroyed. False: it is doomed, and has bytes to deliver first; destroy it once it is
-     * settled or its read fails.
+     * Bytes that a reset would take back, since the peer has not acknowledged them; SIDE_NOBODY
+     * when there is no peer to take them yet. NULL: never any.
      */
-    bool (*reset)(struct side *side, bool unreached);
+    size_t (*undelivered)(const struct side *side);
     /* Wake the relay when bytes can be read, or room has grown. */
     void (*watch)(struct side *side, bool readable, bool writable);
     /* Only a TCP socket is left of it: see hand_over. NULL: it never changes. */

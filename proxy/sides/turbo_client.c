@@ -343,7 +343,7 @@ static void turbo_client_side_finish(struct side *side)
     step(s);
 }
 
-static bool turbo_client_side_reset(struct side *side, bool unreached)
+static void turbo_client_side_reset(struct side *side, bool unreached)
 {
     (void)unreached;
     struct turbo_client_side *s = side_of(side);
@@ -351,7 +351,6 @@ static bool turbo_client_side_reset(struct side *side, bool unreached)
         turbo_client_abort(s->session, clock_now());
     step(s);
     stream_close(&s->tcp, true);
-    return true;
 }
 
 static void turbo_client_side_watch(struct side *side, bool readable, bool writable)

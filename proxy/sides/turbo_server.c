@@ -14,10 +14,6 @@
 
 enum { TURBO_SERVER_TAG = 0x54537276 /* "TSrv" */, REPLAY_BYTES = 4096 };
 
-/* A doomed side's last bytes: how often to look whether the client has them, and for how long. */
-static const double LOOK_SECONDS = 0.02;
-static const turbo_time LINGER_TIME = 5 * TURBO_SECOND;
-
 struct turbo_server_side {
     struct side base;
     uint32_t tag;
@@ -25,12 +21,10 @@ struct turbo_server_side {
     struct udp_endpoint *endpoint;
     struct turbo_server *session;
     struct stream tcp; /* no socket: nobody has joined */
-    bool doomed;       /* the TLS server was reset: S→C is delivered, then the same */
     bool counted;      /* among the upstream's pending */
     uint8_t *early;    /* bytes from TCP that were read before the join */
     size_t early_length, early_used;
-    ev_timer timer; /* the repetition must end in time; a doomed side looks after its bytes */
-    turbo_time linger_until; /* doomed and joined */
+    ev_timer timer; /* the repetition must be over in time */
 };
 
 static struct turbo_server_side *side_of(struct side *side)
@@ -90,16 +84,9 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
     (void)events;
     struct turbo_server_side *s = timer->data;
     assert(s->tag == TURBO_SERVER_TAG);
-    if (!s->doomed && turbo_server_replay_left(s->session) > 0)
+    if (turbo_server_replay_left(s->session) > 0)
         s->base.lost = SIDE_RESET;
     side_wake(&s->base);
-}
-
-static void set_timer(struct turbo_server_side *s, double seconds)
-{
-    ev_timer_stop(s->worker->loop, &s->timer);
-    ev_timer_set(&s->timer, seconds, 0.);
-    ev_timer_start(s->worker->loop, &s->timer);
 }
 
 void turbo_server_side_ended(struct side *side)
@@ -130,8 +117,10 @@ void turbo_server_side_join(struct side *side, int fd, uint8_t *early, size_t le
     no_longer_pending(s);
     replay_early(s);
     flush_tcp(s);
-    if (turbo_server_replay_left(s->session) > 0)
-        set_timer(s, s->worker->opening_timeout_s);
+    if (turbo_server_replay_left(s->session) > 0) {
+        ev_timer_set(&s->timer, s->worker->opening_timeout_s, 0.);
+        ev_timer_start(s->worker->loop, &s->timer);
+    }
     side_wake(side);
 }
 
@@ -196,7 +185,7 @@ static size_t turbo_server_side_room(const struct side *side)
 {
     const struct turbo_server_side *s = const_side_of(side);
     const uint8_t *data;
-    if (s->base.lost != 0 || s->doomed)
+    if (s->base.lost != 0)
         return 0;
     if (!has_joined(s))
         return turbo_server_room(s->session);
@@ -219,24 +208,25 @@ static void turbo_server_side_finish(struct side *side)
     turbo_server_push_end(side_of(side)->session, TURBO_END_FIN);
 }
 
-static bool turbo_server_side_reset(struct side *side, bool unreached)
+static size_t turbo_server_side_undelivered(const struct side *side)
+{
+    const struct turbo_server_side *s = const_side_of(side);
+    const uint8_t *data;
+    if (s->base.lost != 0)
+        return 0;
+    if (!has_joined(s))
+        return SIDE_NOBODY;
+    return turbo_server_tcp_peek(s->session, &data) + socket_unsent(s->tcp.fd);
+}
+
+static void turbo_server_side_reset(struct side *side, bool unreached)
 {
     struct turbo_server_side *s = side_of(side);
-    const uint8_t *data;
-    bool nothing_to_deliver =
-        s->base.lost != 0 || (has_joined(s) && turbo_server_tcp_peek(s->session, &data) == 0);
     if (unreached && !has_joined(s)) {
         turbo_server_refuse(s->session);
         udp_endpoint_kick(s->endpoint);
-        return true;
     }
-    if (nothing_to_deliver) {
-        stream_close(&s->tcp, true);
-        return true;
-    }
-    turbo_server_push_end(s->session, TURBO_END_RESET);
-    s->doomed = true;
-    return false;
+    stream_close(&s->tcp, true);
 }
 
 /* ---- the rest ---- */
@@ -246,12 +236,6 @@ static void turbo_server_side_watch(struct side *side, bool readable, bool writa
     struct turbo_server_side *s = side_of(side);
     if (!has_joined(s))
         return;
-    if (s->doomed) {
-        if (s->linger_until == 0)
-            s->linger_until = clock_now() + LINGER_TIME;
-        set_timer(s, LOOK_SECONDS);
-        writable = s->tcp.blocked;
-    }
     stream_watch(&s->tcp, readable, writable || s->tcp.blocked);
 }
 
@@ -261,8 +245,6 @@ static bool turbo_server_side_settled(const struct side *side)
     const uint8_t *data;
     if (s->base.lost != 0 || !has_joined(s) || turbo_server_tcp_peek(s->session, &data) > 0)
         return false;
-    if (s->doomed) /* a reset would take back what the client has not acknowledged */
-        return socket_unsent(s->tcp.fd) == 0 || clock_now() >= s->linger_until;
     return turbo_server_replay_left(s->session) == 0 && turbo_server_peek(s->session, &data) == 0;
 }
 
@@ -290,7 +272,7 @@ static void turbo_server_side_destroy(struct side *side)
     struct turbo_server_side *s = side_of(side);
     no_longer_pending(s);
     ev_timer_stop(s->worker->loop, &s->timer);
-    stream_close(&s->tcp, s->base.lost != 0 || s->doomed);
+    stream_close(&s->tcp, s->base.lost != 0);
     free(s->early);
     turbo_server_release(s->session, clock_now());
     s->tag = 0;
@@ -306,6 +288,7 @@ struct side *turbo_server_side(struct worker *worker, struct udp_endpoint *endpo
         .write = turbo_server_side_write,
         .finish = turbo_server_side_finish,
         .reset = turbo_server_side_reset,
+        .undelivered = turbo_server_side_undelivered,
         .watch = turbo_server_side_watch,
         .settled = turbo_server_side_settled,
         .hand_over = turbo_server_side_hand_over,

@@ -49,12 +49,16 @@ static void fake_finish(struct side *side)
     fake->finished_behind = fake->length;
 }
 
-static bool fake_reset(struct side *side, bool unreached)
+static void fake_reset(struct side *side, bool unreached)
 {
     struct fake *fake = fake_of(side);
     fake->resets++;
     fake->unreached = unreached;
-    return !fake->keeps;
+}
+
+static size_t fake_undelivered(const struct side *side)
+{
+    return ((const struct fake *)side)->undelivered;
 }
 
 static void fake_watch(struct side *side, bool readable, bool writable)
@@ -97,6 +101,7 @@ const struct side_ops fake_socket_ops = {
     .write = fake_write,
     .finish = fake_finish,
     .reset = fake_reset,
+    .undelivered = fake_undelivered,
     .watch = fake_watch,
     .report = fake_report,
     .destroy = fake_destroy,
@@ -108,6 +113,7 @@ const struct side_ops fake_session_ops = {
     .write = fake_write,
     .finish = fake_finish,
     .reset = fake_reset,
+    .undelivered = fake_undelivered,
     .watch = fake_watch,
     .settled = fake_settled,
     .hand_over = fake_hand_over,

@@ -18,7 +18,8 @@ struct fake {
     size_t input_length, input_used;
     ssize_t then; /* what read says when the input is used up */
     size_t room, write_max;
-    bool write_fails, keeps; /* keeps: it has bytes to deliver before it can be reset */
+    bool write_fails;
+    size_t undelivered; /* bytes that its peer has not acknowledged */
     bool is_settled;
     int fd;
     const char *early;
