@@ -211,7 +211,7 @@ static turbo_time input_time(struct input *in)
     uint8_t byte = input_byte(in); /* up to 1.3 ms, 64 ms or 38 s */
     if (byte < 128)
         return byte * 10u;
-    return byte < 192 ? (byte - 127) * TURBO_MILLISECOND : (byte - 191) * 600 * TURBO_MILLISECOND;
+    return byte < 192 ? (byte - 127u) * TURBO_MILLISECOND : (byte - 191u) * 600 * TURBO_MILLISECOND;
 }
 
 static void tick(turbo_time step)
