@@ -1,12 +1,18 @@
 #include "proxy/options.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "proxy/options_endpoint.h"
 
-enum { SECONDS_MAX = 86400 };
+enum {
+    DRAIN_MAX_S = 86400,
+    SNIFF_MAX_S = 30,
+};
+/* The proxy must have asked the server before it gives the client up. */
+static_assert(SNIFF_MAX_S * TURBO_SECOND < TURBO_OPENING_TIME, "sniffing ends before the opening");
 
 static const char *const level_names[] = {"error", "warning", "info", "debug"};
 static const char *const format_names[] = {"text", "json"};
@@ -40,28 +46,30 @@ static enum options_result take_log_format(struct options_parser *parser)
     return OPTIONS_RUN;
 }
 
-static enum options_result read_seconds(struct options_parser *parser, double *seconds)
+static enum options_result read_seconds(struct options_parser *parser, int max, double *seconds)
 {
     char *end;
     double number = strtod(parser->value, &end);
 
     /* strtod alone would also take "inf", "0x1p3" and "-1". */
-    if (end == parser->value || *end != '\0' || number > SECONDS_MAX ||
+    if (end == parser->value || *end != '\0' || number > max ||
         parser->value[strspn(parser->value, "0123456789.")] != '\0')
-        return options_refuse(parser, "not a number of seconds from 0 to %d, such as 30 or 0.3",
-                              SECONDS_MAX);
+        return options_refuse(parser,
+                              "not a number of seconds from 0 to %d in plain digits without a "
+                              "unit, such as 30 or 0.3",
+                              max);
     *seconds = number;
     return OPTIONS_RUN;
 }
 
 static enum options_result take_drain_timeout(struct options_parser *parser)
 {
-    return read_seconds(parser, &parser->out->drain_timeout_s);
+    return read_seconds(parser, DRAIN_MAX_S, &parser->out->drain_timeout_s);
 }
 
 static enum options_result take_sniff_timeout(struct options_parser *parser)
 {
-    return read_seconds(parser, &parser->out->sniff_timeout_s);
+    return read_seconds(parser, SNIFF_MAX_S, &parser->out->sniff_timeout_s);
 }
 
 static enum options_result take_version(struct options_parser *parser)
@@ -178,6 +186,14 @@ static enum options_result take_argument(struct options_parser *parser, char *co
     return parser->row->take(parser);
 }
 
+static bool has_turbo_listener(const struct options *options)
+{
+    for (size_t i = 0; i < options->listener_count; i++)
+        if (options->listeners[i].kind == ENDPOINT_TURBO)
+            return true;
+    return false;
+}
+
 enum options_result options_parse(struct options *out, int argc, char *const argv[],
                                   char message[static OPTIONS_MESSAGE_BYTES])
 {
@@ -199,5 +215,7 @@ enum options_result options_parse(struct options *out, int argc, char *const arg
     if (parser.upstream == NULL)
         return options_refuse(&parser, "--upstream is missing: say where connections go, such as "
                                        "--upstream turbo:www.example:443 (--help tells more)");
+    if (out->sniff_timeout_s > 0 && !has_turbo_listener(out))
+        return options_refuse(&parser, "--sniff-timeout has no effect without a turbo listener");
     return OPTIONS_RUN;
 }

@@ -228,20 +228,34 @@ static void a_wrong_upstream_is_refused_with_what_would_be_right(void **state)
         assert_refused("--upstream", cases[i][0], cases[i][1]);
 }
 
+#define NOT_SECONDS(max)                                                                           \
+    "not a number of seconds from 0 to " max " in plain digits without a unit, such as 30 or 0.3"
+
 static void wrong_values_of_the_other_options_are_refused(void **state)
 {
     static const char *const numbers[] = {"",    "-1",    "+1",    "inf", "nan", "0x1p3",
-                                          "1e9", "86401", "1.2.3", "5s",  ".",   " 1"};
+                                          "1e3", "86401", "1.2.3", "30s", ".",   " 1"};
     (void)state;
 
     assert_refused("--log-level", "warn", "not a level; use error, warning, info or debug");
     assert_refused("--log-format", "xml", "not a format; use text or json");
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
-        const char *why = "not a number of seconds from 0 to 86400, such as 30 or 0.3";
-
-        assert_refused("--drain-timeout", numbers[i], why);
-        assert_refused("--sniff-timeout", numbers[i], why);
+        assert_refused("--drain-timeout", numbers[i], NOT_SECONDS("86400"));
+        assert_refused("--sniff-timeout", numbers[i], NOT_SECONDS("30"));
     }
+    assert_refused("--sniff-timeout", "30.1", NOT_SECONDS("30"));
+}
+
+static void sniffing_is_for_turbo_listeners(void **state)
+{
+    (void)state;
+    assert_int_equal(PARSE("--sniff-timeout=30", "--listen=tcp:*:0", "--upstream=tcp:h:1"),
+                     OPTIONS_INVALID);
+    assert_string_equal(message, "--sniff-timeout has no effect without a turbo listener");
+    assert_run(PARSE("--sniff-timeout=0", "--listen=tcp:*:0", "--upstream=tcp:h:1"));
+    assert_run(PARSE("--sniff-timeout=30", "--listen=tcp:*:0", "--listen=turbo:*:0",
+                     "--upstream=tcp:h:1"));
+    assert_true(options.sniff_timeout_s == 30);
 }
 
 static void host_names_are_bounded_by_what_dns_can_carry(void **state)
@@ -447,6 +461,7 @@ int main(void)
         cmocka_unit_test(a_wrong_listener_is_refused_with_what_would_be_right),
         cmocka_unit_test(a_wrong_upstream_is_refused_with_what_would_be_right),
         cmocka_unit_test(wrong_values_of_the_other_options_are_refused),
+        cmocka_unit_test(sniffing_is_for_turbo_listeners),
         cmocka_unit_test(host_names_are_bounded_by_what_dns_can_carry),
         cmocka_unit_test(what_is_missing_unknown_or_too_much_is_named),
         cmocka_unit_test(two_listeners_cannot_share_a_port),
