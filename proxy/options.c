@@ -152,16 +152,47 @@ static enum options_result take_help(struct options_parser *parser)
     return OPTIONS_DONE;
 }
 
-/* The row that `argument` ("--name" or "--name=value") names. */
+/* The row that `argument` ("--name", "--name=value", "-h" or "-V") names. */
 static const struct option_row *find_row(const char *argument)
 {
-    size_t length = strcspn(argument, "=");
+    size_t length;
 
+    if (strcmp(argument, "-h") == 0)
+        argument = "--help";
+    else if (strcmp(argument, "-V") == 0)
+        argument = "--version";
+    length = strcspn(argument, "=");
     for (size_t i = 0; i < row_count; i++)
         if (length == strlen(rows[i].name) + 2 && strncmp(argument, "--", 2) == 0 &&
             strncmp(argument + 2, rows[i].name, length - 2) == 0)
             return &rows[i];
     return NULL;
+}
+
+/* Suggests the options that begin alike, or of which one is the beginning. */
+static enum options_result refuse_unknown(struct options_parser *parser, const char *argument)
+{
+    const char *name = argument + strspn(argument, "-");
+    size_t length = strcspn(name, "="), used = 0;
+    char similar[256] = "";
+
+    if (argument[0] != '-')
+        return options_refuse(parser,
+                              "%s is out of place: turbotls-proxy takes options only; --help "
+                              "lists them",
+                              options_quote(argument).text);
+    for (size_t i = 0; i < row_count && length > 0; i++) {
+        size_t shorter = strlen(rows[i].name) < length ? strlen(rows[i].name) : length;
+
+        if (strncmp(rows[i].name, name, shorter) == 0)
+            used += (size_t)snprintf(similar + used, sizeof(similar) - used, "%s--%s",
+                                     used == 0 ? "" : " or ", rows[i].name);
+    }
+    if (used > 0)
+        return options_refuse(parser, "%s is not an option of turbotls-proxy; did you mean %s?",
+                              options_quote(argument).text, similar);
+    return options_refuse(parser, "%s is not an option of turbotls-proxy; --help lists them",
+                          options_quote(argument).text);
 }
 
 /* Takes the option at argv[*at]; its value may be the next argument. */
@@ -172,16 +203,17 @@ static enum options_result take_argument(struct options_parser *parser, char *co
     parser->value = NULL;
     parser->row = find_row(argument);
     if (parser->row == NULL)
-        return options_refuse(parser, "%s is not an option of turbotls-proxy; --help lists them",
-                              options_quote(argument).text);
+        return refuse_unknown(parser, argument);
     if (parser->row->syntax == NULL && equals != NULL)
         return options_refuse(parser, "--%s takes no value, but got %s", parser->row->name,
                               options_quote(equals + 1).text);
     if (parser->row->syntax != NULL) {
         parser->value = equals != NULL ? equals + 1 : argv[++*at];
-        if (parser->value == NULL)
+        if (parser->value == NULL || (equals == NULL && strncmp(parser->value, "--", 2) == 0)) {
+            parser->value = NULL;
             return options_refuse(parser, "--%s needs a value: %s", parser->row->name,
                                   parser->row->syntax);
+        }
     }
     return parser->row->take(parser);
 }

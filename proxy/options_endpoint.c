@@ -71,11 +71,27 @@ static enum options_result read_port(struct options_parser *parser, unsigned int
     return OPTIONS_RUN;
 }
 
+/* "turbo:25066", "tcp:*": one of the two is missing. The example keeps what may be a port. */
+static enum options_result refuse_incomplete(struct options_parser *parser,
+                                             const struct endpoint *endpoint, const char *text)
+{
+    size_t length = strlen(text);
+    bool is_port = length >= 1 && length <= 5 && strspn(text, "0123456789") == length;
+    bool is_listener = endpoint->port_min == 0;
+
+    return options_refuse(parser, "%s and a port are needed, as in %s:%s",
+                          is_listener ? "an address" : "a host", is_listener ? "*" : "www.example",
+                          is_port ? text : "443");
+}
+
 static enum options_result read_host_and_port(struct options_parser *parser,
                                               struct endpoint *endpoint, char *text)
 {
-    char *colon;
+    char *colon = strrchr(text, ':');
 
+    if (colon != NULL && (strcmp(colon, ":always") == 0 || strncmp(colon, ":udp=", 5) == 0))
+        return options_refuse(parser, "options follow a comma: %s",
+                              colon[1] == 'a' ? ",always" : ",udp=PORT");
     endpoint->in_brackets = text[0] == '[';
     endpoint->host = text;
     if (endpoint->in_brackets) {
@@ -87,14 +103,25 @@ static enum options_result read_host_and_port(struct options_parser *parser,
         if (*colon != ':')
             return options_refuse(parser, "there is no ':PORT' after the ']'");
     } else {
-        colon = strrchr(text, ':');
         if (colon == NULL)
-            return options_refuse(parser, "there is no port; use %s", parser->row->syntax);
+            return refuse_incomplete(parser, endpoint, text);
     }
     *colon = '\0';
     if (!endpoint->in_brackets && strchr(endpoint->host, ':') != NULL)
         return options_refuse(parser, "an IPv6 address goes in brackets, as in [::1]:443");
     return read_port(parser, endpoint->port_min, "port", colon + 1, &endpoint->port);
+}
+
+static enum options_result refuse_extra(struct options_parser *parser, const char *word)
+{
+    if (strncasecmp(word, "udp", 3) == 0)
+        return options_refuse(parser, "%s is not known here; write udp=PORT, in lower case",
+                              options_quote(word).text);
+    if (strcasecmp(word, "always") == 0)
+        return options_refuse(parser, "%s is not known here; write always, in lower case",
+                              options_quote(word).text);
+    return options_refuse(parser, "%s is not known here; use %s", options_quote(word).text,
+                          parser->row->syntax);
 }
 
 static enum options_result read_extra(struct options_parser *parser, struct endpoint *endpoint,
@@ -103,8 +130,7 @@ static enum options_result read_extra(struct options_parser *parser, struct endp
     bool is_udp = strncmp(word, "udp=", 4) == 0, is_always = strcmp(word, "always") == 0;
 
     if (!is_udp && !is_always)
-        return options_refuse(parser, "%s is not known here; use %s", options_quote(word).text,
-                              parser->row->syntax);
+        return refuse_extra(parser, word);
     if (is_always && !always_allowed)
         return options_refuse(parser,
                               "'always' is for --upstream: a listener answers what it is asked");
@@ -121,6 +147,35 @@ static enum options_result read_extra(struct options_parser *parser, struct endp
     return read_port(parser, endpoint->port_min, "the UDP port", word + 4, &endpoint->udp_port);
 }
 
+/* Takes the "tcp:" or "turbo:" off `rest`. */
+static enum options_result read_kind(struct options_parser *parser, struct endpoint *endpoint,
+                                     char **rest)
+{
+    const char *kind = *rest;
+
+    if (strncmp(kind, "tcp:", 4) == 0)
+        endpoint->kind = ENDPOINT_TCP;
+    else if (strncmp(kind, "turbo:", 6) == 0)
+        endpoint->kind = ENDPOINT_TURBO;
+    else if (strncasecmp(kind, "tcp:", 4) == 0 || strncasecmp(kind, "turbo:", 6) == 0)
+        return options_refuse(parser, "write %s in lower case",
+                              tolower((unsigned char)kind[1]) == 'c' ? "'tcp:'" : "'turbo:'");
+    else if (strncmp(kind, "unix:", 5) == 0)
+        return options_refuse(parser, "unix sockets are not supported; use %s",
+                              parser->row->syntax);
+    else
+        return options_refuse(parser, "begins with neither 'tcp:' nor 'turbo:'; use %s",
+                              parser->row->syntax);
+    (void)strsep(rest, ":");
+    if (strncmp(*rest, "//", 2) == 0)
+        return options_refuse(parser, "no '//' goes after '%s:'; use %s",
+                              kind_names[endpoint->kind], parser->row->syntax);
+    if (strncmp(*rest, "unix:/", 6) == 0 || **rest == '/')
+        return options_refuse(parser, "unix sockets are not supported; use %s",
+                              parser->row->syntax);
+    return OPTIONS_RUN;
+}
+
 static enum options_result read_endpoint(struct options_parser *parser, struct endpoint *endpoint,
                                          bool always_allowed)
 {
@@ -131,15 +186,9 @@ static enum options_result read_endpoint(struct options_parser *parser, struct e
         return options_refuse(parser, "longer than the %d bytes an endpoint can have",
                               VALUE_MAX - 1);
     memcpy(endpoint->text, parser->value, strlen(parser->value) + 1);
-    if (strncmp(rest, "tcp:", 4) == 0)
-        endpoint->kind = ENDPOINT_TCP;
-    else if (strncmp(rest, "turbo:", 6) == 0)
-        endpoint->kind = ENDPOINT_TURBO;
-    else
-        return options_refuse(parser, "begins with neither 'tcp:' nor 'turbo:'; use %s",
-                              parser->row->syntax);
-    (void)strsep(&rest, ":");
-    result = read_host_and_port(parser, endpoint, strsep(&rest, ","));
+    result = read_kind(parser, endpoint, &rest);
+    if (result == OPTIONS_RUN)
+        result = read_host_and_port(parser, endpoint, strsep(&rest, ","));
     while (result == OPTIONS_RUN && rest != NULL)
         result = read_extra(parser, endpoint, strsep(&rest, ","), always_allowed);
     if (!endpoint->has_udp_port)
@@ -153,6 +202,10 @@ static enum options_result read_bracketed(struct options_parser *parser,
     if (strchr(endpoint->host, ':') != NULL &&
         address_from_literal(address, endpoint->host, endpoint->port))
         return OPTIONS_RUN;
+    if (strchr(endpoint->host, ':') == NULL &&
+        address_from_literal(address, endpoint->host, endpoint->port))
+        return options_refuse(parser, "IPv4 is written without brackets: %s:%u", endpoint->host,
+                              (unsigned int)endpoint->port);
     return options_refuse(parser, "%s is not an IPv6 address%s", options_quote(endpoint->host).text,
                           strchr(endpoint->host, '%') ? " with an interface of this host" : "");
 }
@@ -219,7 +272,7 @@ static enum options_result check_listener(struct options_parser *parser,
                               texts[0], texts[1], (unsigned int)new->udp_port);
     }
     if (parser->out->listener_count == OPTIONS_LISTENERS_MAX)
-        return options_refuse(parser, "more than %d listeners", OPTIONS_LISTENERS_MAX);
+        return options_refuse(parser, "at most %d are possible", OPTIONS_LISTENERS_MAX);
     return OPTIONS_RUN;
 }
 

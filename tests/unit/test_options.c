@@ -162,12 +162,20 @@ static void a_wrong_listener_is_refused_with_what_would_be_right(void **state)
         {"", "begins with neither 'tcp:' nor 'turbo:'; use " LISTEN_SYNTAX},
         {"127.0.0.1:443", "begins with neither 'tcp:' nor 'turbo:'; use " LISTEN_SYNTAX},
         {"udp:127.0.0.1:443", "begins with neither 'tcp:' nor 'turbo:'; use " LISTEN_SYNTAX},
-        {"TCP:127.0.0.1:443", "begins with neither 'tcp:' nor 'turbo:'; use " LISTEN_SYNTAX},
+        {"TCP:127.0.0.1:443", "write 'tcp:' in lower case"},
+        {"Turbo:127.0.0.1:443", "write 'turbo:' in lower case"},
+        {"turbo://127.0.0.1:443", "no '//' goes after 'turbo:'; use " LISTEN_SYNTAX},
+        {"tcp:unix:/run/x", "unix sockets are not supported; use " LISTEN_SYNTAX},
+        {"tcp:/run/x:1", "unix sockets are not supported; use " LISTEN_SYNTAX},
+        {"unix:/run/x", "unix sockets are not supported; use " LISTEN_SYNTAX},
         {"turbo:localhost:443", "'localhost'" USE_LITERAL},
         {"tcp::443", "''" USE_LITERAL},
         {"tcp:127.1:443", "'127.1'" USE_LITERAL},
-        {"tcp:", "there is no port; use " LISTEN_SYNTAX},
-        {"tcp:127.0.0.1", "there is no port; use " LISTEN_SYNTAX},
+        {"tcp:", "an address and a port are needed, as in *:443"},
+        {"tcp:*", "an address and a port are needed, as in *:443"},
+        {"tcp:127.0.0.1", "an address and a port are needed, as in *:443"},
+        {"turbo:25066", "an address and a port are needed, as in *:25066"},
+        {"turbo:*:443:udp=53", "options follow a comma: ,udp=PORT"},
         {"tcp:127.0.0.1:", "port '' is not a number from 0 to 65535"},
         {"tcp:127.0.0.1:https", "port 'https' is not a number from 0 to 65535"},
         {"tcp:127.0.0.1:65536", "port '65536' is not a number from 0 to 65535"},
@@ -179,7 +187,7 @@ static void a_wrong_listener_is_refused_with_what_would_be_right(void **state)
         {"tcp:[::1:443", "the '[' of the IPv6 address is not closed by a ']'"},
         {"tcp:[::1]", "there is no ':PORT' after the ']'"},
         {"tcp:[::1]443", "there is no ':PORT' after the ']'"},
-        {"tcp:[127.0.0.1]:443", "'127.0.0.1' is not an IPv6 address"},
+        {"tcp:[127.0.0.1]:443", "IPv4 is written without brackets: 127.0.0.1:443"},
         {"tcp:[*]:443", "'*' is not an IPv6 address"},
         {"tcp:[fe80::1%none-such]:443",
          "'fe80::1%none-such' is not an IPv6 address with an interface of this host"},
@@ -193,6 +201,8 @@ static void a_wrong_listener_is_refused_with_what_would_be_right(void **state)
          "'always' is for --upstream: a listener answers what it is asked"},
         {"turbo:*:443,udp=", "the UDP port '' is not a number from 0 to 65535"},
         {"turbo:*:443,udp=1,udp=2", "udp= is there twice"},
+        {"turbo:*:443,UDP=5", "'UDP=5' is not known here; write udp=PORT, in lower case"},
+        {"turbo:*:443,udp", "'udp' is not known here; write udp=PORT, in lower case"},
         {"turbo:*:443,tcp=1", "'tcp=1' is not known here; use " LISTEN_SYNTAX},
         {"turbo:*:443,", "'' is not known here; use " LISTEN_SYNTAX},
     };
@@ -209,6 +219,10 @@ static void a_wrong_upstream_is_refused_with_what_would_be_right(void **state)
         {"tcp:h:0", "port '0' is not a number from 1 to 65535"},
         {"turbo:h:443,udp=0", "the UDP port '0' is not a number from 1 to 65535"},
         {"tcp:h:443,always", "'always' is for turbo: only, as tcp: uses no UDP"},
+        {"turbo:h:443,Always", "'Always' is not known here; write always, in lower case"},
+        {"turbo:127.0.0.1:443:always", "options follow a comma: ,always"},
+        {"turbo:[::1]:443:always", "options follow a comma: ,always"},
+        {"turbo:443", "a host and a port are needed, as in www.example:443"},
         {"turbo:h:443,always,always", "'always' is there twice"},
         {"tcp:*:443", "'*'" NOT_A_NAME},
         {"tcp:a b:443", "'a b'" NOT_A_NAME},
@@ -283,6 +297,9 @@ static void host_names_are_bounded_by_what_dns_can_carry(void **state)
     assert_non_null(strstr(message, "1 to 63 characters"));
 }
 
+#define STRAY     " is out of place: turbotls-proxy takes options only; --help lists them"
+#define NO_OPTION " is not an option of turbotls-proxy; "
+
 static void what_is_missing_unknown_or_too_much_is_named(void **state)
 {
     static const struct {
@@ -300,12 +317,20 @@ static void what_is_missing_unknown_or_too_much_is_named(void **state)
         {{"--drain-timeout"}, "--drain-timeout needs a value: SECONDS"},
         {{"--help=all"}, "--help takes no value, but got 'all'"},
         {{"--version="}, "--version takes no value, but got ''"},
+        {{"--listen", "--upstream", "tcp:a:1"}, "--listen needs a value: " LISTEN_SYNTAX},
+        {{"extra"}, "'extra'" STRAY},
+        {{"listen"}, "'listen'" STRAY},
+        {{"-listen", "tcp:*:0"}, "'-listen'" NO_OPTION "did you mean --listen?"},
+        {{"--list=tcp:*:0"}, "'--list=tcp:*:0'" NO_OPTION "did you mean --listen?"},
+        {{"--log", "debug"}, "'--log'" NO_OPTION "did you mean --log-level or --log-format?"},
+        {{"-v"}, "'-v'" NO_OPTION "did you mean --version?"},
+        {{"-h=x"}, "'-h=x'" NO_OPTION "did you mean --help?"},
         {{"--lisen", "tcp:*:0"}, "'--lisen' is not an option of turbotls-proxy; --help lists them"},
-        {{"--listener=x"}, "'--listener=x' is not an option of turbotls-proxy; --help lists them"},
+        {{"--listener=x"}, "'--listener=x'" NO_OPTION "did you mean --listen?"},
         {{"--"}, "'--' is not an option of turbotls-proxy; --help lists them"},
-        {{"-h"}, "'-h' is not an option of turbotls-proxy; --help lists them"},
-        {{"xxhelp"}, "'xxhelp' is not an option of turbotls-proxy; --help lists them"},
-        {{""}, "'' is not an option of turbotls-proxy; --help lists them"},
+        {{"-"}, "'-' is not an option of turbotls-proxy; --help lists them"},
+        {{"xxhelp"}, "'xxhelp'" STRAY},
+        {{""}, "''" STRAY},
     };
     (void)state;
 
@@ -371,7 +396,7 @@ static void there_is_room_for_64_listeners_and_no_more(void **state)
     assert_int_equal(options.listener_count, OPTIONS_LISTENERS_MAX);
     arguments[OPTIONS_LISTENERS_MAX + 1] = "--listen=tcp:*:0";
     assert_int_equal(parse(arguments), OPTIONS_INVALID);
-    assert_string_equal(message, "--listen 'tcp:*:0': more than 64 listeners");
+    assert_string_equal(message, "--listen 'tcp:*:0': at most 64 are possible");
 }
 
 static void an_error_is_one_printable_line_whatever_was_typed(void **state)
@@ -407,6 +432,9 @@ static void version_is_name_and_number(void **state)
     (void)state;
     assert_int_equal(PARSE("--version"), OPTIONS_DONE);
     assert_string_equal(message, "turbotls-proxy " TURBOTLS_VERSION "\n");
+    assert_int_equal(PARSE("-V"), OPTIONS_DONE);
+    assert_string_equal(message, "turbotls-proxy " TURBOTLS_VERSION "\n");
+    assert_int_equal(PARSE("--version", "--bogus"), OPTIONS_DONE);
 }
 
 static void help_teaches_everything_within_80_columns(void **state)
@@ -439,6 +467,8 @@ static void help_teaches_everything_within_80_columns(void **state)
     size_t column = 0;
     (void)state;
 
+    assert_int_equal(PARSE("-h"), OPTIONS_DONE);
+    assert_int_equal(PARSE("--help", "extra"), OPTIONS_DONE);
     assert_int_equal(PARSE("--log-level", "debug", "--help"), OPTIONS_DONE);
     for (size_t i = 0; i < sizeof(taught) / sizeof(taught[0]); i++)
         if (strstr(message, taught[i]) == NULL)
