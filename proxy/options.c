@@ -82,10 +82,11 @@ static enum options_result take_help(struct options_parser *parser);
 
 static const struct option_row rows[] = {
     {"listen", "tcp:ADDR:PORT or turbo:ADDR:PORT[,udp=PORT]", options_take_listen,
-     "      Where to accept connections; repeatable, at least one. tcp: takes classic\n"
-     "      TLS (or anything else) over TCP; turbo: takes TurboTLS on TCP and UDP, and\n"
-     "      classic TLS as well. ADDR is an IPv4 address, an IPv6 address in brackets\n"
-     "      ([::1]), or * for both. PORT is 0 to 65535; 0 lets the kernel choose.\n"
+     "      Where to accept connections; at least one and at most 64. tcp: takes\n"
+     "      classic TLS (or anything else) over TCP; turbo: takes TurboTLS on TCP and\n"
+     "      UDP, and classic TLS as well. ADDR is an IPv4 address or an IPv6 address\n"
+     "      in brackets ([::1]). For all addresses: * is IPv4 and IPv6, [::] is IPv6\n"
+     "      only, 0.0.0.0 is IPv4 only. PORT is 0 to 65535; 0 lets the kernel choose.\n"
      "      The UDP port is the TCP port unless udp= names another.\n"},
     {"upstream", "tcp:HOST:PORT or turbo:HOST:PORT[,udp=PORT][,always]", options_take_upstream,
      "      Where connections go; exactly one. HOST is a name or an address (IPv6 in\n"
@@ -103,10 +104,10 @@ static const struct option_row rows[] = {
     {"sniff-timeout", "SECONDS", take_sniff_timeout,
      "      For ports whose server speaks first (SMTP, IMAP): when a client of turbo:\n"
      "      has sent nothing for this long, connect to the upstream to see whether it\n"
-     "      does. Fractions such as 0.3 are allowed. Default: 0 seconds, which is off:\n"
-     "      the upstream is connected only once the client has spoken.\n"},
-    {"version", NULL, take_version, "      Print the version and exit.\n"},
-    {"help", NULL, take_help, "      Print this text and exit.\n"},
+     "      does. At most 30; fractions such as 0.3 are allowed. Default: 0 seconds,\n"
+     "      which is off: the upstream is connected only once the client has spoken.\n"},
+    {"version", NULL, take_version, "      Print the version and exit; also -V.\n"},
+    {"help", NULL, take_help, "      Print this text and exit; also -h.\n"},
 };
 static const size_t row_count = sizeof(rows) / sizeof(rows[0]);
 
@@ -129,12 +130,19 @@ static const char help_intro[] =
 
 static const char help_end[] =
     "\n"
+    "Limits:\n"
+    "  Connecting to the upstream may take 10 seconds, the first bytes of a client of\n"
+    "  turbo: 60 seconds. There is no idle timeout. The soft limit of open files is\n"
+    "  raised to the hard one, which bounds the number of connections.\n"
+    "\n"
     "Signals:\n"
-    "  SIGTERM, SIGINT  Stop accepting; let connections finish within\n"
-    "                   --drain-timeout, then end. A second one ends at once.\n"
+    "  SIGTERM, SIGINT           Stop accepting; let connections finish within\n"
+    "                            --drain-timeout, then end. Again: end at once.\n"
+    "  SIGHUP, SIGUSR1, SIGUSR2  Ignored, with a warning in the log.\n"
     "\n"
     "Exit codes:\n"
-    "  0  ended as asked: --help, --version, SIGTERM, SIGINT\n"
+    "  0  ended as asked: --help, --version, SIGTERM, SIGINT; also when connections\n"
+    "     were cut off at --drain-timeout\n"
     "  1  could not start: address in use, no permission, out of memory\n"
     "  2  the arguments are wrong; nothing was started\n";
 
