@@ -40,8 +40,9 @@ def test_help_shows_both_ways_to_use_it() -> None:
         assert option in done.stdout
 
 
-def test_version_is_one_line() -> None:
-    done = run("--version")
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_version_is_one_line(option: str) -> None:
+    done = run(option)
     assert done.returncode == 0
     assert re.fullmatch(r"turbotls-proxy \d+\S*\n", done.stdout)
 
@@ -56,6 +57,12 @@ BAD_ARGUMENTS = [
     [*VALID, "--drain-timeout", "soon"],
     [*VALID, "--drain-timeout", "-1"],
     [*VALID, "--sniff-timeout", "1x"],
+    [*VALID, "--sniff-timeout", "1"],
+    ["--listen", "turbo:127.0.0.1:0", *VALID[2:], "--sniff-timeout", "31"],
+    ["--listen", "tcp:*:443", "--listen", "tcp:127.0.0.1:443", *VALID[2:]],
+    ["--listen", "tcp:224.0.0.1:0", *VALID[2:]],
+    ["--listen", *VALID[2:]],
+    [*VALID[:2], "--upstream", "tcp:[fe80::1]:443"],
     [*VALID, "--log-level", "loud"],
     [*VALID, "--log-format", "xml"],
     [*VALID, "--upstream", "tcp:127.0.0.1:2"],

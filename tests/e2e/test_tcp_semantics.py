@@ -334,6 +334,15 @@ def test_the_wildcard_listens_on_both_families(proxies: Proxies, kind: str, host
             "a mapped address is logged as the IPv4 address it is"
 
 
+@pytest.mark.parametrize("kind", ["tcp", "turbo"])
+def test_the_ipv6_wildcard_takes_no_ipv4(proxies: Proxies, kind: str) -> None:
+    with TcpServer(flight_then_echo) as server:
+        proxy = proxies.plain(server.port, listen=f"{kind}:[::]:0")
+        converse(proxy.port, host="::1")
+        with pytest.raises(ConnectionRefusedError):
+            connect(proxy.port)
+
+
 def test_several_listeners_share_one_upstream(proxies: Proxies) -> None:
     with TcpServer(flight_then_echo) as server:
         proxy = proxies.plain(server.port,
