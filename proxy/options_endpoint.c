@@ -313,7 +313,7 @@ static const char *name_fault(const char *host)
 {
     size_t length = strlen(host), label = 0;
     const char *last_dot;
-    struct address address;
+    struct address address = {.length = 0};
 
     if (address_from_literal(&address, host, 0))
         return NULL;
@@ -341,7 +341,7 @@ static const char *name_fault(const char *host)
 static enum options_result read_upstream_v6(struct options_parser *parser,
                                             const struct endpoint *endpoint)
 {
-    struct address address;
+    struct address address = {.length = 0};
     enum options_result result = read_bracketed(parser, endpoint, &address);
 
     if (result == OPTIONS_RUN && address_family(&address) == AF_INET6 &&
