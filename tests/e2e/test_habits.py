@@ -3,7 +3,7 @@
 import os
 import signal
 import subprocess
-from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -53,17 +53,22 @@ def test_closed_standard_streams_are_no_place_for_sockets() -> None:
         ["/bin/sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sanitized_proxy(), "--listen",
          "tcp:127.0.0.1:0", "--upstream", "tcp:127.0.0.1:1"])
     try:
-        wait_until("the standard streams lead to /dev/null",
-                   lambda: _standard_streams(process.pid) == ["/dev/null"] * 3)
+        wait_until("it listens to SIGTERM", lambda: _catches(process.pid, signal.SIGTERM))
+        assert _standard_streams(process.pid) == ["/dev/null"] * 3
     finally:
         process.terminate()
         assert process.wait(DEADLINE_S) == 0
 
 
 def _standard_streams(pid: int) -> list[str]:
-    with suppress(OSError):  # not opened yet
-        return [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in range(3)]
-    return []
+    return [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in range(3)]
+
+
+def _catches(pid: int, number: signal.Signals) -> bool:
+    """Does the process have a handler for the signal?"""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    caught = int(status.partition("SigCgt:")[2].split()[0], 16)
+    return bool(caught >> (number - 1) & 1)
 
 
 def test_help_that_nobody_can_read_is_a_failure() -> None:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
@@ -190,10 +191,9 @@ def test_the_drain_timeout_cuts_what_does_not_end(proxies: Proxies, drain_timeou
 
 
 def echo_or_nothing(connection: socket.socket) -> None:
-    try:
+    """A connection that is cut off may be gone between its end and ours (ENOTCONN is no ConnectionError)."""
+    with suppress(OSError):
         echo(connection)
-    except ConnectionError:
-        pass
 
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])

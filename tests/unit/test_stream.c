@@ -81,7 +81,7 @@ static void bytes_and_the_end_come_in_order(void **state)
 static void a_reset_is_no_end(void **state)
 {
     struct connection *c = *state;
-    uint8_t buffer[8];
+    uint8_t buffer[8] = {0};
     socket_reset(c->peer);
     c->peer = -1;
     wait_readable(c);
