@@ -7,6 +7,7 @@
 
 #include "proxy/arrival.h"
 #include "proxy/listener.h"
+#include "proxy/net/clock.h"
 #include "proxy/net/socket.h"
 #include "proxy/relay.h"
 
@@ -19,6 +20,7 @@ enum {
     CONNECTIONS_MIN = 4,
 };
 
+static const turbo_time COMPLAINT_PAUSE = 10 * TURBO_SECOND;
 static const double RETRY_SECONDS = 0.1; /* accepting again, when no connection ended meanwhile */
 
 /* ---- limits ---- */
@@ -82,13 +84,14 @@ static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)
     resume_accepting(timer->data);
 }
 
-/* Says it once, and again only when there has been room in between. */
+/* Says so once, however often it happens, until it has not happened for a while. */
 static void pause_accepting(struct worker *w, const char *message, int error)
 {
-    if (!w->complained)
+    turbo_time now = clock_now();
+    if (w->paused_at == 0 || now - w->paused_at > COMPLAINT_PAUSE)
         log_event(w->log, LOG_LEVEL_WARNING, message, LOG_NUMBER("connections", w->connections),
                   LOG_ERRNO(error));
-    w->complained = true;
+    w->paused_at = now;
     stop_accepting(w);
 }
 
@@ -114,8 +117,6 @@ void worker_connection_began(struct worker *w)
 void worker_connection_ended(struct worker *w)
 {
     w->connections--;
-    if (w->connections < w->connections_max / 2)
-        w->complained = false;
     resume_accepting(w);
     worker_check_drained(w);
 }

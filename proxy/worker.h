@@ -38,7 +38,7 @@ struct worker {
     size_t connections;       /* relays and arrivals */
     size_t connections_max;   /* from the limit of open files */
     bool accepting;           /* false: no descriptors for more, until one ends */
-    bool complained;          /* the log knows */
+    turbo_time paused_at;     /* accepting was, the last time; 0: never */
     bool draining;
     bool ending_late;          /* in arrivals_end_late */
     double opening_timeout_s;  /* TURBO_OPENING_TIME; shorter in tests */
