@@ -100,10 +100,7 @@ static bool has_room(const struct turbo_endpoint *e)
 void turbo_server_release(struct turbo_server *s, turbo_time now)
 {
     struct turbo_endpoint *e = s->endpoint;
-    queue_remove(&s->life);
-    queue_remove(&s->hold);
-    queue_remove(&s->still);
-    queue_remove(&s->send);
+    server_leave_timers(s);
     queue_remove(&s->event);
     session_map_remove(&e->sessions, &s->id);
     if (s->accepted ||
@@ -125,8 +122,8 @@ void endpoint_session_ended(struct turbo_server *s, turbo_time now)
 
 /* ---- datagrams in ---- */
 
-static void refuse(struct turbo_endpoint *e, const struct turbo_id *id,
-                   const struct turbo_path *path)
+void endpoint_refuse(struct turbo_endpoint *e, const struct turbo_id *id,
+                     const struct turbo_path *path)
 {
     if (e->refusal_count == REFUSALS_MAX) {
         e->counters.refused_silent++;
@@ -184,7 +181,7 @@ static void begin_session(struct turbo_endpoint *e, turbo_time now, const struct
     struct turbo_server *s =
         has_room(e) ? e->config.acquire(e->config.owner, turbo_server_bytes()) : NULL;
     if (s == NULL) {
-        refuse(e, &request->id, path);
+        endpoint_refuse(e, &request->id, path);
         return;
     }
     e->counters.sessions++;

@@ -92,7 +92,7 @@ static void want_send(struct turbo_server *s, turbo_time now)
         queue_add(&s->endpoint->sending, &s->send, now);
 }
 
-static void leave_timers(struct turbo_server *s)
+void server_leave_timers(struct turbo_server *s)
 {
     queue_remove(&s->life);
     queue_remove(&s->hold);
@@ -109,7 +109,7 @@ static void announce(struct turbo_server *s, turbo_time now)
 
 static void drop(struct turbo_server *s, turbo_time now)
 {
-    leave_timers(s);
+    server_leave_timers(s);
     endpoint_session_ended(s, now);
 }
 
@@ -136,7 +136,7 @@ static void first_response(struct turbo_server *s, turbo_time now)
 
 static void leave_udp(struct turbo_server *s, turbo_time now)
 {
-    leave_timers(s);
+    server_leave_timers(s);
     queue_add(&s->endpoint->joined, &s->life, now);
     s->report.joined_us = s->answered_at == 0 ? 0 : now - s->answered_at;
 }
@@ -407,14 +407,11 @@ bool turbo_server_replay(struct turbo_server *s, const uint8_t *data, size_t len
 
 void turbo_server_refuse(struct turbo_server *s)
 {
-    struct turbo_endpoint *endpoint = s->endpoint;
     struct turbo_path path;
-    /* Only where nothing was said yet, and the permit for it is there. */
-    if (s->state == SERVER_READY && endpoint->refusal_count < REFUSALS_MAX &&
-        budget_spend(&s->budget, TURBO_HEADER_BYTES, &path))
-        endpoint->refusals[endpoint->refusal_count++] = (struct refusal){.id = s->id, .path = path};
-    if (s->state == SERVER_READY) {
-        leave_timers(s);
-        handle(s, EVENT_REFUSE, 0);
-    }
+    if (s->state != SERVER_READY)
+        return; /* something was said already */
+    if (budget_spend(&s->budget, TURBO_HEADER_BYTES, &path))
+        endpoint_refuse(s->endpoint, &s->id, &path);
+    server_leave_timers(s);
+    handle(s, EVENT_REFUSE, 0);
 }

@@ -99,6 +99,12 @@ void server_expire(struct turbo_server *s, turbo_time now);
 /* C→S bytes that UDP brought and that count. */
 size_t server_c2s_bytes(const struct turbo_server *s);
 
+/* Takes it out of every queue but that of events. */
+void server_leave_timers(struct turbo_server *s);
+
+/* Queues a REFUSED, or counts that there is no room for it. */
+void endpoint_refuse(struct turbo_endpoint *e, const struct turbo_id *id,
+                     const struct turbo_path *path);
 /* Ends sessions the caller has not seen; tells it about the others. */
 void endpoint_session_ended(struct turbo_server *s, turbo_time now);
 
