@@ -9,13 +9,14 @@
 #include <stdint.h>
 
 #include "proxy/net/address.h"
+#include "turbo/learned.h"
 
 enum { MEMORY_ADDRESSES_MAX = 64 };
 
 struct memory_entry {
     struct address address; /* empty: free */
-    bool answered;          /* has ever responded to requests: it speaks TurboTLS */
-    uint64_t used;          /* when, in look-ups */
+    struct turbo_learned learned;
+    uint64_t used; /* when, in look-ups */
 };
 
 struct memory {

@@ -39,11 +39,11 @@ bool budget_earn(struct budget *budget, const struct turbo_path *path, size_t by
     return true;
 }
 
-bool budget_spend(struct budget *budget, size_t bytes, struct turbo_path *path)
+static bool spend(struct budget *budget, size_t bytes, uint32_t permits, struct turbo_path *path)
 {
     for (size_t i = 0; i < budget->count; i++) {
         struct budget_account *account = &budget->accounts[i];
-        if (account->permits == 0 ||
+        if (account->permits < permits ||
             account->sent + bytes > (size_t)TURBO_BUDGET_FACTOR * account->received)
             continue;
         account->permits--;
@@ -52,4 +52,14 @@ bool budget_spend(struct budget *budget, size_t bytes, struct turbo_path *path)
         return true;
     }
     return false;
+}
+
+bool budget_spend(struct budget *budget, size_t bytes, struct turbo_path *path)
+{
+    return spend(budget, bytes, 1, path);
+}
+
+bool budget_spend_spare(struct budget *budget, size_t bytes, struct turbo_path *path)
+{
+    return spend(budget, bytes, 2, path);
 }

@@ -27,5 +27,7 @@ bool budget_earn(struct budget *budget, const struct turbo_path *path, size_t by
  * and nothing was spent.
  */
 bool budget_spend(struct budget *budget, size_t bytes, struct turbo_path *path);
+/* The same, but only where another permit is left after it. */
+bool budget_spend_spare(struct budget *budget, size_t bytes, struct turbo_path *path);
 
 #endif

@@ -23,6 +23,12 @@ size_t turbo_client_bytes(void)
            reassembly_bytes(TURBO_CHUNKS_MAX, TURBO_RESPONSE_PAYLOAD_MAX);
 }
 
+/* Half a round trip, but on a short path more than a busy machine takes to notice. */
+static turbo_time syn_slack(turbo_time rtt)
+{
+    return rtt / 2 > TURBO_SYN_SLACK ? rtt / 2 : TURBO_SYN_SLACK;
+}
+
 struct turbo_client *turbo_client_init(void *memory, const struct turbo_client_config *config,
                                        turbo_time now)
 {
@@ -30,7 +36,10 @@ struct turbo_client *turbo_client_init(void *memory, const struct turbo_client_c
     memset(c, 0, sizeof(*c));
     c->config = *config;
     c->dialed_at = now;
-    c->wait_end = TURBO_NEVER;
+    c->report.trial = config->trial;
+    c->wait_end = c->measure_end = c->redial_at = TURBO_NEVER;
+    if (config->speaks && config->rtt_us != 0)
+        c->redial_at = now + config->rtt_us + syn_slack(config->rtt_us);
     c->s2c_limit = SIZE_MAX;
     c->out = (uint8_t *)(c + 1);
     c->out_start = c->out_end = STREAM_START;
@@ -71,6 +80,8 @@ static void judge_hello(struct turbo_client *c, turbo_time now)
     case TURBO_HELLO_COMPLETE:
         if (!request_plan_fits(c->hello.length))
             hello_goes_by_tcp(c, TURBO_OUTCOME_CLASSIC, TURBO_REASON_HELLO_TOO_LARGE, now);
+        else if (c->config.paused)
+            hello_goes_by_tcp(c, TURBO_OUTCOME_CLASSIC, TURBO_REASON_UDP_PAUSED, now);
         else if (c->state == TURBO_CLIENT_HELLO_UP && !c->config.always)
             hello_goes_by_tcp(c, TURBO_OUTCOME_CLASSIC, TURBO_REASON_TCP_FIRST, now);
         else
@@ -100,6 +111,26 @@ static bool is_answer(struct turbo_client *c, const uint8_t *data, size_t length
     return false;
 }
 
+/* Is the app still to answer its first flight, and would it matter? */
+static bool awaits_answer(const struct turbo_client *c)
+{
+    if (c->answered)
+        return false;
+    if (client_measuring(c))
+        return c->report.delivered || c->tcp_bytes > 0;
+    return c->report.delivered &&
+           (c->state == TURBO_CLIENT_ASKING || c->state == TURBO_CLIENT_WAITING);
+}
+
+static void app_answers(struct turbo_client *c, turbo_time now)
+{
+    c->answered = true;
+    if (client_measuring(c))
+        client_measure_answer(c);
+    else
+        client_handle(c, EVENT_ANSWER, now);
+}
+
 size_t turbo_client_push(struct turbo_client *c, turbo_time now, const uint8_t *data, size_t length)
 {
     size_t room = turbo_client_room(c);
@@ -111,11 +142,8 @@ size_t turbo_client_push(struct turbo_client *c, turbo_time now, const uint8_t *
     if (reading_hello(c)) {
         turbo_client_hello_push(&c->hello, data, n);
         judge_hello(c, now);
-    } else if (c->report.delivered && !c->answered &&
-               (c->state == TURBO_CLIENT_ASKING || c->state == TURBO_CLIENT_WAITING) &&
-               is_answer(c, data, n)) {
-        c->answered = true;
-        client_handle(c, EVENT_ANSWER, now);
+    } else if (awaits_answer(c) && is_answer(c, data, n)) {
+        app_answers(c, now);
     }
     return n;
 }
@@ -123,6 +151,7 @@ size_t turbo_client_push(struct turbo_client *c, turbo_time now, const uint8_t *
 void turbo_client_push_end(struct turbo_client *c, turbo_time now)
 {
     c->ended = true;
+    client_measure_stop(c);
     if (reading_hello(c))
         hello_goes_by_tcp(c,
                           c->out_end == STREAM_START ? TURBO_OUTCOME_OPAQUE : TURBO_OUTCOME_CLASSIC,
@@ -131,6 +160,8 @@ void turbo_client_push_end(struct turbo_client *c, turbo_time now)
 
 void turbo_client_abort(struct turbo_client *c, turbo_time now)
 {
+    client_measure_stop(c);
+    c->redial_at = TURBO_NEVER;
     client_handle(c, EVENT_ABORT, now);
 }
 
@@ -177,8 +208,42 @@ static void udp_dead(struct turbo_client *c, enum turbo_reason reason, turbo_tim
 {
     if (c->report.responded || !turbo_client_uses_udp(c))
         return;
+    client_measure_stop(c);
     client_decide(c, TURBO_OUTCOME_CLASSIC, reason);
     client_handle(c, EVENT_UDP_DEAD, now);
+}
+
+static enum reassembly_result take_parity(struct turbo_client *c, const struct turbo_datagram *d)
+{
+    struct parity *p = &c->parity;
+    if (p->covered != 0) {
+        bool same = p->covered == d->sequence && p->length == d->length &&
+                    memcmp(p->payload, d->payload, d->length) == 0;
+        return same ? REASSEMBLY_REPEAT : REASSEMBLY_CONFLICT;
+    }
+    p->covered = d->sequence;
+    p->length = (uint16_t)d->length;
+    memcpy(p->payload, d->payload, d->length);
+    return REASSEMBLY_NEW;
+}
+
+/* False: it contradicts what came before. */
+static bool take_response(struct turbo_client *c, turbo_time now, const struct turbo_datagram *d)
+{
+    enum reassembly_result result =
+        (d->flags & TURBO_FLAG_PARITY) != 0
+            ? take_parity(c, d)
+            : reassembly_push(&c->s2c, d->sequence, d->payload, d->length);
+    if (result != REASSEMBLY_NEW)
+        return result == REASSEMBLY_REPEAT;
+    c->report.rebuilt |= parity_rebuild(&c->parity, &c->s2c);
+    c->taken_at = now;
+    if (!c->report.responded) {
+        c->report.responded = true;
+        c->report.first_response_us = now - c->asked_at;
+    }
+    client_handle(c, EVENT_RESPONSE, now);
+    return true;
 }
 
 bool turbo_client_datagram(struct turbo_client *c, turbo_time now, const uint8_t *data,
@@ -189,27 +254,16 @@ bool turbo_client_datagram(struct turbo_client *c, turbo_time now, const uint8_t
         !turbo_id_equal(&d.id, &c->id))
         return false;
     if ((d.flags & TURBO_FLAG_PROFILE1) == 0) {
+        c->report.draft |= !c->report.responded;
         udp_dead(c, TURBO_REASON_DRAFT_SERVER, now);
         return true;
     }
     if ((d.flags & TURBO_FLAG_REFUSED) != 0) {
+        c->report.refused |= !c->report.responded;
         udp_dead(c, TURBO_REASON_REFUSED, now);
         return true;
     }
-    if (!turbo_client_uses_udp(c))
-        return true;
-    switch (reassembly_push(&c->s2c, d.sequence, d.payload, d.length)) {
-    case REASSEMBLY_NEW: break;
-    case REASSEMBLY_REPEAT: return true;
-    case REASSEMBLY_CONFLICT:
-    case REASSEMBLY_BEYOND: return false;
-    }
-    if (!c->report.responded) {
-        c->report.responded = true;
-        c->report.first_response_us = now - c->asked_at;
-    }
-    client_handle(c, EVENT_RESPONSE, now);
-    return true;
+    return !turbo_client_uses_udp(c) || take_response(c, now, &d);
 }
 
 void turbo_client_unreachable(struct turbo_client *c, turbo_time now)
@@ -221,14 +275,23 @@ void turbo_client_unreachable(struct turbo_client *c, turbo_time now)
 
 bool turbo_client_uses_udp(const struct turbo_client *c)
 {
-    return c->state <= TURBO_CLIENT_WAITING || c->abort_due;
+    return c->state <= TURBO_CLIENT_WAITING || c->abort_due || client_measuring(c);
 }
 
 /* ---- TCP ---- */
 
+bool turbo_client_dial_again(struct turbo_client *c)
+{
+    bool due = c->redial_due;
+    c->redial_due = false;
+    return due;
+}
+
 void turbo_client_tcp_up(struct turbo_client *c, turbo_time now)
 {
     c->up_at = now;
+    c->redial_at = TURBO_NEVER;
+    c->redial_due = false;
     c->report.tcp_up_us = now - c->dialed_at;
     bool answered = c->state == TURBO_CLIENT_ASKING && c->answered;
     client_handle(c, answered ? EVENT_TCP_UP_ANSWERED : EVENT_TCP_UP, now);
@@ -241,6 +304,11 @@ void turbo_client_tcp_readable(struct turbo_client *c, turbo_time now)
 
 void turbo_client_tcp_failed(struct turbo_client *c, turbo_time now)
 {
+    bool tombstone =
+        c->report.outcome == TURBO_OUTCOME_TURBO || c->report.outcome == TURBO_OUTCOME_RESUMED;
+    c->report.unheard = client_measuring(c) && tombstone && !c->heard;
+    client_measure_stop(c);
+    c->redial_at = TURBO_NEVER;
     client_handle(c, EVENT_TCP_FAILED, now);
 }
 
@@ -263,7 +331,7 @@ void turbo_client_tcp_consume(struct turbo_client *c, size_t length)
 bool turbo_client_settled(const struct turbo_client *c)
 {
     const uint8_t *unused;
-    return c->state == TURBO_CLIENT_OPEN && c->out_start == c->out_end &&
+    return c->state == TURBO_CLIENT_OPEN && c->out_start == c->out_end && !client_measuring(c) &&
            turbo_client_peek(c, &unused) == 0;
 }
 
@@ -276,13 +344,18 @@ bool turbo_client_ended(const struct turbo_client *c)
 
 turbo_time turbo_client_deadline(const struct turbo_client *c)
 {
-    return c->wait_end;
+    turbo_time first = c->wait_end < c->redial_at ? c->wait_end : c->redial_at;
+    return first < c->measure_end ? first : c->measure_end;
 }
 
 void turbo_client_tick(struct turbo_client *c, turbo_time now)
 {
+    if (now >= c->redial_at)
+        client_handle(c, EVENT_SYN_LATE, now);
     if (c->state == TURBO_CLIENT_WAITING && now >= c->wait_end)
         client_handle(c, EVENT_WAIT_OVER, now);
+    if (now >= c->measure_end)
+        client_measure_stop(c);
 }
 
 struct turbo_client_report turbo_client_report(const struct turbo_client *c)

@@ -17,8 +17,8 @@ struct cell {
     action *act;
 };
 
-static action ask, restart_wait, compose_opening, compose_classic, compose_opaque, tell_abort,
-    udp_is_dead;
+static action ask, ask_again, dial_again, expect_tcp, restart_wait, compose_opening,
+    compose_classic, compose_opaque, tell_abort, udp_is_dead;
 
 /* clang-format off */
 #define GO(next_)       {GOES, TURBO_CLIENT_##next_, NULL}
@@ -35,6 +35,7 @@ static const struct cell table[STATE_COUNT][EVENT_COUNT] =
                 [EVENT_HELLO_GOES_BY_TCP] = GO(DIALING),
                 [EVENT_TCP_UP] = GO(HELLO_UP),
                 [EVENT_TCP_FAILED] = GO(FAILED),
+                [EVENT_SYN_LATE] = DO(HELLO_DIALING, dial_again),
                 [EVENT_ABORT] = GO(FAILED),
             },
         [TURBO_CLIENT_HELLO_UP] =
@@ -50,7 +51,8 @@ static const struct cell table[STATE_COUNT][EVENT_COUNT] =
                 [EVENT_TCP_UP] = DO(WAITING, restart_wait),
                 [EVENT_TCP_UP_ANSWERED] = DO(OPEN, compose_opening),
                 [EVENT_TCP_FAILED] = DO(FAILED, tell_abort),
-                [EVENT_RESPONSE] = GO(ASKING),
+                [EVENT_SYN_LATE] = DO(ASKING, ask_again),
+                [EVENT_RESPONSE] = DO(ASKING, expect_tcp),
                 [EVENT_UDP_DEAD] = DO(DIALING, udp_is_dead),
                 [EVENT_ANSWER] = GO(ASKING),
                 [EVENT_ABORT] = DO(FAILED, tell_abort),
@@ -70,6 +72,7 @@ static const struct cell table[STATE_COUNT][EVENT_COUNT] =
             {
                 [EVENT_TCP_UP] = DO(OPEN, compose_classic),
                 [EVENT_TCP_FAILED] = GO(FAILED),
+                [EVENT_SYN_LATE] = DO(DIALING, dial_again),
                 [EVENT_RESPONSE] = IGNORE,
                 [EVENT_UDP_DEAD] = IGNORE,
                 [EVENT_ABORT] = GO(FAILED),
@@ -122,11 +125,13 @@ static turbo_time earlier(turbo_time a, turbo_time b)
     return a < b ? a : b;
 }
 
-/* First contact: max(5 ms, RTT / 8); `always`: a flat 50 ms. */
+/* As learned; at first contact max(5 ms, RTT / 8); `always`: a flat 50 ms. */
 static turbo_time wait_time(const struct turbo_client *c)
 {
     if (c->config.always)
         return TURBO_WAIT_MAX;
+    if (c->config.wait_us != 0)
+        return c->config.wait_us;
     turbo_time wait = c->report.tcp_up_us / TURBO_WAIT_RTT_DIVISOR;
     return wait < TURBO_WAIT_MIN ? TURBO_WAIT_MIN : earlier(wait, TURBO_WAIT_MAX);
 }
@@ -142,10 +147,34 @@ static void ask(struct turbo_client *c, turbo_time now)
     turbo_id_from_hello(&c->id, c->config.sha256, client_stream(c), c->hello.length);
     c->plan = request_plan_make(c->hello.length, c->config.expected_chunks,
                                 c->config.expected_bytes, c->config.requests_max);
-    c->asked_at = now;
+    c->asked_at = c->report.asked_at = now;
     c->report.asked = true;
     if (c->state == TURBO_CLIENT_WAITING)
         restart_wait(c, now);
+}
+
+static void dial_again(struct turbo_client *c, turbo_time now)
+{
+    (void)now;
+    c->redialed = c->redial_due = true;
+    c->redial_at = TURBO_NEVER;
+}
+
+/* The path may have lost the requests together with the SYN. */
+static void ask_again(struct turbo_client *c, turbo_time now)
+{
+    dial_again(c, now);
+    if (!c->report.responded)
+        c->requests_sent = 0;
+}
+
+/* UDP has taken a round trip and the TLS server's time: TCP should be up about now. */
+static void expect_tcp(struct turbo_client *c, turbo_time now)
+{
+    turbo_time due = c->dialed_at + c->report.first_response_us + TURBO_SYN_SLACK;
+    if (c->redialed)
+        return;
+    c->redial_at = earlier(c->redial_at, due > now ? due : now);
 }
 
 /* From here on no byte is taken from UDP (protocol §6.6). */
@@ -157,9 +186,11 @@ static void stop_udp(struct turbo_client *c)
 
 static void compose_classic(struct turbo_client *c, turbo_time now)
 {
-    (void)now;
     stop_udp(c);
     client_decide(c, TURBO_OUTCOME_CLASSIC, TURBO_REASON_NO_RESPONSE);
+    /* With another reason UDP is over, or was never begun. */
+    if (c->report.reason == TURBO_REASON_NO_RESPONSE)
+        client_measure_start(c, now);
 }
 
 static void compose_opaque(struct turbo_client *c, turbo_time now)
@@ -181,6 +212,9 @@ static void compose_opening(struct turbo_client *c, turbo_time now)
     c->out_start = 0;
     turbo_tombstone_encode(&tombstone, c->out);
     client_decide(c, c->answered ? TURBO_OUTCOME_TURBO : TURBO_OUTCOME_RESUMED, TURBO_REASON_NONE);
+    client_measure_start(c, now);
+    if (c->answered)
+        client_measure_answer(c);
 }
 
 static void udp_is_dead(struct turbo_client *c, turbo_time now)

@@ -1,12 +1,14 @@
 /*
- * What client.c and client_machine.c share. The first is what the caller sees: bytes, datagrams and
- * TCP's news, folded into events; the second is what an event does, as a table.
+ * What the three parts of a client share. client.c is what the caller sees: bytes, datagrams and
+ * TCP's news, folded into events; client_machine.c is what an event does, as a table;
+ * client_measure.c is what is learned for later connections.
  */
 #ifndef TURBO_CLIENT_SESSION_H
 #define TURBO_CLIENT_SESSION_H
 
 #include "turbo/chunks.h"
 #include "turbo/client.h"
+#include "turbo/parity.h"
 #include "turbo/reassembly.h"
 
 struct turbo_client {
@@ -17,16 +19,26 @@ struct turbo_client {
     turbo_time up_at;     /* TCP was up */
     turbo_time asked_at;  /* the first request left */
     turbo_time wait_end;  /* open anyway at this time (protocol §6.5) */
+    turbo_time redial_at; /* the SYN counts as lost (protocol §6.8) */
+    turbo_time taken_at;  /* UDP brought something new, the last time */
 
     struct turbo_client_hello hello;
     struct turbo_id id;
     struct request_plan plan;
     uint8_t requests_sent;
+    bool redialed;       /* the second connect has been asked for */
+    bool redial_due;     /* and not yet been taken note of */
     bool abort_due;      /* an ABORT datagram is to be sent */
     uint8_t ccs_matched; /* bytes of a ChangeCipherSpec record the app may be sending */
     bool answered;       /* the app sent bytes after it was given some */
     bool ended;          /* the app's FIN */
 
+    /* After the opening: what the flight was like (client_measure.c). */
+    turbo_time measure_end; /* TURBO_NEVER: not, or over */
+    bool heard;             /* TCP has brought something */
+    size_t tcp_bytes;       /* S→C, from TCP */
+
+    struct parity parity;
     struct reassembly s2c;
     size_t s2c_limit; /* bytes to deliver from UDP; fixed by the opening */
     size_t s2c_consumed;
@@ -47,6 +59,7 @@ enum client_event {
     EVENT_TCP_SPOKE,       /* bytes or FIN before any opening; the app was given nothing */
     EVENT_TCP_SPOKE_LATE,  /* the same, but UDP has delivered: the two do not belong together */
     EVENT_TCP_FAILED,
+    EVENT_SYN_LATE,
     EVENT_RESPONSE,
     EVENT_UDP_DEAD, /* REFUSED, unreachable or a draft server, and no response before */
     EVENT_ANSWER,
@@ -59,6 +72,18 @@ void client_handle(struct turbo_client *c, enum client_event event, turbo_time n
 
 /* How it went, and why: the first word counts. */
 void client_decide(struct turbo_client *c, enum turbo_outcome outcome, enum turbo_reason reason);
+
+/* ---- client_measure.c ---- */
+
+void client_measure_start(struct turbo_client *c, turbo_time now);
+/* What can be told is in the report; the session may settle. */
+void client_measure_stop(struct turbo_client *c);
+/* The app has answered a flight that UDP and TCP have brought so far. */
+void client_measure_answer(struct turbo_client *c);
+static inline bool client_measuring(const struct turbo_client *c)
+{
+    return c->measure_end != TURBO_NEVER;
+}
 
 /* The C→S stream from its first byte; whole until TCP has taken some of it. */
 static inline const uint8_t *client_stream(const struct turbo_client *c)

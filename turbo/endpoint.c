@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "turbo/opening.h"
+#include "turbo/rate.h"
 #include "turbo/server_session.h"
 
 enum { TLS_HANDSHAKE_RECORD = 22, TLS_MAJOR_VERSION = 3 };
@@ -11,6 +12,11 @@ void turbo_endpoint_config_init(struct turbo_endpoint_config *config)
     memset(config, 0, sizeof(*config));
     config->sessions_max = TURBO_SESSIONS_DEFAULT;
     config->ended_max = TURBO_ENDED_DEFAULT;
+    config->memory_max = TURBO_MEMORY_DEFAULT;
+    config->rate = TURBO_RATE_DEFAULT;
+    config->source_rate = TURBO_SOURCE_RATE_DEFAULT;
+    config->site_rate = TURBO_SITE_RATE_DEFAULT;
+    config->refusal_rate = TURBO_REFUSAL_RATE;
 }
 
 /* The parts of an endpoint's block, each aligned as the first. */
@@ -24,26 +30,39 @@ size_t turbo_endpoint_bytes(const struct turbo_endpoint_config *config)
 {
     return aligned(sizeof(struct turbo_endpoint)) +
            aligned(session_map_bytes(config->sessions_max)) +
-           aligned(session_map_bytes(config->ended_max)) +
+           aligned(session_map_bytes(config->ended_max)) + aligned(sizeof(struct admission)) +
            TURBO_ORPHANS_MAX * sizeof(struct orphan);
+}
+
+/* The parts of the block, and of the seed, one behind the other. */
+static void lay_out(struct turbo_endpoint *e, const struct turbo_endpoint_config *config)
+{
+    static_assert(TURBO_SEED_BYTES == 2 * KEYED_HASH_SEED_BYTES + ADMISSION_SEED_BYTES,
+                  "one seed for each map, and admission's");
+    const uint8_t *seed = config->seed;
+    uint8_t *at = (uint8_t *)e + aligned(sizeof(*e));
+    session_map_init(&e->sessions, at, config->sessions_max, seed);
+    at += aligned(session_map_bytes(config->sessions_max));
+    seed += KEYED_HASH_SEED_BYTES;
+    session_map_init(&e->ended, at, config->ended_max, seed);
+    at += aligned(session_map_bytes(config->ended_max));
+    seed += KEYED_HASH_SEED_BYTES;
+    e->admission = (struct admission *)(void *)at;
+    admission_init(e->admission, config, seed);
+    at += aligned(sizeof(*e->admission));
+    e->orphans = (struct orphan *)(void *)at;
 }
 
 struct turbo_endpoint *turbo_endpoint_init(void *memory, const struct turbo_endpoint_config *config)
 {
-    static_assert(TURBO_SEED_BYTES == 2 * SESSION_MAP_SEED_BYTES, "one seed for each map");
     struct turbo_endpoint *e = memory;
     memset(e, 0, sizeof(*e));
     e->config = *config;
-    uint8_t *at = (uint8_t *)memory + aligned(sizeof(*e));
-    session_map_init(&e->sessions, at, config->sessions_max, config->seed);
-    at += aligned(session_map_bytes(config->sessions_max));
-    session_map_init(&e->ended, at, config->ended_max, config->seed + SESSION_MAP_SEED_BYTES);
-    at += aligned(session_map_bytes(config->ended_max));
-    e->orphans = (struct orphan *)(void *)at;
+    lay_out(e, config);
     for (size_t i = 0; i < TURBO_ORPHANS_MAX; i++)
         e->orphans[i].length = 0;
-    struct queue *queues[] = {&e->pending,  &e->answered, &e->joined, &e->holding,
-                              &e->stilling, &e->sending,  &e->events};
+    struct queue *queues[] = {&e->pending, &e->answered, &e->joined,  &e->holding,
+                              &e->lulling, &e->stilling, &e->sending, &e->events};
     for (size_t i = 0; i < sizeof(queues) / sizeof(queues[0]); i++)
         queue_init(queues[i]);
     return e;
@@ -87,14 +106,32 @@ static bool has_ended(struct turbo_endpoint *e, turbo_time now, const struct tur
 static void remember_ended(struct turbo_endpoint *e, turbo_time now, const struct turbo_id *id)
 {
     forget_ended(e, now);
-    session_map_remove(&e->ended, id);         /* its time begins anew */
-    session_map_add(&e->ended, id, NULL, now); /* full: has_room() refuses what is new */
+    session_map_remove(&e->ended, id); /* its time begins anew */
+    if (!session_map_add(&e->ended, id, NULL, now))
+        e->ended_overflow = now;
 }
 
-static bool has_room(const struct turbo_endpoint *e)
+/* Could an id that must not start a connection any more have been forgotten? */
+static bool ids_are_missing(struct turbo_endpoint *e, turbo_time now)
 {
-    return !e->draining && e->sessions.count < e->sessions.capacity &&
-           e->ended.count < e->ended.capacity;
+    forget_ended(e, now);
+    return e->ended.count == e->ended.capacity ||
+           (e->ended_overflow != 0 && now < e->ended_overflow + TURBO_ENDED_TIME);
+}
+
+/* May a session from `peer` begin? TURBO_LIMIT_COUNT: it may. */
+static enum turbo_limit admit(struct turbo_endpoint *e, turbo_time now,
+                              const struct turbo_address *peer)
+{
+    if (e->draining)
+        return TURBO_LIMIT_DRAINING;
+    if (e->sessions.count == e->sessions.capacity)
+        return TURBO_LIMIT_SESSIONS;
+    if (e->memory + turbo_server_bytes() > e->config.memory_max)
+        return TURBO_LIMIT_MEMORY;
+    if (ids_are_missing(e, now))
+        return TURBO_LIMIT_ENDED;
+    return admission_ask(e->admission, now, peer);
 }
 
 void turbo_server_release(struct turbo_server *s, turbo_time now)
@@ -108,6 +145,7 @@ void turbo_server_release(struct turbo_server *s, turbo_time now)
         remember_ended(e, now, &s->id);
     if (!s->hashed)
         e->drafts--;
+    e->memory -= turbo_server_bytes();
     e->config.release(e->config.owner, s);
 }
 
@@ -122,9 +160,10 @@ void endpoint_session_ended(struct turbo_server *s, turbo_time now)
 
 /* ---- datagrams in ---- */
 
-void endpoint_refuse(struct turbo_endpoint *e, const struct turbo_id *id,
+void endpoint_refuse(struct turbo_endpoint *e, enum turbo_limit limit, const struct turbo_id *id,
                      const struct turbo_path *path)
 {
+    e->counters.limited[limit]++;
     if (e->refusal_count == REFUSALS_MAX) {
         e->counters.refused_silent++;
         return;
@@ -178,12 +217,17 @@ static bool starts_record(const uint8_t *data, size_t length)
 static void begin_session(struct turbo_endpoint *e, turbo_time now, const struct turbo_path *path,
                           const struct turbo_datagram *request, size_t bytes)
 {
-    struct turbo_server *s =
-        has_room(e) ? e->config.acquire(e->config.owner, turbo_server_bytes()) : NULL;
+    enum turbo_limit limit = admit(e, now, &path->peer);
+    struct turbo_server *s = NULL;
+    if (limit == TURBO_LIMIT_COUNT) {
+        s = e->config.acquire(e->config.owner, turbo_server_bytes());
+        limit = TURBO_LIMIT_MEMORY;
+    }
     if (s == NULL) {
-        endpoint_refuse(e, &request->id, path);
+        endpoint_refuse(e, limit, &request->id, path);
         return;
     }
+    e->memory += turbo_server_bytes();
     e->counters.sessions++;
     server_begin(s, e, now, &request->id);
     session_map_add(&e->sessions, &request->id, s, now);
@@ -216,11 +260,17 @@ void turbo_endpoint_datagram(struct turbo_endpoint *e, turbo_time now,
 
 /* ---- datagrams out ---- */
 
-static size_t poll_refusal(struct turbo_endpoint *e, uint8_t out[static TURBO_DATAGRAM_MAX],
-                           struct turbo_path *path)
+static size_t poll_refusal(struct turbo_endpoint *e, turbo_time now,
+                           uint8_t out[static TURBO_DATAGRAM_MAX], struct turbo_path *path)
 {
     if (e->refusal_count == 0)
         return 0;
+    if (!rate_allows(e->refusals_paid_at, now, e->config.refusal_rate)) {
+        e->counters.refused_silent += e->refusal_count;
+        e->refusal_count = 0;
+        return 0;
+    }
+    e->refusals_paid_at = rate_after(e->refusals_paid_at, now, e->config.refusal_rate);
     const struct refusal *r = &e->refusals[--e->refusal_count];
     struct turbo_datagram datagram = {.id = r->id,
                                       .flags = TURBO_FLAG_PROFILE1 | TURBO_FLAG_REFUSED};
@@ -240,7 +290,7 @@ size_t turbo_endpoint_poll_datagram(struct turbo_endpoint *e, turbo_time now,
             return length;
         queue_remove(node);
     }
-    return poll_refusal(e, out, path);
+    return poll_refusal(e, now, out, path);
 }
 
 /* ---- events and time ---- */
@@ -263,6 +313,7 @@ turbo_time turbo_endpoint_deadline(const struct turbo_endpoint *e)
         queue_deadline(&e->pending, TURBO_PENDING_TIME),
         queue_deadline(&e->answered, TURBO_ANSWERED_TIME),
         queue_deadline(&e->holding, TURBO_HOLD_TIME),
+        queue_deadline(&e->lulling, TURBO_PARITY_TIME),
         queue_deadline(&e->stilling, TURBO_QUIET_TIME),
     };
     turbo_time first = TURBO_NEVER;
@@ -276,6 +327,8 @@ void turbo_endpoint_tick(struct turbo_endpoint *e, turbo_time now)
     struct queue_node *node;
     while ((node = queue_due(&e->holding, now, TURBO_HOLD_TIME)) != NULL)
         server_hold_over(QUEUE_OWNER(node, struct turbo_server, hold), now);
+    while ((node = queue_due(&e->lulling, now, TURBO_PARITY_TIME)) != NULL)
+        server_lull(QUEUE_OWNER(node, struct turbo_server, lull), now);
     while ((node = queue_due(&e->stilling, now, TURBO_QUIET_TIME)) != NULL)
         server_still(QUEUE_OWNER(node, struct turbo_server, still), now);
     while ((node = queue_due(&e->pending, now, TURBO_PENDING_TIME)) != NULL)

@@ -20,6 +20,7 @@ const char *turbo_reason_text(enum turbo_reason reason)
     case TURBO_REASON_TCP_FIRST: return "tcp-first";
     case TURBO_REASON_NO_RESPONSE: return "no-response";
     case TURBO_REASON_REFUSED: return "refused";
+    case TURBO_REASON_UDP_PAUSED: return "udp-paused";
     case TURBO_REASON_UNREACHABLE: return "udp-unreachable";
     case TURBO_REASON_DRAFT_SERVER: return "draft-server";
     case TURBO_REASON_HELLO_TOO_LARGE: return "hello-too-large";

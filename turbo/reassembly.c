@@ -42,6 +42,25 @@ static uint8_t *place(const struct reassembly *r, size_t index)
     return r->buffer + index * r->payload_max;
 }
 
+const uint8_t *reassembly_chunk(const struct reassembly *r, uint32_t sequence, size_t *length)
+{
+    assert(sequence >= 1 && sequence <= TURBO_CHUNKS_MAX);
+    size_t index = sequence - 1;
+    if (!present(r, index))
+        return NULL;
+    *length = r->length[index];
+    /* An empty one may lie beyond the slots: then it has no place. */
+    return *length > 0 ? place(r, index) : r->buffer;
+}
+
+uint32_t reassembly_highest(const struct reassembly *r)
+{
+    uint32_t highest = TURBO_CHUNKS_MAX;
+    while (highest > 0 && !present(r, highest - 1))
+        highest--;
+    return highest;
+}
+
 static void close_gap(struct reassembly *r)
 {
     while (r->contiguous < TURBO_CHUNKS_MAX && present(r, r->contiguous)) {

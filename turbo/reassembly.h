@@ -36,6 +36,11 @@ void reassembly_init(struct reassembly *r, uint8_t *buffer, uint8_t slots, uint1
 enum reassembly_result reassembly_push(struct reassembly *r, uint32_t sequence,
                                        const uint8_t *payload, size_t length);
 
+/* The payload of chunk `sequence`, 1..TURBO_CHUNKS_MAX; NULL: it has not come. */
+const uint8_t *reassembly_chunk(const struct reassembly *r, uint32_t sequence, size_t *length);
+/* The highest number that has come; 0: none. */
+uint32_t reassembly_highest(const struct reassembly *r);
+
 /* How many bytes from `buffer` on are in order. */
 size_t reassembly_contiguous_bytes(const struct reassembly *r);
 /* Has a chunk with bytes come that waits behind a gap? */

@@ -1,6 +1,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "turbo/parity.h"
 #include "turbo/server_session.h"
 
 enum event {
@@ -96,6 +97,7 @@ void server_leave_timers(struct turbo_server *s)
 {
     queue_remove(&s->life);
     queue_remove(&s->hold);
+    queue_remove(&s->lull);
     queue_remove(&s->still);
     queue_remove(&s->send);
 }
@@ -233,51 +235,96 @@ static bool may_cut(const struct turbo_server *s)
     return uncut >= TURBO_RESPONSE_PAYLOAD_MAX || (uncut > 0 && s->flush);
 }
 
-/* The chunk to send next and its length: a new one, or a repeat for a permit to spare. */
-static bool next_chunk(const struct turbo_server *s, uint32_t *number, size_t *length)
+static size_t send(struct turbo_server *s, turbo_time now, const struct turbo_datagram *response,
+                   uint8_t out[static TURBO_DATAGRAM_MAX])
 {
-    if (may_cut(s)) {
-        size_t uncut = retained_uncut(&s->s2c);
-        *number = s->s2c.chunk_count + 1;
-        *length = uncut < TURBO_RESPONSE_PAYLOAD_MAX ? uncut : TURBO_RESPONSE_PAYLOAD_MAX;
-        return true;
+    s->endpoint->counters.responses++;
+    handle(s, EVENT_RESPONSE_SENT, now);
+    return turbo_datagram_encode(response, out);
+}
+
+static size_t send_chunk(struct turbo_server *s, turbo_time now, uint32_t number,
+                         uint8_t out[static TURBO_DATAGRAM_MAX])
+{
+    struct turbo_datagram response = {
+        .id = s->id, .flags = TURBO_FLAG_PROFILE1, .sequence = number};
+    response.payload = retained_chunk(&s->s2c, number, &response.length);
+    return send(s, now, &response, out);
+}
+
+static size_t poll_new_chunk(struct turbo_server *s, turbo_time now,
+                             uint8_t out[static TURBO_DATAGRAM_MAX], struct turbo_path *path)
+{
+    size_t length = retained_uncut(&s->s2c);
+    length = length < TURBO_RESPONSE_PAYLOAD_MAX ? length : TURBO_RESPONSE_PAYLOAD_MAX;
+    if (!budget_spend(&s->budget, TURBO_HEADER_BYTES + length, path))
+        return 0;
+    uint32_t number = retained_cut(&s->s2c);
+    if (retained_uncut(&s->s2c) == 0) {
+        s->flush = false;
+        queue_remove(&s->hold);
     }
-    if (!s->quiet || s->s2c.chunk_count == 0)
-        return false;
-    *number = s->next_repeat + 1;
-    retained_chunk(&s->s2c, *number, length);
-    return true;
+    return send_chunk(s, now, number, out);
+}
+
+static size_t poll_parity(struct turbo_server *s, turbo_time now,
+                          uint8_t out[static TURBO_DATAGRAM_MAX], struct turbo_path *path)
+{
+    uint8_t payload[TURBO_REQUEST_PAYLOAD_MAX];
+    struct turbo_datagram response = {.id = s->id,
+                                      .flags = TURBO_FLAG_PROFILE1 | TURBO_FLAG_PARITY,
+                                      .sequence = s->s2c.chunk_count,
+                                      .payload = payload,
+                                      .length = parity_length(&s->s2c)};
+    if (!budget_spend_spare(&s->budget, TURBO_HEADER_BYTES + response.length, path))
+        return 0;
+    parity_make(&s->s2c, payload, response.length);
+    s->parity_sent = true;
+    s->endpoint->counters.parities++;
+    return send(s, now, &response, out);
+}
+
+/* Permits to spare repeat what was sent, in rounds. */
+static size_t poll_repeat(struct turbo_server *s, turbo_time now,
+                          uint8_t out[static TURBO_DATAGRAM_MAX], struct turbo_path *path)
+{
+    uint32_t number = s->next_repeat + 1;
+    size_t length;
+    retained_chunk(&s->s2c, number, &length);
+    if (!budget_spend(&s->budget, TURBO_HEADER_BYTES + length, path))
+        return 0;
+    s->next_repeat = number % s->s2c.chunk_count;
+    return send_chunk(s, now, number, out);
 }
 
 size_t server_poll_datagram(struct turbo_server *s, turbo_time now,
                             uint8_t out[static TURBO_DATAGRAM_MAX], struct turbo_path *path)
 {
-    uint32_t number;
-    size_t length;
-    if (!on_udp(s) || !next_chunk(s, &number, &length) ||
-        !budget_spend(&s->budget, TURBO_HEADER_BYTES + length, path))
+    if (!on_udp(s))
         return 0;
-    if (number > s->s2c.chunk_count) {
-        retained_cut(&s->s2c);
-        if (retained_uncut(&s->s2c) == 0) {
-            s->flush = false;
-            queue_remove(&s->hold);
-        }
-    } else {
-        s->next_repeat = number % s->s2c.chunk_count;
+    if (may_cut(s))
+        return poll_new_chunk(s, now, out, path);
+    if (s->s2c.chunk_count == 0 || retained_uncut(&s->s2c) > 0)
+        return 0;
+    if (s->parity_due && !s->parity_sent) {
+        size_t length = poll_parity(s, now, out, path);
+        if (length > 0)
+            return length;
     }
-    struct turbo_datagram response = {
-        .id = s->id, .flags = TURBO_FLAG_PROFILE1, .sequence = number};
-    response.payload = retained_chunk(&s->s2c, number, &response.length);
-    s->endpoint->counters.responses++;
-    handle(s, EVENT_RESPONSE_SENT, now);
-    return turbo_datagram_encode(&response, out);
+    return s->quiet ? poll_repeat(s, now, out, path) : 0;
 }
 
 void server_hold_over(struct turbo_server *s, turbo_time now)
 {
     queue_remove(&s->hold);
     s->flush = true;
+    want_send(s, now);
+}
+
+void server_lull(struct turbo_server *s, turbo_time now)
+{
+    queue_remove(&s->lull);
+    s->parity_due = true;
     want_send(s, now);
 }
 
@@ -358,7 +405,9 @@ size_t turbo_server_push(struct turbo_server *s, turbo_time now, const uint8_t *
     size_t n = on_udp(s) ? retained_append(&s->s2c, data, length) : 0;
     if (n == 0)
         return 0;
-    s->quiet = false;
+    s->quiet = s->parity_due = false;
+    queue_remove(&s->lull);
+    queue_add(&s->endpoint->lulling, &s->lull, now);
     queue_remove(&s->still);
     queue_add(&s->endpoint->stilling, &s->still, now);
     if (!s->flush && !queue_holds(&s->hold))
@@ -411,7 +460,7 @@ void turbo_server_refuse(struct turbo_server *s)
     if (s->state != SERVER_READY)
         return; /* something was said already */
     if (budget_spend(&s->budget, TURBO_HEADER_BYTES, &path))
-        endpoint_refuse(s->endpoint, &s->id, &path);
+        endpoint_refuse(s->endpoint, TURBO_LIMIT_TLS_SERVER, &s->id, &path);
     server_leave_timers(s);
     handle(s, EVENT_REFUSE, 0);
 }

@@ -5,6 +5,7 @@
 #ifndef TURBO_SERVER_SESSION_H
 #define TURBO_SERVER_SESSION_H
 
+#include "turbo/admission.h"
 #include "turbo/budget.h"
 #include "turbo/queue.h"
 #include "turbo/reassembly.h"
@@ -45,9 +46,12 @@ struct turbo_server {
     bool flush;           /* a partial chunk may leave */
     bool quiet;           /* no S→C byte for TURBO_QUIET_TIME: spare permits repeat chunks */
     uint32_t next_repeat; /* chunk number - 1 */
+    bool parity_due;      /* no S→C byte for TURBO_PARITY_TIME */
+    bool parity_sent;
 
     struct queue_node life;  /* in endpoint->pending or ->answered */
     struct queue_node hold;  /* in endpoint->holding */
+    struct queue_node lull;  /* in endpoint->lulling: parity is due when this is */
     struct queue_node still; /* in endpoint->stilling: quiet begins when due */
     struct queue_node send;  /* in endpoint->sending */
     struct queue_node event; /* in endpoint->events */
@@ -73,10 +77,14 @@ struct turbo_endpoint {
     struct turbo_endpoint_counters counters;
     struct session_map sessions;
     struct session_map ended;
+    struct admission *admission;
+    turbo_time refusals_paid_at; /* the rate limit of REFUSED */
+    turbo_time ended_overflow;   /* an ended id found no room, the last time; 0: never */
+    uint64_t memory;             /* bytes of all sessions' blocks */
     uint32_t drafts; /* pending sessions whose id has not, or not yet, proved to be a hash */
     bool draining;
     struct queue pending, answered, joined; /* each session is in one of them, by age */
-    struct queue holding, stilling, sending, events;
+    struct queue holding, lulling, stilling, sending, events;
     struct refusal refusals[REFUSALS_MAX];
     uint8_t refusal_count;
     struct orphan *orphans;
@@ -94,6 +102,7 @@ bool server_join(struct turbo_server *s, turbo_time now, uint32_t consumed, bool
 size_t server_poll_datagram(struct turbo_server *s, turbo_time now,
                             uint8_t out[static TURBO_DATAGRAM_MAX], struct turbo_path *path);
 void server_hold_over(struct turbo_server *s, turbo_time now);
+void server_lull(struct turbo_server *s, turbo_time now);
 void server_still(struct turbo_server *s, turbo_time now);
 void server_expire(struct turbo_server *s, turbo_time now);
 /* C→S bytes that UDP brought and that count. */
@@ -103,7 +112,7 @@ size_t server_c2s_bytes(const struct turbo_server *s);
 void server_leave_timers(struct turbo_server *s);
 
 /* Queues a REFUSED, or counts that there is no room for it. */
-void endpoint_refuse(struct turbo_endpoint *e, const struct turbo_id *id,
+void endpoint_refuse(struct turbo_endpoint *e, enum turbo_limit limit, const struct turbo_id *id,
                      const struct turbo_path *path);
 /* Ends sessions the caller has not seen; tells it about the others. */
 void endpoint_session_ended(struct turbo_server *s, turbo_time now);

@@ -25,12 +25,10 @@ size_t session_map_bytes(uint32_t capacity)
 }
 
 void session_map_init(struct session_map *map, void *memory, uint32_t capacity,
-                      const uint8_t seed[static SESSION_MAP_SEED_BYTES])
+                      const uint8_t seed[static KEYED_HASH_SEED_BYTES])
 {
     memset(map, 0, sizeof(*map));
-    memcpy(map->keys, seed, sizeof(map->keys));
-    for (size_t i = 0; i < 4; i++)
-        map->keys[i] |= 1;
+    keyed_hash_init(&map->hash, seed);
     map->capacity = capacity;
     map->bucket_count = buckets_for(capacity);
     map->entries = memory;
@@ -45,12 +43,7 @@ static struct session_map_entry *entry(const struct session_map *map, uint32_t i
 
 static uint32_t *bucket(const struct session_map *map, const struct turbo_id *id)
 {
-    uint32_t words[3];
-    memcpy(words, id->bytes, sizeof(words));
-    uint64_t sum = map->keys[3];
-    for (size_t i = 0; i < 3; i++)
-        sum += map->keys[i] * words[i];
-    return &map->heads[(uint32_t)(sum >> 32) & (map->bucket_count - 1)];
+    return &map->heads[keyed_hash_of(&map->hash, id->bytes) & (map->bucket_count - 1)];
 }
 
 /* The link that points to `id`'s entry, or the zero link at the end of its bucket. */

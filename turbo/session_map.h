@@ -1,20 +1,18 @@
 /*
  * A bounded table from session id to a pointer, which also remembers the order of entry.
  *
- * The hash is keyed (multiply-shift with secret keys is universal), since peers choose ids.
  * Memory comes from the caller, once; what was never used of it is never touched.
  */
 #ifndef TURBO_SESSION_MAP_H
 #define TURBO_SESSION_MAP_H
 
+#include "turbo/keyed_hash.h"
 #include "turbo/turbo.h"
-
-enum { SESSION_MAP_SEED_BYTES = 32 };
 
 struct session_map_entry;
 
 struct session_map {
-    uint64_t keys[4];
+    struct keyed_hash hash;
     uint32_t *heads; /* bucket → first entry */
     struct session_map_entry *entries;
     uint32_t bucket_count; /* a power of two */
@@ -28,7 +26,7 @@ struct session_map {
 /* Bytes of memory a map of `capacity` ids needs. */
 size_t session_map_bytes(uint32_t capacity);
 void session_map_init(struct session_map *map, void *memory, uint32_t capacity,
-                      const uint8_t seed[static SESSION_MAP_SEED_BYTES]);
+                      const uint8_t seed[static KEYED_HASH_SEED_BYTES]);
 
 /* False when the map is full or the id is there already. */
 bool session_map_add(struct session_map *map, const struct turbo_id *id, void *value,

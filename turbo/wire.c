@@ -61,11 +61,12 @@ bool turbo_response_decode(struct turbo_datagram *out, const uint8_t *data, size
         return false;
     if (out->flags == (TURBO_FLAG_PROFILE1 | TURBO_FLAG_REFUSED))
         return out->sequence == 0 && out->length == 0;
-    if (out->flags != TURBO_FLAG_PROFILE1 && out->flags != 0)
-        return false;
     if (out->sequence == 0 || out->sequence > TURBO_CHUNKS_MAX)
         return false;
-    return out->length <= TURBO_RESPONSE_PAYLOAD_MAX;
+    if (out->flags == (TURBO_FLAG_PROFILE1 | TURBO_FLAG_PARITY))
+        return out->length >= TURBO_PARITY_PAYLOAD_MIN;
+    return (out->flags == TURBO_FLAG_PROFILE1 || out->flags == 0) &&
+           out->length <= TURBO_RESPONSE_PAYLOAD_MAX;
 }
 
 static void encode_header(struct writer *w, const struct turbo_id *id, uint8_t flags,

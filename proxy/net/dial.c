@@ -15,24 +15,33 @@ struct dial {
     struct address addresses[RESOLVER_ADDRESSES_MAX];
     size_t count, next;
     uint16_t port;
-    int fd;
+    struct attempt {
+        int fd; /* -1: none */
+        ev_io io;
+    } attempts[2]; /* the second by dial_again */
     int error;
-    ev_io io;
     ev_timer timer;
     double seconds_left;
     double attempt_seconds;
 };
 
-static void stop_attempt(struct dial *d)
+static void drop(struct dial *d, struct attempt *a)
 {
-    ev_io_stop(d->loop, &d->io);
+    ev_io_stop(d->loop, &a->io);
+    socket_close(a->fd);
+    a->fd = -1;
+}
+
+static void stop_attempts(struct dial *d)
+{
+    for (size_t i = 0; i < 2; i++)
+        drop(d, &d->attempts[i]);
     ev_timer_stop(d->loop, &d->timer);
 }
 
 static void destroy(struct dial *d)
 {
-    stop_attempt(d);
-    socket_close(d->fd);
+    stop_attempts(d);
     free(d);
 }
 
@@ -47,16 +56,36 @@ static void fail(struct dial *d, const char *error)
     events->failed(owner, text);
 }
 
-static void start_attempt(struct dial *d)
+static const struct address *current(const struct dial *d)
 {
-    ev_io_set(&d->io, d->fd, EV_WRITE);
-    ev_io_start(d->loop, &d->io);
+    return &d->addresses[d->next - 1];
+}
+
+static void watch(struct dial *d, struct attempt *a, int fd)
+{
+    a->fd = fd;
+    ev_io_set(&a->io, fd, EV_WRITE);
+    ev_io_start(d->loop, &a->io);
+}
+
+static void start_attempt(struct dial *d, int fd)
+{
+    watch(d, &d->attempts[0], fd);
     /* The addresses that are left share the time that is left. */
     d->attempt_seconds = d->seconds_left / (double)(d->count - d->next + 1);
     ev_timer_set(&d->timer, d->attempt_seconds, 0.);
     ev_timer_start(d->loop, &d->timer);
     if (d->events->started != NULL)
-        d->events->started(d->owner, d->fd, &d->addresses[d->next - 1]);
+        d->events->started(d->owner, fd, current(d));
+}
+
+void dial_again(struct dial *d)
+{
+    if (d->attempts[0].fd < 0 || d->attempts[1].fd >= 0)
+        return;
+    int fd = socket_connect_tcp(current(d));
+    if (fd >= 0)
+        watch(d, &d->attempts[1], fd);
 }
 
 static void try_next(struct dial *d)
@@ -64,9 +93,9 @@ static void try_next(struct dial *d)
     while (d->next < d->count) {
         struct address *address = &d->addresses[d->next++];
         address_set_port(address, d->port);
-        d->fd = socket_connect_tcp(address);
-        if (d->fd >= 0) {
-            start_attempt(d);
+        int fd = socket_connect_tcp(address);
+        if (fd >= 0) {
+            start_attempt(d, fd);
             return;
         }
         d->error = errno;
@@ -74,13 +103,20 @@ static void try_next(struct dial *d)
     fail(d, strerror(d->error));
 }
 
-static void attempt_failed(struct dial *d, int error)
+static void address_failed(struct dial *d, int error)
 {
     d->error = error;
-    stop_attempt(d);
-    socket_close(d->fd);
-    d->fd = -1;
+    stop_attempts(d);
     try_next(d);
+}
+
+static void attempt_failed(struct dial *d, struct attempt *a, int error)
+{
+    drop(d, a);
+    if (d->attempts[0].fd >= 0 || d->attempts[1].fd >= 0)
+        return; /* the other one may still come up */
+    d->seconds_left -= d->attempt_seconds - ev_timer_remaining(d->loop, &d->timer);
+    address_failed(d, error);
 }
 
 static void on_writable(struct ev_loop *loop, ev_io *io, int revents)
@@ -88,17 +124,18 @@ static void on_writable(struct ev_loop *loop, ev_io *io, int revents)
     (void)loop;
     (void)revents;
     struct dial *d = io->data;
-    int error = socket_error(d->fd);
+    struct attempt *a = io == &d->attempts[0].io ? &d->attempts[0] : &d->attempts[1];
+    int error = socket_error(a->fd);
     if (error != 0) {
-        d->seconds_left -= d->attempt_seconds - ev_timer_remaining(d->loop, &d->timer);
-        attempt_failed(d, error);
+        attempt_failed(d, a, error);
         return;
     }
     const struct dial_events *events = d->events;
     void *owner = d->owner;
-    struct address peer = d->addresses[d->next - 1];
-    int fd = d->fd;
-    d->fd = -1;
+    struct address peer = *current(d);
+    int fd = a->fd;
+    ev_io_stop(d->loop, &a->io);
+    a->fd = -1;
     destroy(d);
     events->up(owner, fd, &peer);
 }
@@ -109,7 +146,7 @@ static void on_timeout(struct ev_loop *loop, ev_timer *timer, int revents)
     (void)revents;
     struct dial *d = timer->data;
     d->seconds_left -= d->attempt_seconds;
-    attempt_failed(d, ETIMEDOUT);
+    address_failed(d, ETIMEDOUT);
 }
 
 static void on_resolved(void *owner, const struct address *addresses, size_t count,
@@ -136,11 +173,14 @@ struct dial *dial_start(struct ev_loop *loop, struct resolver *resolver, const c
     d->events = events;
     d->owner = owner;
     d->port = port;
-    d->fd = -1;
     d->seconds_left = (double)TURBO_CONNECT_TIME / (double)TURBO_SECOND;
-    ev_init(&d->io, on_writable);
+    for (size_t i = 0; i < 2; i++) {
+        d->attempts[i].fd = -1;
+        ev_init(&d->attempts[i].io, on_writable);
+        d->attempts[i].io.data = d;
+    }
     ev_init(&d->timer, on_timeout);
-    d->io.data = d->timer.data = d;
+    d->timer.data = d;
     d->query = resolver_resolve(resolver, host, on_resolved, d);
     if (d->query == NULL) {
         free(d);

@@ -29,6 +29,12 @@ struct dial_events {
  */
 struct dial *dial_start(struct ev_loop *loop, struct resolver *resolver, const char *host,
                         uint16_t port, const struct dial_events *events, void *owner);
+/*
+ * A second SYN to the address that is being tried, beside the first: the kernel repeats a lost one
+ * after a second only. Whichever comes up first is the connection. No effect when none is being
+ * tried, there are two already, or there is no descriptor for it.
+ */
+void dial_again(struct dial *dial);
 /* Gives up; also from within `started`. NULL is allowed. */
 void dial_cancel(struct dial *dial);
 

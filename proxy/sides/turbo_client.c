@@ -15,7 +15,7 @@
 #include "proxy/sides/stream.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
-#include "turbo/client.h"
+#include "turbo/learned.h"
 
 enum { TURBO_CLIENT_TAG = 0x54436c69 /* "TCli" */, DATAGRAMS_A_TURN = 64 };
 
@@ -133,6 +133,8 @@ static void step(struct turbo_client_side *s)
 {
     if (s->session == NULL)
         return;
+    if (s->dial != NULL && turbo_client_dial_again(s->session))
+        dial_again(s->dial);
     send_datagrams(s);
     if (is_open(s))
         flush_tcp(s);
@@ -148,8 +150,6 @@ static void step(struct turbo_client_side *s)
 
 static void step_and_wake(struct turbo_client_side *s)
 {
-    if (s->session != NULL && turbo_client_report(s->session).responded)
-        memory_of(&s->upstream->memory, &s->peer)->answered = true;
     step(s);
     side_wake(&s->base);
 }
@@ -205,10 +205,23 @@ static struct turbo_client *new_session(struct turbo_client_side *s)
     struct turbo_client_config config;
     turbo_client_config_init(&config, crypto_sha256);
     config.always = s->upstream->option.always;
-    if (memory_of(&s->upstream->memory, &s->peer)->answered)
-        config.requests_max = TURBO_REQUESTS_MAX;
     void *memory = malloc(turbo_client_bytes());
-    return memory == NULL ? NULL : turbo_client_init(memory, &config, clock_now());
+    if (memory == NULL)
+        return NULL;
+    turbo_time now = clock_now();
+    turbo_learned_configure(&memory_of(&s->upstream->memory, &s->peer)->learned, now, &config);
+    return turbo_client_init(memory, &config, now);
+}
+
+/* What it has taught is kept for later connections to the address it was for. */
+static void free_session(struct turbo_client_side *s, struct turbo_client *session,
+                         const struct address *peer)
+{
+    if (session == NULL)
+        return;
+    struct turbo_client_report report = turbo_client_report(session);
+    turbo_learned_note(&memory_of(&s->upstream->memory, peer)->learned, clock_now(), &report);
+    free(session);
 }
 
 static void open_udp(struct turbo_client_side *s, int tcp)
@@ -236,6 +249,7 @@ static void on_started(void *owner, int fd, const struct address *peer)
     struct turbo_client_side *s = owner;
     assert(s->tag == TURBO_CLIENT_TAG);
     struct turbo_client *before = s->session;
+    struct address peer_before = s->peer;
     s->peer = *peer;
     if (before != NULL && turbo_client_report(before).asked) {
         /* The server end that was asked need not wait for us. */
@@ -243,6 +257,7 @@ static void on_started(void *owner, int fd, const struct address *peer)
         send_datagrams(s);
     }
     if (before != NULL && turbo_client_report(before).delivered) {
+        s->peer = peer_before;
         give_up(s); /* the app has bytes of the host that has now failed */
         side_wake(&s->base);
         return;
@@ -250,6 +265,7 @@ static void on_started(void *owner, int fd, const struct address *peer)
     s->session = new_session(s);
     if (s->session == NULL) {
         s->session = before;
+        s->peer = peer_before;
         give_up(s);
         side_wake(&s->base);
         return;
@@ -259,7 +275,7 @@ static void on_started(void *owner, int fd, const struct address *peer)
         const uint8_t *data;
         size_t length = turbo_client_unsent(before, &data);
         turbo_client_push(s->session, clock_now(), data, length);
-        free(before);
+        free_session(s, before, &peer_before);
     }
     if (s->ended)
         turbo_client_push_end(s->session, clock_now());
@@ -291,6 +307,19 @@ static void on_failed(void *owner, const char *error)
 
 /* ---- what the relay sees ---- */
 
+static ssize_t read_tcp(struct turbo_client_side *s, uint8_t *buffer, size_t capacity)
+{
+    ssize_t result = stream_read(&s->tcp, buffer, capacity);
+    /* Behind a failed write an end is none, but the reset. */
+    if (result == SIDE_END && s->base.lost != 0)
+        result = SIDE_RESET;
+    if (result == SIDE_RESET)
+        turbo_client_tcp_failed(s->session, clock_now());
+    else if (result != SIDE_AGAIN)
+        turbo_client_tcp_read(s->session, clock_now(), result == SIDE_END ? 0 : (size_t)result);
+    return result;
+}
+
 static ssize_t turbo_client_side_read(struct side *side, uint8_t *buffer, size_t capacity)
 {
     struct turbo_client_side *s = side_of(side);
@@ -310,9 +339,7 @@ static ssize_t turbo_client_side_read(struct side *side, uint8_t *buffer, size_t
     }
     if (!is_open(s))
         return SIDE_AGAIN;
-    ssize_t result = stream_read(&s->tcp, buffer, capacity);
-    /* Behind a failed write an end is none, but the reset. */
-    return result == SIDE_END && s->base.lost != 0 ? SIDE_RESET : result;
+    return read_tcp(s, buffer, capacity);
 }
 
 static size_t turbo_client_side_room(const struct side *side)
@@ -394,7 +421,7 @@ static void turbo_client_side_destroy(struct side *side)
     close_udp(s);
     ev_timer_stop(s->worker->loop, &s->timer);
     stream_close(&s->tcp, false);
-    free(s->session);
+    free_session(s, s->session, &s->peer);
     s->tag = 0;
     free(s);
 }

@@ -105,7 +105,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct input in = {data, size};
     struct model m = {.capacity = input_byte(&in) % (CAPACITY_MAX + 1u)};
     struct session_map map;
-    uint8_t seed[SESSION_MAP_SEED_BYTES];
+    uint8_t seed[KEYED_HASH_SEED_BYTES];
     turbo_time now = 0;
     check_fill(seed, input_byte(&in), 0, sizeof(seed));
     size_t bytes = session_map_bytes((uint32_t)m.capacity);

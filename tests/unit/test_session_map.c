@@ -10,7 +10,7 @@ static void *memory;
 
 static void begin(uint32_t capacity)
 {
-    uint8_t seed[SESSION_MAP_SEED_BYTES];
+    uint8_t seed[KEYED_HASH_SEED_BYTES];
     check_fill(seed, 3, 0, sizeof(seed));
     memory = malloc(session_map_bytes(capacity)); /* exactly */
     assert_non_null(memory);

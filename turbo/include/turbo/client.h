@@ -8,7 +8,8 @@
  *
  * It decides when UDP starts and ends and how TCP is opened. After the opening it holds what is
  * still on its way, and no more is pushed through it than fits; once turbo_client_settled() both
- * directions are TCP's alone, byte for byte, and the session can be thrown away.
+ * directions are TCP's alone, byte for byte, and the session can be thrown away. Until then it
+ * also takes the measure of the flight, for the connections that come after (learned.h).
  *
  * The caller starts the TCP connect before turbo_client_init, reads nothing from TCP before the
  * state is TURBO_CLIENT_OPEN, and calls turbo_client_tick at turbo_client_deadline.
@@ -36,10 +37,17 @@ struct turbo_client_config {
     turbo_sha256 *sha256;
     /* Send requests even when TCP is up first, and then wait TURBO_WAIT_MAX (protocol §6.2). */
     bool always;
+    /* No UDP for this connection: it failed before (protocol §6.9). */
+    bool paused;
+    bool trial; /* the first after a pause */
+    /* The upstream is known to speak TurboTLS (protocol §6.8). */
+    bool speaks;
     /* The flight this upstream is expected to send (protocol §4). */
     uint32_t expected_chunks, expected_bytes;
     /* TURBO_REQUESTS_UNPROVEN until the address has ever answered, then TURBO_REQUESTS_MAX. */
     uint32_t requests_max;
+    turbo_time rtt_us;  /* the path's round trip; 0: not known */
+    turbo_time wait_us; /* TCP is up, the app is silent: for how long; 0: by TCP's connect time */
 };
 
 /* A config with what first contact knows. */
@@ -87,16 +95,26 @@ bool turbo_client_uses_udp(const struct turbo_client *client);
 
 /* ---- TCP ---- */
 
+/*
+ * Is a second connect due, because the SYN seems to be lost? True once at most, after any call
+ * that takes the time. Whichever connect comes up first is the TCP of this session.
+ */
+bool turbo_client_dial_again(struct turbo_client *client);
 void turbo_client_tcp_up(struct turbo_client *client, turbo_time now);
 /* TCP has bytes or its end to be read while the state was not OPEN. */
 void turbo_client_tcp_readable(struct turbo_client *client, turbo_time now);
-/* The connect failed, or the connection was reset before the opening. */
+/* The connect failed, or the connection was reset. */
 void turbo_client_tcp_failed(struct turbo_client *client, turbo_time now);
+/* OPEN, and `length` S→C bytes came from TCP and went to the app; 0 is TCP's end. */
+void turbo_client_tcp_read(struct turbo_client *client, turbo_time now, size_t length);
 /* Bytes to write to TCP, in one write where it takes them. 0 unless OPEN. */
 size_t turbo_client_tcp_peek(const struct turbo_client *client, const uint8_t **data);
 void turbo_client_tcp_consume(struct turbo_client *client, size_t length);
 
-/* OPEN, and nothing is left here in either direction: TCP carries on alone. */
+/*
+ * OPEN, nothing is left here in either direction, and nothing is left to be learned, which takes
+ * TURBO_MEASURE_TIME at most: TCP carries on alone.
+ */
 bool turbo_client_settled(const struct turbo_client *client);
 /* The app ended its stream: send FIN on TCP once settled. */
 bool turbo_client_ended(const struct turbo_client *client);
@@ -116,6 +134,20 @@ struct turbo_client_report {
     bool asked;                   /* requests were sent */
     bool responded;               /* a response came: this address speaks TurboTLS */
     bool delivered;               /* S→C bytes from UDP were given to the app */
+
+    /* For turbo_learned_note. */
+    turbo_time asked_at;
+    bool trial;            /* as configured */
+    bool rebuilt;          /* parity made up for a lost chunk */
+    bool refused;          /* REFUSED came: it speaks TurboTLS, though not now */
+    bool draft;            /* it answers as draft servers do */
+    bool unheard;          /* reset behind the tombstone, without a byte from TCP */
+    bool flight_known;     /* the app has answered: the next four are facts */
+    bool flight_by_udp;    /* all of it came by UDP, be it after the opening */
+    uint8_t flight_chunks; /* as many as it needs */
+    uint32_t flight_bytes;
+    bool late_known;
+    turbo_time late_us; /* the last of it that UDP brought came so much later than TCP; or 0 */
 };
 
 struct turbo_client_report turbo_client_report(const struct turbo_client *client);

@@ -19,6 +19,7 @@ enum turbo_reason {
     TURBO_REASON_TCP_FIRST,       /* TCP was up when the ClientHello was complete */
     TURBO_REASON_NO_RESPONSE,     /* requests were sent, nothing came back in time */
     TURBO_REASON_REFUSED,         /* the server end had no room, or no TLS server */
+    TURBO_REASON_UDP_PAUSED,      /* UDP failed for this upstream before: not tried for a while */
     TURBO_REASON_UNREACHABLE,     /* ICMP: UDP is closed or filtered */
     TURBO_REASON_DRAFT_SERVER,    /* answers came, but without this profile's mark */
     TURBO_REASON_HELLO_TOO_LARGE, /* the ClientHello does not fit the requests */

@@ -11,6 +11,7 @@
 #define TURBO_DATAGRAM_MAX         1200
 #define TURBO_REQUEST_PAYLOAD_MAX  1184 /* a whole datagram less its header */
 #define TURBO_RESPONSE_PAYLOAD_MAX 1182 /* two less: parity carries a length (protocol §9) */
+#define TURBO_PARITY_PAYLOAD_MIN   2    /* the XOR of the lengths; the most is a request's */
 #define TURBO_TOMBSTONE_BYTES      16
 
 /* Flags, client to server. */
@@ -37,6 +38,10 @@
 #define TURBO_ORPHANS_MAX        64    /* datagrams waiting for their chunk 1 */
 #define TURBO_CLIENT_HELD_MAX    32768 /* C→S bytes a client end holds until TCP takes them */
 
+#define TURBO_LEARNED_FLIGHTS 8 /* an upstream's last flights remembered */
+#define TURBO_SILENT_IN_ROW   2 /* connections without any UDP: then a pause */
+#define TURBO_PARTIAL_IN_ROW  4 /* connections with a part of the flight: then a pause */
+
 /* First contact: what a flight is expected to need before anything was learned (protocol §4). */
 #define TURBO_EXPECTED_CHUNKS 4
 #define TURBO_EXPECTED_BYTES  4608
@@ -45,6 +50,15 @@
 #define TURBO_SESSIONS_DEFAULT 1024
 #define TURBO_PENDING_DEFAULT  128   /* connections to one TLS server that no TCP has joined yet */
 #define TURBO_ENDED_DEFAULT    65536 /* ids remembered as ended */
+#define TURBO_MEMORY_DEFAULT   (64u * 1024 * 1024) /* of all sessions, bytes */
+/*
+ * New sessions a second; as many may come at once. Globally, from one IPv4 address or IPv6 /64,
+ * and from one IPv6 /48. At the first the table of ended ids never fills.
+ */
+#define TURBO_RATE_DEFAULT        1000
+#define TURBO_SOURCE_RATE_DEFAULT 250
+#define TURBO_SITE_RATE_DEFAULT   500
+#define TURBO_REFUSAL_RATE        1000 /* REFUSED a second; beyond it there is silence */
 
 /* Timeouts. */
 #define TURBO_MILLISECOND 1000ull
@@ -61,11 +75,19 @@
  */
 #define TURBO_QUIET_TIME (5 * TURBO_MILLISECOND)
 
+/* No S→C byte for this long, and all sent: parity. */
+#define TURBO_PARITY_TIME (1 * TURBO_MILLISECOND)
+
 #define TURBO_WAIT_MIN         (5 * TURBO_MILLISECOND)  /* TCP up, app silent: then open anyway */
 #define TURBO_WAIT_MAX         (50 * TURBO_MILLISECOND) /* in all, restarts included */
 #define TURBO_WAIT_RTT_DIVISOR 8                        /* first contact: RTT / 8 */
-#define TURBO_CONNECT_TIME     (10 * TURBO_SECOND)
-#define TURBO_OPENING_TIME     (60 * TURBO_SECOND)
-#define TURBO_HANDOVER_TIME    (5 * TURBO_SECOND) /* pending sessions may join while draining */
+/* TCP is not up after 1.5 round trips, but so much later than one at least: connect again. */
+#define TURBO_SYN_SLACK     (10 * TURBO_MILLISECOND)
+#define TURBO_MEASURE_TIME  (2 * TURBO_SECOND)  /* the flight is measured, after the opening */
+#define TURBO_PAUSE_MIN     (30 * TURBO_SECOND) /* no UDP; doubled each time it still fails */
+#define TURBO_PAUSE_MAX     (600 * TURBO_SECOND)
+#define TURBO_CONNECT_TIME  (10 * TURBO_SECOND)
+#define TURBO_OPENING_TIME  (60 * TURBO_SECOND)
+#define TURBO_HANDOVER_TIME (5 * TURBO_SECOND) /* pending sessions may join while draining */
 
 #endif

@@ -24,18 +24,39 @@
 struct turbo_endpoint;
 struct turbo_server;
 
-enum { TURBO_SEED_BYTES = 64 };
+enum { TURBO_SEED_BYTES = 128 };
 
 struct turbo_endpoint_config {
     turbo_sha256 *sha256;
     uint8_t seed[TURBO_SEED_BYTES]; /* random, secret: keys of the hash tables */
-    uint32_t sessions_max;          /* sessions on UDP at once */
+    uint32_t sessions_max;          /* sessions at once */
     uint32_t ended_max;             /* ended ids remembered */
+    uint64_t memory_max;            /* bytes of all sessions' blocks */
+    /* New sessions a second, at least 1: in all; from one IPv4 address or IPv6 /64; one IPv6 /48.
+     */
+    uint32_t rate, source_rate, site_rate;
+    uint32_t refusal_rate; /* REFUSED a second, at least 1 */
     /* Memory for one session, turbo_server_bytes() each; NULL refuses the session. */
     void *(*acquire)(void *owner, size_t bytes);
     void (*release)(void *owner, void *memory);
     void *owner;
 };
+
+/* Why a new session was refused. */
+enum turbo_limit {
+    TURBO_LIMIT_DRAINING,   /* the server is going away */
+    TURBO_LIMIT_SESSIONS,   /* as many sessions as may be */
+    TURBO_LIMIT_MEMORY,     /* their memory, or none to be had */
+    TURBO_LIMIT_ENDED,      /* no more ended ids can be remembered */
+    TURBO_LIMIT_RATE,       /* new sessions a second, in all */
+    TURBO_LIMIT_SOURCE,     /* … from one IPv4 address or IPv6 /64 */
+    TURBO_LIMIT_SITE,       /* … from one IPv6 /48 */
+    TURBO_LIMIT_TLS_SERVER, /* the caller refused it */
+    TURBO_LIMIT_COUNT
+};
+
+/* "draining", "sessions", … */
+const char *turbo_limit_text(enum turbo_limit limit);
 
 /* Everything that happened to datagrams and openings, for metrics; each only grows. */
 struct turbo_endpoint_counters {
@@ -45,11 +66,13 @@ struct turbo_endpoint_counters {
     uint64_t orphans_dropped;  /* came before chunk 1, and there was no room or time */
     uint64_t addresses_beyond; /* from more addresses than one session answers; earned nothing */
     uint64_t responses;
-    uint64_t sessions;       /* begun */
-    uint64_t refused;        /* REFUSED was sent */
-    uint64_t refused_silent; /* not even that */
-    uint64_t joined;         /* by tombstone */
-    uint64_t adopted;        /* by an identical classic opening */
+    uint64_t sessions;                   /* begun */
+    uint64_t limited[TURBO_LIMIT_COUNT]; /* sessions not begun, or given up again, by reason */
+    uint64_t refused;                    /* REFUSED was sent */
+    uint64_t refused_silent;             /* not even that: too many a second */
+    uint64_t parities;                   /* of the responses */
+    uint64_t joined;                     /* by tombstone */
+    uint64_t adopted;                    /* by an identical classic opening */
     uint64_t expired;
     uint64_t aborted;
     uint64_t unknown; /* tombstones for no session, or that cannot be continued */

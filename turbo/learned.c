@@ -1,0 +1,146 @@
+#include "turbo/learned.h"
+
+static turbo_time distance(turbo_time a, turbo_time b)
+{
+    return a > b ? a - b : b - a;
+}
+
+/* ---- what the next connection is told ---- */
+
+static struct turbo_learned_flight expected_flight(const struct turbo_learned *l)
+{
+    struct turbo_learned_flight largest = {0};
+    uint32_t known =
+        l->flight_count < TURBO_LEARNED_FLIGHTS ? l->flight_count : TURBO_LEARNED_FLIGHTS;
+    for (uint32_t i = 0; i < known; i++) {
+        if (l->flights[i].bytes > largest.bytes)
+            largest.bytes = l->flights[i].bytes;
+        if (l->flights[i].chunks > largest.chunks)
+            largest.chunks = l->flights[i].chunks;
+    }
+    return largest;
+}
+
+/* The smallest: a connect whose SYN was lost says nothing about the path. 0: not known. */
+static turbo_time round_trip(const struct turbo_learned *l)
+{
+    turbo_time smallest = 0;
+    uint32_t known = l->rtt_count < TURBO_LEARNED_FLIGHTS ? l->rtt_count : TURBO_LEARNED_FLIGHTS;
+    for (uint32_t i = 0; i < known; i++)
+        if (smallest == 0 || l->rtts[i] < smallest)
+            smallest = l->rtts[i];
+    return smallest;
+}
+
+/* Mean + 4 deviations. Where flights come later than any wait, none is worth it. */
+static turbo_time wait_for_flight(const struct turbo_learned *l)
+{
+    turbo_time wait = l->late_mean + 4 * l->late_deviation;
+    if (wait < TURBO_WAIT_MIN || l->late_mean > TURBO_WAIT_MAX)
+        return TURBO_WAIT_MIN;
+    return wait < TURBO_WAIT_MAX ? wait : TURBO_WAIT_MAX;
+}
+
+bool turbo_learned_paused(const struct turbo_learned *l, turbo_time now)
+{
+    return l->paused_until != 0 && (now < l->paused_until || now < l->trial_until);
+}
+
+void turbo_learned_configure(struct turbo_learned *l, turbo_time now,
+                             struct turbo_client_config *config)
+{
+    config->paused = turbo_learned_paused(l, now);
+    config->trial = l->paused_until != 0 && !config->paused;
+    if (config->trial)
+        l->trial_until = now + TURBO_PAUSE_MIN;
+    config->speaks = l->speaks;
+    if (l->speaks)
+        config->requests_max = TURBO_REQUESTS_MAX;
+    config->rtt_us = round_trip(l);
+    if (l->late_known)
+        config->wait_us = wait_for_flight(l);
+    if (l->flight_count > 0) {
+        struct turbo_learned_flight flight = expected_flight(l);
+        config->expected_chunks = flight.chunks;
+        config->expected_bytes = flight.bytes;
+    }
+}
+
+/* ---- what a connection has shown ---- */
+
+static void pause(struct turbo_learned *l, turbo_time now, turbo_time length)
+{
+    l->paused_at = now;
+    l->paused_until = now + length;
+    l->trial_until = 0;
+    l->silent_in_row = l->partial_in_row = 0;
+}
+
+/* `in_row` connections have failed, the last one just now. */
+static void failed(struct turbo_learned *l, turbo_time now,
+                   const struct turbo_client_report *report, uint8_t *in_row, uint8_t enough)
+{
+    if (report->asked_at < l->paused_at)
+        return; /* it began before the pause that it would bring about */
+    if (++*in_row < enough && !report->trial)
+        return;
+    turbo_time length = TURBO_PAUSE_MIN << l->pauses_in_row;
+    if (length < TURBO_PAUSE_MAX)
+        l->pauses_in_row++;
+    pause(l, now, length < TURBO_PAUSE_MAX ? length : TURBO_PAUSE_MAX);
+}
+
+static void succeeded(struct turbo_learned *l)
+{
+    l->silent_in_row = l->partial_in_row = l->pauses_in_row = 0;
+    l->paused_at = l->paused_until = l->trial_until = 0;
+}
+
+/* RFC 6298 §2. */
+static void learn_lateness(struct turbo_learned *l, turbo_time late)
+{
+    if (!l->late_known) {
+        l->late_mean = late;
+        l->late_deviation = late / 2;
+        l->late_known = true;
+        return;
+    }
+    l->late_deviation = (3 * l->late_deviation + distance(l->late_mean, late)) / 4;
+    l->late_mean = (7 * l->late_mean + late) / 8;
+}
+
+static void learn_flight(struct turbo_learned *l, const struct turbo_client_report *report)
+{
+    l->flights[l->flight_count++ % TURBO_LEARNED_FLIGHTS] = (struct turbo_learned_flight){
+        .bytes = report->flight_bytes, .chunks = report->flight_chunks};
+    if (report->late_known)
+        learn_lateness(l, report->late_us);
+}
+
+/* What is to be thought of UDP after this connection; nothing when it was not put to the test. */
+static void judge(struct turbo_learned *l, turbo_time now, const struct turbo_client_report *report)
+{
+    if (report->draft || report->unheard)
+        pause(l, now, TURBO_PAUSE_MAX);
+    else if (!report->asked || report->refused || report->tcp_up_us == 0)
+        return;
+    else if (!report->responded && report->outcome == TURBO_OUTCOME_CLASSIC)
+        failed(l, now, report, &l->silent_in_row, TURBO_SILENT_IN_ROW);
+    else if (report->flight_known && report->flight_by_udp)
+        succeeded(l);
+    else if (report->flight_known)
+        failed(l, now, report, &l->partial_in_row, TURBO_PARTIAL_IN_ROW);
+}
+
+void turbo_learned_note(struct turbo_learned *l, turbo_time now,
+                        const struct turbo_client_report *report)
+{
+    if (report->trial)
+        l->trial_until = 0; /* whatever it has shown, another may try */
+    if (report->tcp_up_us > 0)
+        l->rtts[l->rtt_count++ % TURBO_LEARNED_FLIGHTS] = report->tcp_up_us;
+    l->speaks |= report->responded || report->refused;
+    if (report->asked && report->flight_known)
+        learn_flight(l, report);
+    judge(l, now, report);
+}
