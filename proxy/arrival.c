@@ -63,6 +63,9 @@ static void dismiss(struct arrival *a)
         w->arrivals = a->next;
     if (a->next != NULL)
         a->next->previous = a->previous;
+    else
+        w->oldest_arrival = a->previous;
+    w->arrival_count--;
     free(a->bytes);
     a->tag = 0;
     free(a);
@@ -293,6 +296,18 @@ static void start_timer(struct worker *w, ev_timer *timer, double seconds)
     ev_timer_start(w->loop, timer);
 }
 
+static void link_in(struct arrival *a)
+{
+    struct worker *w = a->worker;
+    a->next = w->arrivals;
+    if (a->next != NULL)
+        a->next->previous = a;
+    else
+        w->oldest_arrival = a;
+    w->arrivals = a;
+    w->arrival_count++;
+}
+
 void arrival_start(struct worker *w, struct listener *listener, int fd,
                    const struct address *client)
 {
@@ -313,13 +328,12 @@ void arrival_start(struct worker *w, struct listener *listener, int fd,
     ev_init(&a->timeout, on_timeout);
     ev_init(&a->sniff, on_silence);
     a->io.data = a->timeout.data = a->sniff.data = a;
-    a->next = w->arrivals;
-    if (a->next != NULL)
-        a->next->previous = a;
-    w->arrivals = a;
+    link_in(a);
     worker_connection_began(w);
     ev_io_start(w->loop, &a->io);
-    start_timer(w, &a->timeout, w->opening_timeout_s);
+    start_timer(w, &a->timeout, w->options->opening_timeout_s);
     if (!a->late)
         start_timer(w, &a->sniff, w->options->sniff_timeout_s);
+    if (worker_is_crowded(w))
+        end(w->oldest_arrival, TURBO_REASON_CROWDED_OUT, true);
 }

@@ -1,6 +1,6 @@
 #include "proxy/options.h"
 
-#include <assert.h>
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,9 +10,10 @@
 enum {
     DRAIN_MAX_S = 86400,
     SNIFF_MAX_S = 30,
+    OPENING_MAX_S = 3600,
+    SESSIONS_MAX = 65536,
+    RATE_MAX = 1000000,
 };
-/* The proxy must have asked the server before it gives the client up. */
-static_assert(SNIFF_MAX_S * TURBO_SECOND < TURBO_OPENING_TIME, "sniffing ends before the opening");
 
 static const char *const level_names[] = {"error", "warning", "info", "debug"};
 static const char *const format_names[] = {"text", "json"};
@@ -72,6 +73,44 @@ static enum options_result take_sniff_timeout(struct options_parser *parser)
     return read_seconds(parser, SNIFF_MAX_S, &parser->out->sniff_timeout_s);
 }
 
+static enum options_result take_opening_timeout(struct options_parser *parser)
+{
+    enum options_result result =
+        read_seconds(parser, OPENING_MAX_S, &parser->out->opening_timeout_s);
+
+    if (result == OPTIONS_RUN && parser->out->opening_timeout_s <= 0)
+        return options_refuse(parser, "without a limit silent clients would stay for ever; use "
+                                      "seconds above 0, such as 60");
+    return result;
+}
+
+static enum options_result read_count(struct options_parser *parser, uint32_t max, uint32_t *count)
+{
+    char *end;
+    unsigned long number = strtoul(parser->value, &end, 10);
+
+    /* strtoul alone would also take " 7" and "-7". */
+    if (!isdigit((unsigned char)parser->value[0]) || *end != '\0' || number < 1 || number > max)
+        return options_refuse(parser, "not a number from 1 to %u", (unsigned int)max);
+    *count = (uint32_t)number;
+    return OPTIONS_RUN;
+}
+
+static enum options_result take_max_sessions(struct options_parser *parser)
+{
+    return read_count(parser, SESSIONS_MAX, &parser->out->sessions_max);
+}
+
+static enum options_result take_session_rate(struct options_parser *parser)
+{
+    return read_count(parser, RATE_MAX, &parser->out->session_rate);
+}
+
+static enum options_result take_source_rate(struct options_parser *parser)
+{
+    return read_count(parser, RATE_MAX, &parser->out->source_rate);
+}
+
 static enum options_result take_version(struct options_parser *parser)
 {
     (void)snprintf(parser->message, OPTIONS_MESSAGE_BYTES, "turbotls-proxy %s\n", TURBOTLS_VERSION);
@@ -106,6 +145,18 @@ static const struct option_row rows[] = {
      "      has sent nothing for this long, connect to the upstream to see whether it\n"
      "      does. At most 30; fractions such as 0.3 are allowed. Default: 0 seconds,\n"
      "      which is off: the upstream is connected only once the client has spoken.\n"},
+    {"opening-timeout", "SECONDS", take_opening_timeout,
+     "      How long a client of turbo: may take for its first bytes, up to the whole\n"
+     "      ClientHello. Default: 60 seconds.\n"},
+    {"max-sessions", "NUMBER", take_max_sessions,
+     "      How many sessions of one turbo listener may be under way by UDP. What is\n"
+     "      beyond this, or one of the next two, goes on as classic TLS. Each takes\n"
+     "      90 KiB at most. Default: 1024.\n"},
+    {"session-rate", "NUMBER", take_session_rate,
+     "      How many may begin by UDP in a second. Default: 1000.\n"},
+    {"source-rate", "NUMBER", take_source_rate,
+     "      How many of these from one IPv4 address or IPv6 /64; from an IPv6 /48\n"
+     "      twice as many. Default: 250.\n"},
     {"version", NULL, take_version, "      Print the version and exit; also -V.\n"},
     {"help", NULL, take_help, "      Print this text and exit; also -h.\n"},
 };
@@ -131,9 +182,10 @@ static const char help_intro[] =
 static const char help_end[] =
     "\n"
     "Limits:\n"
-    "  Connecting to the upstream may take 10 seconds, the first bytes of a client of\n"
-    "  turbo: 60 seconds. There is no idle timeout. The soft limit of open files is\n"
-    "  raised to the hard one, which bounds the number of connections.\n"
+    "  Connecting to the upstream may take 10 seconds. There is no idle timeout. The\n"
+    "  soft limit of open files is raised to the hard one, which bounds the number of\n"
+    "  connections. A quarter of these may be clients of turbo: whose first bytes have\n"
+    "  not come; beyond that the oldest of them is reset for each new one.\n"
     "\n"
     "Signals:\n"
     "  SIGTERM, SIGINT           Stop accepting; let connections finish within\n"
@@ -241,8 +293,13 @@ enum options_result options_parse(struct options *out, int argc, char *const arg
     enum options_result result = OPTIONS_RUN;
 
     message[0] = '\0';
-    *out = (struct options){
-        .log_level = LOG_LEVEL_INFO, .log_format = LOG_FORMAT_TEXT, .drain_timeout_s = 30};
+    *out = (struct options){.log_level = LOG_LEVEL_INFO,
+                            .log_format = LOG_FORMAT_TEXT,
+                            .drain_timeout_s = 30,
+                            .opening_timeout_s = (double)TURBO_OPENING_TIME / (double)TURBO_SECOND,
+                            .sessions_max = TURBO_SESSIONS_DEFAULT,
+                            .session_rate = TURBO_RATE_DEFAULT,
+                            .source_rate = TURBO_SOURCE_RATE_DEFAULT};
     for (int at = 1; at < argc && result == OPTIONS_RUN; at++)
         result = take_argument(&parser, argv, &at);
     if (result != OPTIONS_RUN)
@@ -257,5 +314,8 @@ enum options_result options_parse(struct options *out, int argc, char *const arg
                                        "--upstream turbo:www.example:443 (--help tells more)");
     if (out->sniff_timeout_s > 0 && !has_turbo_listener(out))
         return options_refuse(&parser, "--sniff-timeout has no effect without a turbo listener");
+    /* The proxy must have asked the server before it gives the client up. */
+    if (out->sniff_timeout_s >= out->opening_timeout_s)
+        return options_refuse(&parser, "--sniff-timeout must be shorter than --opening-timeout");
     return OPTIONS_RUN;
 }

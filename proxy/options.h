@@ -47,6 +47,11 @@ struct options {
     enum log_format log_format;
     double drain_timeout_s; /* 0: do not wait */
     double sniff_timeout_s; /* 0: never connect before the client has spoken */
+    double opening_timeout_s;
+    uint32_t sessions_max; /* by UDP, for each turbo listener; the next three as well */
+    uint32_t session_rate; /* new ones a second */
+    uint32_t
+        source_rate; /* from one IPv4 address or IPv6 /64; an IPv6 /48 may have twice as many */
 };
 
 enum options_result {

@@ -17,6 +17,8 @@
 
 enum { UDP_ENDPOINT_TAG = 0x55647045 /* "UdpE" */, DATAGRAMS_A_TURN = 64 };
 
+static const turbo_time COMPLAINT_PAUSE = 10 * TURBO_SECOND;
+
 struct udp_endpoint {
     uint32_t tag;
     struct worker *worker;
@@ -25,7 +27,9 @@ struct udp_endpoint {
     int fd, family;
     /* A timer of its own: the loop's has a grain of a millisecond, a hold lasts half of one. */
     int timer_fd;
-    turbo_time armed; /* when it will fire; TURBO_NEVER: it will not */
+    turbo_time armed;                    /* when it will fire; TURBO_NEVER: it will not */
+    uint64_t limited[TURBO_LIMIT_COUNT]; /* of the counters, as complained of so far */
+    turbo_time quiet_until;
     ev_io io, timer_io;
     ev_prepare kick; /* never started, only fed */
 };
@@ -96,12 +100,31 @@ static void arm(struct udp_endpoint *e)
     timerfd_settime(e->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
+/* Sessions are being refused: which limit it is, once until none has been for a while. */
+static void complain(struct udp_endpoint *e)
+{
+    struct turbo_endpoint_counters c = turbo_endpoint_counters(e->turbo);
+    turbo_time now = clock_now();
+    for (int limit = 0; limit < TURBO_LIMIT_COUNT; limit++) {
+        if (c.limited[limit] == e->limited[limit])
+            continue;
+        if (limit != TURBO_LIMIT_DRAINING && now >= e->quiet_until)
+            log_event(e->worker->log, LOG_LEVEL_WARNING,
+                      "sessions by UDP are refused, and go on as classic TLS",
+                      LOG_TEXT("listener", e->listener),
+                      LOG_TEXT("limit", turbo_limit_text((enum turbo_limit)limit)));
+        e->quiet_until = now + COMPLAINT_PAUSE;
+        e->limited[limit] = c.limited[limit];
+    }
+}
+
 /* Everything an endpoint may want after anything happened to it. */
 static void service(struct udp_endpoint *e)
 {
     turbo_endpoint_tick(e->turbo, clock_now());
     handle_events(e);
     send_datagrams(e);
+    complain(e);
     arm(e);
     worker_check_drained(e->worker);
 }
@@ -156,10 +179,15 @@ struct turbo_endpoint *udp_endpoint_turbo(struct udp_endpoint *e)
     return e->turbo;
 }
 
-static struct turbo_endpoint *new_turbo(void)
+static struct turbo_endpoint *new_turbo(const struct options *options)
 {
     struct turbo_endpoint_config config;
     turbo_endpoint_config_init(&config);
+    config.sessions_max = options->sessions_max;
+    config.memory_max = (uint64_t)options->sessions_max * turbo_server_bytes();
+    config.rate = options->session_rate;
+    config.source_rate = options->source_rate;
+    config.site_rate = 2 * options->source_rate;
     config.sha256 = crypto_sha256;
     config.acquire = acquire;
     config.release = release;
@@ -177,7 +205,7 @@ struct udp_endpoint *udp_endpoint_create(struct worker *worker, int fd,
     struct udp_endpoint *e = calloc(1, sizeof(*e));
     if (e == NULL)
         return NULL;
-    e->turbo = new_turbo();
+    e->turbo = new_turbo(worker->options);
     e->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     if (e->turbo == NULL || e->timer_fd < 0) {
         int error = errno;
@@ -213,10 +241,19 @@ static void log_counters(const struct udp_endpoint *e)
               LOG_NUMBER("junk", c.junk), LOG_NUMBER("late", c.late),
               LOG_NUMBER("orphans_dropped", c.orphans_dropped),
               LOG_NUMBER("addresses_beyond", c.addresses_beyond),
-              LOG_NUMBER("sessions", c.sessions), LOG_NUMBER("refused", c.refused),
-              LOG_NUMBER("refused_silent", c.refused_silent), LOG_NUMBER("joined", c.joined),
-              LOG_NUMBER("adopted", c.adopted), LOG_NUMBER("expired", c.expired),
-              LOG_NUMBER("aborted", c.aborted), LOG_NUMBER("unknown", c.unknown));
+              LOG_NUMBER("parities", c.parities), LOG_NUMBER("sessions", c.sessions),
+              LOG_NUMBER("limited_draining", c.limited[TURBO_LIMIT_DRAINING]),
+              LOG_NUMBER("limited_sessions", c.limited[TURBO_LIMIT_SESSIONS]),
+              LOG_NUMBER("limited_memory", c.limited[TURBO_LIMIT_MEMORY]),
+              LOG_NUMBER("limited_ended_ids", c.limited[TURBO_LIMIT_ENDED]),
+              LOG_NUMBER("limited_rate", c.limited[TURBO_LIMIT_RATE]),
+              LOG_NUMBER("limited_source_rate", c.limited[TURBO_LIMIT_SOURCE]),
+              LOG_NUMBER("limited_site_rate", c.limited[TURBO_LIMIT_SITE]),
+              LOG_NUMBER("limited_tls_server", c.limited[TURBO_LIMIT_TLS_SERVER]),
+              LOG_NUMBER("refused", c.refused), LOG_NUMBER("refused_silent", c.refused_silent),
+              LOG_NUMBER("joined", c.joined), LOG_NUMBER("adopted", c.adopted),
+              LOG_NUMBER("expired", c.expired), LOG_NUMBER("aborted", c.aborted),
+              LOG_NUMBER("unknown", c.unknown));
 }
 
 void udp_endpoint_destroy(struct udp_endpoint *e)

@@ -18,6 +18,7 @@ enum {
     PIPES_MAX = 256,
     PIPES_SHARE = 16, /* of the files, one in so many becomes a pipe */
     CONNECTIONS_MIN = 4,
+    ARRIVALS_SHARE = 4,
 };
 
 static const turbo_time COMPLAINT_PAUSE = 10 * TURBO_SECOND;
@@ -124,7 +125,14 @@ void worker_connection_ended(struct worker *w)
 /* Half of the room is kept for connections by TCP, so that pending sessions can be joined. */
 bool worker_has_room_for_udp(const struct worker *w)
 {
-    return w->connections < w->connections_max / 2;
+    return w->connections - w->arrival_count < w->connections_max / 2;
+}
+
+/* A quarter of the room: whoever opens connections and says nothing must not fill it. */
+bool worker_is_crowded(const struct worker *w)
+{
+    size_t most = w->connections_max / ARRIVALS_SHARE;
+    return w->arrival_count > (most > CONNECTIONS_MIN ? most : CONNECTIONS_MIN);
 }
 
 /* ---- life ---- */
@@ -177,7 +185,6 @@ struct worker *worker_create(const struct options *options, struct log *log)
     w->options = options;
     w->log = log;
     w->accepting = true;
-    w->opening_timeout_s = (double)TURBO_OPENING_TIME / (double)TURBO_SECOND;
     w->handover_timeout_s = (double)TURBO_HANDOVER_TIME / (double)TURBO_SECOND;
     upstream_init(&w->upstream, &options->upstream);
     ev_init(&w->retry_timer, on_retry);

@@ -33,15 +33,16 @@ struct worker {
     struct upstream upstream;
     struct listener *listeners[OPTIONS_LISTENERS_MAX];
     size_t listener_count;
-    struct relay *relays;     /* linked list */
-    struct arrival *arrivals; /* linked list */
-    size_t connections;       /* relays and arrivals */
-    size_t connections_max;   /* from the limit of open files */
-    bool accepting;           /* false: no descriptors for more, until one ends */
-    turbo_time paused_at;     /* accepting was, the last time; 0: never */
+    struct relay *relays; /* linked list */
+    /* Linked list, the newest first. */
+    struct arrival *arrivals, *oldest_arrival;
+    size_t arrival_count;
+    size_t connections;     /* relays and arrivals */
+    size_t connections_max; /* from the limit of open files */
+    bool accepting;         /* false: no descriptors for more, until one ends */
+    turbo_time paused_at;   /* accepting was, the last time; 0: never */
     bool draining;
     bool ending_late;          /* in arrivals_end_late */
-    double opening_timeout_s;  /* TURBO_OPENING_TIME; shorter in tests */
     double handover_timeout_s; /* TURBO_HANDOVER_TIME; shorter in tests */
     ev_timer retry_timer;      /* accepting again after descriptors ran out */
     ev_timer drain_timer;      /* --drain-timeout */
@@ -68,6 +69,8 @@ void worker_connection_began(struct worker *worker);
 void worker_connection_ended(struct worker *worker);
 /* Is there room for a connection that nobody has paid a TCP handshake for? */
 bool worker_has_room_for_udp(const struct worker *worker);
+/* Are there more arrivals than may be? Then the oldest one has to go. */
+bool worker_is_crowded(const struct worker *worker);
 /* accept failed for want of descriptors or memory. */
 void worker_exhausted(struct worker *worker, int error);
 /* While draining: closes what is no longer needed, and ends the loop when nothing is left. */

@@ -33,6 +33,7 @@ const char *turbo_reason_text(enum turbo_reason reason)
     case TURBO_REASON_PLAIN_UPSTREAM: return "plain-upstream";
     case TURBO_REASON_UPSTREAM_UNREACHED: return "upstream-unreached";
     case TURBO_REASON_CLIENT_SILENT: return "client-silent";
+    case TURBO_REASON_CROWDED_OUT: return "crowded-out";
     case TURBO_REASON_OPENING_TIMEOUT: return "opening-timeout";
     }
     return "-";

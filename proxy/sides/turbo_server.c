@@ -118,7 +118,7 @@ void turbo_server_side_join(struct side *side, int fd, uint8_t *early, size_t le
     replay_early(s);
     flush_tcp(s);
     if (turbo_server_replay_left(s->session) > 0) {
-        ev_timer_set(&s->timer, s->worker->opening_timeout_s, 0.);
+        ev_timer_set(&s->timer, s->worker->options->opening_timeout_s, 0.);
         ev_timer_start(s->worker->loop, &s->timer);
     }
     side_wake(side);

@@ -146,7 +146,7 @@ static void a_silent_client_does_not_outlive_the_drain(void **state)
 {
     struct fixture *f = *state;
     start(f, "--drain-timeout 1000");
-    f->worker->opening_timeout_s = 0.02;
+    f->options.opening_timeout_s = 0.02;
     fixture_client(f);
     UNTIL(f, f->worker->connections == 1);
     fixture_call(f, worker_drain);

@@ -33,7 +33,8 @@ enum turbo_reason {
     TURBO_REASON_UPSTREAM_UNREACHED, /* its name did not resolve, or no address took the connection
                                       */
     TURBO_REASON_CLIENT_SILENT,      /* the client ended without a byte */
-    TURBO_REASON_OPENING_TIMEOUT,    /* the client's first bytes did not come in time */
+    TURBO_REASON_CROWDED_OUT, /* others came, and its first bytes had not come for the longest */
+    TURBO_REASON_OPENING_TIMEOUT, /* the client's first bytes did not come in time */
 };
 
 /* "turbo", "resumed-on-tcp", "classic", "opaque", "none". */
