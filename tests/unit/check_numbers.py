@@ -14,7 +14,7 @@ def header(text: str) -> dict[str, float]:
     for name, expression in re.findall(r"^#define (TURBO_\w+)\s+([^/\n]+)", text.replace("\\\n", ""), re.M):
         for known in sorted(values, key=len, reverse=True):
             expression = expression.replace(known, str(values[known]))
-        values[name] = eval(expression.replace("ull", ""))  # our own header
+        values[name] = eval(re.sub(r"(?<=\d)u(ll)?\b", "", expression))  # our own header
     return values
 
 

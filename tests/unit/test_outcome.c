@@ -23,6 +23,7 @@ static void reasons_have_the_words_that_users_know(void **state)
                  {TURBO_REASON_TCP_FIRST, "tcp-first"},
                  {TURBO_REASON_NO_RESPONSE, "no-response"},
                  {TURBO_REASON_REFUSED, "refused"},
+                 {TURBO_REASON_UDP_PAUSED, "udp-paused"},
                  {TURBO_REASON_UNREACHABLE, "udp-unreachable"},
                  {TURBO_REASON_DRAFT_SERVER, "draft-server"},
                  {TURBO_REASON_HELLO_TOO_LARGE, "hello-too-large"},
@@ -49,7 +50,7 @@ static void a_word_has_no_space_and_no_quote(void **state)
     (void)state;
     for (int i = 0; i < 32; i++) {
         assert_null(strpbrk(turbo_outcome_text((enum turbo_outcome)(i % 6)), " \"=\n"));
-        assert_null(strpbrk(turbo_reason_text((enum turbo_reason)(i % 17)), " \"=\n"));
+        assert_null(strpbrk(turbo_reason_text((enum turbo_reason)(i % 18)), " \"=\n"));
     }
 }
 

@@ -86,15 +86,27 @@ static void a_flight_never_exceeds_what_was_earned(void **state)
     assert_true(sent <= 3 * (3 * wire.hello.length + WIRE_CLIENT_REQUESTS * TURBO_HEADER_BYTES));
 }
 
-/* A short chunk is held for half a millisecond, and what is left of the permits repeats it. */
-static void the_timer_sends_what_is_held_and_then_repeats_it(void **state)
+/* The parity of one chunk: its length and its bytes. */
+static bool is_parity_of(const struct datagram *parity, const struct datagram *chunk)
+{
+    struct turbo_datagram p, c;
+    return turbo_response_decode(&p, parity->bytes, parity->length) &&
+           turbo_response_decode(&c, chunk->bytes, chunk->length) &&
+           p.flags == (TURBO_FLAG_PROFILE1 | TURBO_FLAG_PARITY) && p.sequence == c.sequence &&
+           p.length == 2 + c.length && p.payload[0] == 0 && p.payload[1] == c.length &&
+           memcmp(p.payload + 2, c.payload, c.length) == 0;
+}
+
+/* A short chunk is held for half a millisecond; parity and repeats use up the permits. */
+static void the_timer_sends_what_is_held_then_parity_then_repeats(void **state)
 {
     struct fixture *f = *state;
     start(f, "127.0.0.1");
     wire_client_ask(&wire, f, "127.0.0.1", fixture_udp_port(f, 0));
     peer_say(fixture_server(f, 0), "flight");
     UNTIL(f, wire.udp->count == WIRE_CLIENT_REQUESTS);
-    for (size_t i = 1; i < wire.udp->count; i++) {
+    assert_true(is_parity_of(&wire.udp->received[1], &wire.udp->received[0]));
+    for (size_t i = 2; i < wire.udp->count; i++) {
         assert_int_equal(wire.udp->received[i].length, wire.udp->received[0].length);
         assert_memory_equal(wire.udp->received[i].bytes, wire.udp->received[0].bytes,
                             wire.udp->received[0].length);
@@ -194,7 +206,7 @@ int main(void)
         FIXTURE_CASE(sessions_do_not_mix),
         FIXTURE_CASE(every_wildcard_address_answers_as_itself),
         FIXTURE_CASE(a_flight_never_exceeds_what_was_earned),
-        FIXTURE_CASE(the_timer_sends_what_is_held_and_then_repeats_it),
+        FIXTURE_CASE(the_timer_sends_what_is_held_then_parity_then_repeats),
         FIXTURE_CASE(junk_is_dropped_and_answered_by_nothing),
         FIXTURE_CASE(a_datagram_that_is_too_large_is_no_request),
         FIXTURE_CASE(requests_may_come_before_the_first_chunk),

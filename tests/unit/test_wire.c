@@ -12,6 +12,8 @@ static const uint8_t HELLO[] = {
 static const struct turbo_id ID = {
     {0xb7, 0x0b, 0xb9, 0x7b, 0x5e, 0x26, 0x85, 0x48, 0x61, 0x07, 0x83, 0xee}};
 
+enum { PARITY = TURBO_FLAG_PROFILE1 | TURBO_FLAG_PARITY };
+
 /* A datagram of `length` bytes with this header. */
 static const uint8_t *datagram(uint8_t flags, uint32_t sequence)
 {
@@ -146,13 +148,14 @@ static void requests_have_flags_0_or_are_an_empty_abort(void **state) /* §3.8, 
     }
 }
 
-static void responses_are_chunks_or_an_empty_refused(void **state) /* §3.12 */
+static void responses_are_chunks_parity_or_an_empty_refused(void **state) /* §3.12 */
 {
     (void)state;
     for (unsigned flags = 0; flags < 256; flags++) {
         bool chunk = flags == 0 || flags == TURBO_FLAG_PROFILE1;
+        bool parity = flags == PARITY;
         bool refused = flags == (TURBO_FLAG_PROFILE1 | TURBO_FLAG_REFUSED);
-        assert_int_equal(is_response((uint8_t)flags, 1, 10), chunk);
+        assert_int_equal(is_response((uint8_t)flags, 1, 10), chunk || parity);
         assert_int_equal(is_response((uint8_t)flags, 1, 0), chunk);
         assert_int_equal(is_response((uint8_t)flags, 0, 0), refused);
         assert_false(is_response((uint8_t)flags, 0, 1));
@@ -167,11 +170,13 @@ static void sequences_are_1_to_64(void **state) /* §3.3 */
         assert_true(is_request(0, sequence, 1));
         assert_true(is_request(TURBO_FLAG_ABORT, sequence, 0));
         assert_true(is_response(TURBO_FLAG_PROFILE1, sequence, 1));
+        assert_true(is_response(PARITY, sequence, 2));
     }
     for (size_t i = 0; i < COUNT(others); i++) {
         assert_false(is_request(0, others[i], 1));
         assert_false(is_request(TURBO_FLAG_ABORT, others[i], 0));
         assert_false(is_response(TURBO_FLAG_PROFILE1, others[i], 1));
+        assert_false(is_response(PARITY, others[i], 2));
     }
 }
 
@@ -181,9 +186,11 @@ static void datagrams_have_16_to_1200_bytes(void **state) /* §3.1, 3.2 */
     (void)state;
     for (size_t length = 0; length <= TURBO_DATAGRAM_MAX + 1; length++) {
         bool request = length >= 16 && length <= 1200, response = length >= 16 && length <= 1198;
+        bool parity = length >= 18 && length <= 1200;
         assert_int_equal(turbo_request_decode(&out, datagram(0, 1), length), request);
         assert_int_equal(turbo_response_decode(&out, datagram(TURBO_FLAG_PROFILE1, 1), length),
                          response);
+        assert_int_equal(turbo_response_decode(&out, datagram(PARITY, 1), length), parity);
     }
 }
 
@@ -220,7 +227,7 @@ int main(void)
         CASE(the_worked_example_has_its_bytes),
         CASE(what_is_encoded_is_decoded),
         CASE(requests_have_flags_0_or_are_an_empty_abort),
-        CASE(responses_are_chunks_or_an_empty_refused),
+        CASE(responses_are_chunks_parity_or_an_empty_refused),
         CASE(sequences_are_1_to_64),
         CASE(datagrams_have_16_to_1200_bytes),
         CASE(tombstones_have_flags_0_or_1_and_n_up_to_64),

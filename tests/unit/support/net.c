@@ -162,6 +162,15 @@ static void app_sends(void)
     }
 }
 
+static void client_reads_end(enum turbo_end end)
+{
+    net.result.app_end = end;
+    if (end == TURBO_END_FIN)
+        turbo_client_tcp_read(net.dial.client, net.now, 0);
+    else if (!turbo_client_settled(net.dial.client))
+        turbo_client_tcp_failed(net.dial.client, net.now);
+}
+
 static void client_reads_tcp(void)
 {
     struct pipe *p = &net.down;
@@ -175,10 +184,12 @@ static void client_reads_tcp(void)
     if (turbo_client_state(net.dial.client) != TURBO_CLIENT_OPEN ||
         turbo_client_peek(net.dial.client, &unused) > 0)
         return;
+    if (p->arrived > p->read)
+        turbo_client_tcp_read(net.dial.client, net.now, p->arrived - p->read);
     app_receives(p->bytes + p->read, p->arrived - p->read);
     p->read = p->arrived;
-    if (p->arrived_end != TURBO_END_NONE)
-        net.result.app_end = p->arrived_end;
+    if (p->arrived_end != net.result.app_end)
+        client_reads_end(p->arrived_end);
 }
 
 static void client_step(void)
@@ -208,7 +219,8 @@ static void client_step(void)
     if (turbo_client_state(c) == TURBO_CLIENT_FAILED) {
         net.app_gone = true;
         net.result.app_end = TURBO_END_RESET;
-        tcp_write(&net.up, TCP_TO_EDGE, NULL, 0, TURBO_END_RESET);
+        if (net.down.arrived_end != TURBO_END_RESET)
+            tcp_write(&net.up, TCP_TO_EDGE, NULL, 0, TURBO_END_RESET);
     }
 }
 
