@@ -40,17 +40,16 @@ static void judge_flight(struct turbo_client *c)
 
 void client_measure_stop(struct turbo_client *c)
 {
-    if (!client_measuring(c))
-        return;
+    if (client_measuring(c) && c->report.flight_known)
+        judge_flight(c); /* once more: late responses may have come */
     c->measure_end = TURBO_NEVER;
-    if (c->report.flight_known)
-        judge_flight(c);
 }
 
 void client_measure_answer(struct turbo_client *c)
 {
     c->report.flight_known = true;
     c->report.flight_bytes = (uint32_t)(c->s2c_consumed + c->tcp_bytes);
+    judge_flight(c);
     if (c->heard)
         client_measure_stop(c);
 }

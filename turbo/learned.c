@@ -120,6 +120,8 @@ static void learn_flight(struct turbo_learned *l, const struct turbo_client_repo
 /* What is to be thought of UDP after this connection; nothing when it was not put to the test. */
 static void judge(struct turbo_learned *l, turbo_time now, const struct turbo_client_report *report)
 {
+    if (report->responded)
+        l->silent_in_row = 0;
     if (report->draft || report->unheard)
         pause(l, now, TURBO_PAUSE_MAX);
     else if (!report->asked || report->refused || report->tcp_up_us == 0)

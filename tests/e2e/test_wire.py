@@ -1,5 +1,7 @@
 """The edge keeps the wire protocol, asked directly in it (docs/protocol.md)."""
 
+import functools
+import operator
 import random
 import socket
 import threading
@@ -202,7 +204,25 @@ def test_responses_keep_the_layout(proxies: Proxies) -> None:
             assert packet.session == client.session
             assert packet.flags & ~PARITY == PROFILE1
             assert packet.sequence >= 1
-            assert len(packet.payload) <= RESPONSE_PAYLOAD_MAX
+            assert len(packet.payload) <= RESPONSE_PAYLOAD_MAX + (2 if packet.flags & PARITY else 0)
+        with client.join() as tcp:
+            finish(tcp)
+        server.result()
+
+
+def xor(*parts: bytes) -> bytes:
+    padded = [part.ljust(max(map(len, parts)), b"\0") for part in parts]
+    return bytes(functools.reduce(operator.xor, column) for column in zip(*padded, strict=True))
+
+
+def test_parity_is_the_xor_of_lengths_and_payloads_and_comes_once(proxies: Proxies) -> None:
+    with TcpServer(flight_then_echo) as server, WireClient(proxies.edge(server.port)) as client:
+        client.send_hello(empty_requests=12)
+        responses = client.receive_until_silent()
+        chunks = {p.sequence: p.payload for p in responses if p.flags == PROFILE1}
+        (parity,) = (p for p in responses if p.flags == PROFILE1 | PARITY)
+        covered = [chunks[number] for number in range(1, parity.sequence + 1)]
+        assert parity.payload == xor(*(len(c).to_bytes(2, "big") for c in covered)) + xor(*covered)
         with client.join() as tcp:
             finish(tcp)
         server.result()
