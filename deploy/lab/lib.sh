@@ -55,28 +55,84 @@ lab_link() {
     ip -n "$namespace" route add default via "$router"
 }
 
-# lab_path RTT_MS [LOSS_PERCENT]: the path's round trip, and how many packets of each direction get lost.
+# lab_path RTT_MS [LOSS_PERCENT [NETEM_OPTION...]]: the path's round trip, how many packets of each direction get lost,
+# and what else happens to them (corrupt 5%, duplicate 1%, reorder 10%, loss gemodel ..., see tc-netem(8)).
 lab_path() {
-    local side half_us=$(($1 * 1000 / 2)) loss=()
-    [ -z "${2-}" ] || loss=(loss "$2%")
+    local side half_us=$(($1 * 1000 / 2)) faults=("${@:3}")
+    [ "${2-0}" = 0 ] || faults+=(loss "$2%")
     for side in client server; do
-        if [ "$half_us" = 0 ] && [ ${#loss[@]} = 0 ]; then
+        lab_plain_qdisc "$side"
+        # A change keeps what it does not name of netem's corruption, and nothing else.
+        if [ "$half_us" = 0 ] && [ ${#faults[@]} = 0 ]; then
             tc -n path qdisc del dev "$side" root 2>/dev/null || true
         else
-            tc -n path qdisc replace dev "$side" root netem limit 10000 delay "${half_us}us" "${loss[@]}"
+            tc -n path qdisc replace dev "$side" root netem limit 10000 delay "${half_us}us" corrupt 0% "${faults[@]}"
         fi
     done
 }
 
-# lab_udp pass|drop|reject: what the path does with UDP; `reject` answers ICMP "port unreachable".
+# Ends what lab_path_by_protocol made; netem itself can be replaced, without losing what is on its way.
+lab_plain_qdisc() { # SIDE
+    if tc -n path qdisc show dev "$1" root | grep -q '^qdisc prio'; then
+        tc -n path qdisc del dev "$1" root
+    fi
+}
+
+# lab_path_by_protocol TCP_RTT_MS UDP_RTT_MS
+lab_path_by_protocol() {
+    local side
+    for side in client server; do
+        tc -n path qdisc del dev "$side" root 2>/dev/null || true
+        tc -n path qdisc add dev "$side" root handle 1: prio bands 2 priomap 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0
+        tc -n path qdisc add dev "$side" parent 1:1 netem limit 10000 delay $(($1 * 500))us
+        tc -n path qdisc add dev "$side" parent 1:2 netem limit 10000 delay $(($2 * 500))us
+        tc -n path filter add dev "$side" parent 1: protocol ip u32 match ip protocol 17 0xff flowid 1:2
+    done
+}
+
+# lab_udp pass|drop|reject|first|first-response: what the path does with UDP; `reject` answers ICMP "port unreachable",
+# `first` passes one datagram of each flow and direction, `first-response` all requests and one response.
 lab_udp() {
     lab_firewall -F FORWARD
     case $1 in
         pass) ;;
         drop) lab_firewall -A FORWARD -p udp -j DROP ;;
         reject) lab_firewall -A FORWARD -p udp -j REJECT --reject-with icmp-port-unreachable ;;
-        *) echo "lab_udp: $1 is not pass, drop or reject" >&2; return 2 ;;
+        first) lab_only_first original; lab_only_first reply ;;
+        first-response) lab_only_first reply ;;
+        *) echo "lab_udp: there is no $1" >&2; return 2 ;;
     esac
+}
+
+lab_only_first() { # original|reply
+    lab_firewall -A FORWARD -p udp -m connbytes --connbytes 2: --connbytes-dir "$1" --connbytes-mode packets -j DROP
+}
+
+# lab_udp_from ADDRESS[-ADDRESS]: a NAT pool: UDP reaches the server from there, TCP from the client's own address.
+# The addresses must not be in a network of the lab's: 10.77.3.x.
+lab_udp_from() {
+    lab_firewall -t nat -A POSTROUTING -o server -p udp -j SNAT --to-source "$1"
+}
+
+# lab_udp_moves ADDRESS: as when a NAT forgets in the middle of a flow: every other request (by its sequence number, the
+# datagram's byte 15) reaches the server from ADDRESS. Nothing is remembered, so it is neither a conntrack's flow.
+lab_udp_moves() {
+    local own=$LAB_CLIENT/32 other=$1/32
+    local odd=(match ip protocol 17 0xff match ip src "$own" match u8 0x01 0x01 at 43)
+    tc -n path qdisc add dev server clsact
+    tc -n path filter add dev server egress protocol ip u32 "${odd[@]}" action nat egress "$own" "$1"
+    tc -n path filter add dev server ingress protocol ip u32 match ip dst "$other" action nat ingress "$other" "$LAB_CLIENT"
+}
+
+# lab_other_host PORT TCP_PORT: a balancer's mistake: what TCP says to the server's PORT goes to TCP_PORT, UDP does not.
+lab_other_host() {
+    lab_firewall -t nat -A PREROUTING -i client -p tcp --dport "$1" -j DNAT --to-destination "$LAB_SERVER:$2"
+}
+
+# lab_same_addresses: ends lab_udp_from, lab_udp_moves and lab_other_host.
+lab_same_addresses() {
+    lab_firewall -t nat -F
+    tc -n path qdisc del dev server clsact 2>/dev/null || true
 }
 
 # User-Mode Linux has only the older kind of tables, a host perhaps only the newer one.
@@ -133,13 +189,13 @@ lab_proxy() {
 # each, by one curl in the client namespace. The name in URL is taken to be at ADDRESS. One line of RESULT per request:
 #   time_connect time_appconnect time_starttransfer time_total (s)  http_code size_download num_connects
 # Bodies go to RESULT.body.1 …. One more request, straight to nginx, goes ahead and is not counted: a process's first
-# handshake loads libraries (in User-Mode Linux that takes 100 ms).
+# handshake loads libraries (in User-Mode Linux that takes 100 ms). With --parallel all of them go at once.
 lab_curl() {
     local count=$1 result=$2 url=$3 address=$4 number authority
     shift 4
     authority=${url#https://}
     authority=${authority%%/*}
-    local figures='%{time_connect} %{time_appconnect} %{time_starttransfer} %{time_total}'
+    local figures='%{urlnum} %{time_connect} %{time_appconnect} %{time_starttransfer} %{time_total}'
     figures+=' %{http_code} %{size_download} %{num_connects}\n'
     {
         printf 'url = "https://%s:%s/"\noutput = /dev/null\n' example.test 8441
@@ -147,10 +203,10 @@ lab_curl() {
             printf 'url = "%s"\noutput = "%s.body.%s"\n' "$url" "$result" "$number"
         done
     } >"$result.requests"
-    lab_in client curl --silent --show-error --no-sessionid --max-time 30 --cacert "$LAB_PKI/ca.pem" \
+    lab_in client curl --silent --show-error --no-progress-meter --no-sessionid --max-time 30 --cacert "$LAB_PKI/ca.pem" \
         --resolve "example.test:8441:$LAB_SERVER" --resolve "${authority%:*}:${authority##*:}:$address" \
         --write-out "$figures" "$@" --config "$result.requests" >"$result.all"
-    tail -n "+2" "$result.all" >"$result"
+    sort -n "$result.all" | sed '1d; s/^[0-9]* //' >"$result"
 }
 
 # lab_figures RESULT COLUMN: median, 90th percentile and maximum in ms.

@@ -43,11 +43,11 @@ start_sidecar() {
     lab_proxy "$1" client --listen tcp:127.0.0.1:0 --upstream "turbo:$LAB_SERVER:$2" --log-format json
 }
 
-# measure NAME COUNT PORT ADDRESS TLS_VERSION: writes $LAB_RUN/NAME, and checks that each request was a new connection
-# and each body complete.
+# measure NAME COUNT PORT ADDRESS TLS_VERSION [CURL_OPTION...]: writes $LAB_RUN/NAME, and checks that each request was a
+# new connection and each body complete.
 measure() {
     local name=$1 count=$2 result=$LAB_RUN/$1 expected wrong
-    lab_curl "$count" "$result" "https://example.test:$3/" "$4" "--tlsv$5" --tls-max "$5" ||
+    lab_curl "$count" "$result" "https://example.test:$3/" "$4" "--tlsv$5" --tls-max "$5" "${@:6}" ||
         failed "$name: curl reports an error (exit code $?)"
     expected="200 $(stat -c %s "$LAB_RUN/nginx/www/index.html") 1"
     wrong=$(awk -v expected="$expected" '$5 " " $6 " " $7 != expected' "$result" | wc -l)

@@ -1,0 +1,80 @@
+# What the interop tests share beyond tests/lab/lib.sh; sourced by each of them after `set -euo pipefail`.
+# shellcheck shell=bash
+#
+# They are modelled on the cases of the QUIC interop runner, with conversations (see conversation.py) where many
+# connections or their count at the server matter, and with curl and nginx elsewhere.
+
+# shellcheck source=tests/lab/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+interop=$root/tests/lab/interop
+
+# python NAMESPACE SCRIPT [ARGUMENT...]: not the environment's Python, whose start may cost more than the test.
+python() {
+    lab_in "$1" /usr/bin/python3 -s "${@:2}"
+}
+
+# conversation_server PORT FLIGHT_BYTES: a server named `server`, at that port of the server namespace.
+conversation_server() {
+    service_start server lab_exec server /usr/bin/python3 -s "$interop/conversation.py" serve 0.0.0.0 "$1" --flight "$2"
+    wait_until 10 service_ready_or_gone server "$SERVICES/server.out"
+    FLIGHT=$2
+}
+
+# converse WORDS PORT ADDRESS COUNT AT_ONCE [OPTION...]: leaves in $result how they ended.
+converse() {
+    local words=$1 code=0
+    result=$(python client "$interop/conversation.py" converse "$3" "$2" --flight "$FLIGHT" --count "$4" \
+        --at-once "$5" --names "$LAB_RUN/names" "${@:6}") || code=$?
+    holds "$words: $result" test "$code" = 0
+}
+
+# The server has accepted one connection for each ClientHello of the last `converse`, and none besides.
+one_connection_each() {
+    local expected
+    expected=$(wc -l <"$LAB_RUN/names")
+    wait_until 20 accepted "$expected" || true
+    holds "the server accepted $(accepted_names | wc -l) connections for $expected ClientHellos, one each" \
+        cmp -s <(accepted_names) <(sort "$LAB_RUN/names")
+    echo listening >"$SERVICES/server.out"
+}
+
+accepted() { # COUNT
+    [ "$(accepted_names | wc -l)" -ge "$1" ]
+}
+
+accepted_names() {
+    grep -v '^listening' "$SERVICES/server.out" | sort
+}
+
+# capture_begin and capture_end PORT...: every datagram as the server's network card sees it, judged.
+capture_begin() {
+    service_start capture lab_exec server tcpdump -i eth0 -s 100 -B 16384 -Z root -U -w "$LAB_RUN/capture" udp
+    wait_until 10 grep -qs listening "$SERVICES/capture.log"
+}
+
+capture_end() {
+    local result code=0
+    service_stop capture
+    result=$(/usr/bin/python3 -I "$interop/amplification.py" "$LAB_RUN/capture" "$@") || code=$?
+    holds "amplification: $result" test "$code" = 0
+    holds "the capture is complete" grep -q '^0 packets dropped by kernel' "$SERVICES/capture.log"
+}
+
+# case_begin WORDS and case_end: how long it took, too.
+case_begin() {
+    printf '== %s\n' "$*"
+    case_began=$SECONDS
+}
+
+case_end() {
+    printf '        (%s s)\n' $((SECONDS - case_began))
+}
+
+# How many UDP datagrams the client's and the server's kernel have dropped for their checksum.
+checksum_errors() {
+    local side
+    for side in client server; do
+        lab_in "$side" awk '/^Udp:/ { n++ } n == 1 { for (i = 1; i <= NF; i++) if ($i == "InCsumErrors") c = i }
+            n == 2 { print $c; n++ }' /proc/net/snmp
+    done | awk '{ sum += $1 } END { print sum }'
+}
