@@ -18,7 +18,7 @@ struct cell {
 };
 
 static action ask, ask_again, dial_again, expect_tcp, restart_wait, compose_opening,
-    compose_classic, compose_opaque, tell_abort, udp_is_dead;
+    compose_classic, compose_opaque, tell_abort, stop_asking;
 
 /* clang-format off */
 #define GO(next_)       {GOES, TURBO_CLIENT_##next_, NULL}
@@ -53,7 +53,7 @@ static const struct cell table[STATE_COUNT][EVENT_COUNT] =
                 [EVENT_TCP_FAILED] = DO(FAILED, tell_abort),
                 [EVENT_SYN_LATE] = DO(ASKING, ask_again),
                 [EVENT_RESPONSE] = DO(ASKING, expect_tcp),
-                [EVENT_UDP_DEAD] = DO(DIALING, udp_is_dead),
+                [EVENT_UDP_DEAD] = DO(DIALING, stop_asking),
                 [EVENT_ANSWER] = GO(ASKING),
                 [EVENT_ABORT] = DO(FAILED, tell_abort),
             },
@@ -217,7 +217,7 @@ static void compose_opening(struct turbo_client *c, turbo_time now)
         client_measure_answer(c);
 }
 
-static void udp_is_dead(struct turbo_client *c, turbo_time now)
+static void stop_asking(struct turbo_client *c, turbo_time now)
 {
     (void)now;
     c->requests_sent = c->plan.requests;
