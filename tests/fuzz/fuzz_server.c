@@ -31,8 +31,6 @@ enum event {
     EVENTS
 };
 
-enum { ADDRESSES = 7 };
-
 static struct edge_model m;
 static bool refuse_next;
 
@@ -43,6 +41,7 @@ static void *acquire(void *owner, size_t bytes)
         return NULL;
     m.alive++;
     assert(m.alive <= m.endpoint->config.sessions_max);
+    assert(m.alive * bytes <= m.endpoint->config.memory_max);
     return malloc(bytes);
 }
 
@@ -57,16 +56,18 @@ static void release(void *owner, void *memory)
 
 static void receive(struct input *in, const uint8_t *data, size_t length)
 {
-    struct turbo_path path = check_path(input_byte(in) % ADDRESSES, 7);
+    unsigned address = input_byte(in) % ADDRESSES, alive = m.alive;
+    struct turbo_path path = model_path(address);
     struct turbo_datagram d;
     uint8_t *copy = malloc(length + (length == 0)); /* a byte read behind it is seen */
     assert(copy != NULL);
     if (length > 0)
         memcpy(copy, data, length);
-    uint64_t aborted = turbo_endpoint_counters(m.endpoint).aborted;
+    struct turbo_endpoint_counters before = turbo_endpoint_counters(m.endpoint);
     model_request(&m, &path, copy, length);
     turbo_endpoint_datagram(m.endpoint, m.now, &path, copy, length);
-    if (turbo_endpoint_counters(m.endpoint).aborted > aborted &&
+    model_admission(&m, address, &before, alive);
+    if (turbo_endpoint_counters(m.endpoint).aborted > before.aborted &&
         turbo_request_decode(&d, copy, length)) {
         struct served *s = model_find(&m, &d.id);
         if (s != NULL)
@@ -144,7 +145,7 @@ static void push(struct served *s, size_t length)
     check_fill(bytes, s->stream, s->pushed, length);
     size_t took = turbo_server_push(s->session, m.now, bytes, length);
     assert(took == (length < room ? length : room));
-    s->pushed += took;
+    model_push(&m, s, took);
 }
 
 static void replay(struct served *s, struct input *in)
@@ -259,6 +260,7 @@ static void handle(enum event event, struct input *in)
     case DRAIN:
         if ((which & 15) == 15) /* rarely: nothing begins after it */
             turbo_endpoint_drain(m.endpoint);
+        m.draining |= (which & 15) == 15;
         break;
     case ABANDON:
         turbo_endpoint_abandon(m.endpoint, m.now);
@@ -283,6 +285,18 @@ static void check_all(void)
         served++;
     }
     assert(served <= m.alive && pending <= m.alive);
+    struct turbo_endpoint_counters counters = turbo_endpoint_counters(m.endpoint);
+    assert(counters.parities == m.parities && counters.refused == m.refused);
+}
+
+/* Divisors of a second, so that credit and what the endpoint keeps agree to the microsecond. */
+static void low_limits(struct turbo_endpoint_config *config, uint8_t options)
+{
+    static const uint32_t rates[] = {TURBO_RATE_DEFAULT, 5, 2, 1};
+    config->rate = rates[options & 3];
+    config->source_rate = rates[options >> 2 & 3];
+    config->site_rate = rates[options >> 4 & 3];
+    config->refusal_rate = rates[options >> 6];
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -292,11 +306,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     clients_make();
     memset(m.served, 0, sizeof(m.served));
     m.account_count = m.remembered_count = m.streams = 0;
-    m.no_memory = refuse_next = false;
+    m.no_memory = m.draining = refuse_next = false;
+    m.parities = m.refused = 0;
     m.now = 40 * TURBO_SECOND;
     turbo_endpoint_config_init(&config);
     config.sha256 = check_sha256;
-    config.sessions_max = SESSIONS - (input_byte(&in) & 1);
+    uint8_t options = input_byte(&in);
+    config.sessions_max = SESSIONS - (options & 1);
+    config.memory_max = turbo_server_bytes() * (SESSIONS - (options >> 1 & 3)) + (options >> 3);
+    low_limits(&config, input_byte(&in));
     config.ended_max = ENDED;
     config.acquire = acquire;
     config.release = release;
@@ -305,6 +323,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     void *memory = malloc(turbo_endpoint_bytes(&config));
     assert(memory != NULL);
     m.endpoint = turbo_endpoint_init(memory, &config);
+    model_rates(&m, &config);
     while (in.left > 0) {
         handle(input_byte(&in) % EVENTS, &in);
         check_all();
@@ -325,25 +344,35 @@ void fuzz_seeds(void)
 {
     /* clang-format off */
     static const uint8_t joined[] = {
-        0, FLIGHT, 0, 0, 0, 0, POLL_EVENTS, 0, CONSUME, 0, 255, PUSH, 0, 170, POLL_DATAGRAMS, 9,
+        0, 0, FLIGHT, 0, 0, 0, 0, POLL_EVENTS, 0, CONSUME, 0, 255, PUSH, 0, 170, POLL_DATAGRAMS, 9,
         TICK, 0, 60, POLL_DATAGRAMS, 9, TICK, 0, 140, POLL_DATAGRAMS, 9, TOMBSTONE, 0, 1, 99,
         REPLAY, 0, 255, 0, TCP_CONSUME, 0, 255, PUSH_END, 0, RELEASE, 0, FLIGHT, 0, 0, 0, 0, 0};
     static const uint8_t adopted[] = {
-        0, REQUEST, 1, 1, 2, FLIGHT, 1, 0, 1, 2, 3, 4, 5, 6, POLL_EVENTS, 0, PUSH, 0, 255,
+        0, 0, REQUEST, 1, 1, 2, FLIGHT, 1, 0, 1, 2, 3, 4, 5, 6, POLL_EVENTS, 0, PUSH, 0, 255,
         POLL_DATAGRAMS, 31, CLASSIC, 1, 200, TCP_CONSUME, 0, 255, REPLAY, 0, 20, 255};
     static const uint8_t drafts[] = {
-        1, FLIGHT, 4, 0, 0, 0, 0, 0, 0, FLIGHT, 5, 1, 1, 1, 1, 1, 1, POLL_EVENTS, 0, PUSH, 1, 200,
+        1, 0, FLIGHT, 4, 0, 0, 0, 0, 0, 0, FLIGHT, 5, 1, 1, 1, 1, 1, 1, POLL_EVENTS, 0, PUSH, 1, 200,
         TICK, 0, 120, POLL_DATAGRAMS, 9, TOMBSTONE, 4, 129, 3, TOMBSTONE, 5, 0, 3, CONSUME, 0, 200,
         REPLAY, 1, 255, 0};
     static const uint8_t ends[] = {
-        0, FLIGHT, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, POLL_EVENTS, 0, CLIENT_ABORT, 2, 0, RELEASE, 0,
+        0, 0, FLIGHT, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, POLL_EVENTS, 0, CLIENT_ABORT, 2, 0, RELEASE, 0,
         REFUSE_NEXT, 0, FLIGHT, 0, 0, 0, 0, POLL_EVENTS, 0, POLL_DATAGRAMS, 3, MEMORY, 1, FLIGHT, 1,
         0, 0, 0, 0, POLL_DATAGRAMS, 9, MEMORY, 0, REQUEST, 3, 0, 0, TICK, 0, 210, TICK, 0, 255,
         CLASSIC, 0, 9, TICK, 0, 240, FLIGHT, 0, 0, 0, 0, POLL_EVENTS, 0, ABANDON, 0, DRAIN, 15};
     static const uint8_t again[] = {
-        0, CLASSIC, 0, 9, TICK, 0, 240, CLASSIC, 0, 9, TICK, 0, 195, FLIGHT, 0, 0, 0, 0,
+        0, 0, CLASSIC, 0, 9, TICK, 0, 240, CLASSIC, 0, 9, TICK, 0, 195, FLIGHT, 0, 0, 0, 0,
         POLL_EVENTS, 0, TICK, 0, 240, FLIGHT, 0, 0, 0, 0, POLL_EVENTS, 0};
+    static const uint8_t limits[] = {
+        2, 0xfa, FLIGHT, 0, 4, 4, 4, 4, FLIGHT, 1, 5, 5, 5, 5, FLIGHT, 2, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6,
+        POLL_DATAGRAMS, 31, REQUEST, 3, 0, 0, REQUEST, 3, 0, 1, TICK, 0, 193, REQUEST, 3, 0, 2,
+        POLL_DATAGRAMS, 31, FLIGHT, 1, 7, 7, 7, 7, POLL_DATAGRAMS, 31, POLL_EVENTS, 0};
+    static const uint8_t parity[] = {
+        0, 0, FLIGHT, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, POLL_EVENTS, 0, PUSH, 0, 170, TICK, 0, 60,
+        PUSH, 0, 90, TICK, 0, 60, POLL_DATAGRAMS, 9, TICK, 0, 127, POLL_DATAGRAMS, 1, PUSH, 0, 40,
+        TICK, 0, 135, POLL_DATAGRAMS, 31, CLASSIC, 2, 255};
     /* clang-format on */
+    seed_write(limits, sizeof(limits));
+    seed_write(parity, sizeof(parity));
     seed_write(joined, sizeof(joined));
     seed_write(adopted, sizeof(adopted));
     seed_write(drafts, sizeof(drafts));

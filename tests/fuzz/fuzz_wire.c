@@ -22,12 +22,16 @@ static bool is_request(const uint8_t *data, size_t length)
 
 static bool is_response(const uint8_t *data, size_t length)
 {
-    if (length < TURBO_HEADER_BYTES || length > TURBO_HEADER_BYTES + TURBO_RESPONSE_PAYLOAD_MAX)
+    if (length < TURBO_HEADER_BYTES || length > TURBO_DATAGRAM_MAX)
         return false;
     uint32_t sequence = sequence_of(data);
     if (data[12] == 0x30)
-        return sequence == 0 && length == TURBO_HEADER_BYTES;
-    return (data[12] == 0 || data[12] == 0x10) && sequence >= 1 && sequence <= TURBO_CHUNKS_MAX;
+        return sequence == 0 && length == 16;
+    if (sequence < 1 || sequence > TURBO_CHUNKS_MAX)
+        return false;
+    if (data[12] == 0x50)
+        return length >= 18;
+    return (data[12] == 0 || data[12] == 0x10) && length <= 1198;
 }
 
 static void check_datagram(const struct turbo_datagram *d, const uint8_t *data, size_t length)
@@ -90,9 +94,10 @@ void fuzz_seeds(void)
         uint32_t sequence;
         size_t length;
     } seeds[] = {
-        {0x00, 1, 100},  {0x00, 64, 0},   {0x00, 1, 1184}, {0x02, 5, 0},
-        {0x10, 1, 1182}, {0x10, 2, 40},   {0x30, 0, 0},    {0x01, 3, 0},
-        {0x00, 0, 0},    {0x10, 1, 1184}, {0x50, 3, 64},   {0x01, 0, 20},
+        {0x00, 1, 100},   {0x00, 64, 0},   {0x00, 1, 1184}, {0x02, 5, 0},
+        {0x10, 1, 1182},  {0x10, 2, 40},   {0x30, 0, 0},    {0x01, 3, 0},
+        {0x00, 0, 0},     {0x10, 1, 1184}, {0x50, 3, 64},   {0x01, 0, 20},
+        {0x50, 64, 1184}, {0x50, 1, 1},    {0x50, 0, 2},    {0x50, 1, 2},
     };
     uint8_t out[TURBO_DATAGRAM_MAX];
     for (size_t i = 0; i < COUNT(seeds); i++) {

@@ -37,6 +37,104 @@ size_t client_request(const struct client *c, uint32_t sequence,
     return turbo_datagram_encode(&d, out);
 }
 
+/* ---- rates ---- */
+
+static const struct {
+    const char *ip;
+    uint8_t source, site; /* its number; SITES: none */
+    uint16_t port;
+} addresses[ADDRESSES] = {
+    {"\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\0\2\1", 0, SITES, 7},
+    {"\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\0\2\1", 0, SITES, 8},
+    {"\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\0\2\2", 1, SITES, 7},
+    {"\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\0\2\3", 2, SITES, 7},
+    {"\x20\1\xd\xb8\0\1\0\1\0\0\0\0\0\0\0\1", 3, 0, 7},
+    {"\x20\1\xd\xb8\0\1\0\1\0\0\0\0\0\0\0\2", 3, 0, 7},
+    {"\x20\1\xd\xb8\0\1\0\2\0\0\0\0\0\0\0\1", 4, 0, 7},
+    {"\x20\1\xd\xb8\0\2\0\1\0\0\0\0\0\0\0\1", 5, 1, 7},
+};
+
+struct turbo_path model_path(unsigned address)
+{
+    struct turbo_path path = check_path(0, addresses[address].port);
+    memcpy(path.peer.ip, addresses[address].ip, sizeof(path.peer.ip));
+    return path;
+}
+
+static struct credit credit_of(uint32_t per_second, turbo_time now)
+{
+    return (struct credit){.per_second = per_second, .at = now, .saved = TURBO_SECOND};
+}
+
+static bool credit_has(struct credit *c, turbo_time now)
+{
+    c->saved += now - c->at;
+    c->saved = c->saved < TURBO_SECOND ? c->saved : TURBO_SECOND;
+    c->at = now;
+    return c->saved >= TURBO_SECOND / c->per_second;
+}
+
+static bool credit_spend(struct credit *c, turbo_time now)
+{
+    bool had = credit_has(c, now);
+    c->saved -= had ? TURBO_SECOND / c->per_second : 0;
+    return had;
+}
+
+void model_rates(struct edge_model *m, const struct turbo_endpoint_config *config)
+{
+    m->rate = credit_of(config->rate, m->now);
+    m->refusals = credit_of(config->refusal_rate, m->now);
+    for (size_t i = 0; i < SOURCES; i++)
+        m->sources[i] = credit_of(config->source_rate, m->now);
+    for (size_t i = 0; i < SITES; i++)
+        m->sites[i] = credit_of(config->site_rate, m->now);
+}
+
+/* What limits a session from `address`, TURBO_LIMIT_COUNT: nothing. Then it is paid for. */
+static enum turbo_limit rate_limit(struct edge_model *m, unsigned address)
+{
+    struct credit *source = &m->sources[addresses[address].source];
+    struct credit *site =
+        addresses[address].site < SITES ? &m->sites[addresses[address].site] : NULL;
+    if (!credit_has(&m->rate, m->now))
+        return TURBO_LIMIT_RATE;
+    if (!credit_has(source, m->now))
+        return TURBO_LIMIT_SOURCE;
+    if (site != NULL && !credit_spend(site, m->now))
+        return TURBO_LIMIT_SITE;
+    credit_spend(&m->rate, m->now);
+    credit_spend(source, m->now);
+    return TURBO_LIMIT_COUNT;
+}
+
+static enum turbo_limit right_limit(struct edge_model *m, unsigned address, unsigned alive)
+{
+    const struct turbo_endpoint_config *config = &m->endpoint->config;
+    if (m->draining)
+        return TURBO_LIMIT_DRAINING;
+    if (alive == config->sessions_max)
+        return TURBO_LIMIT_SESSIONS;
+    if ((alive + 1) * turbo_server_bytes() > config->memory_max)
+        return TURBO_LIMIT_MEMORY;
+    enum turbo_limit limit = rate_limit(m, address);
+    return limit == TURBO_LIMIT_COUNT && m->no_memory ? TURBO_LIMIT_MEMORY : limit;
+}
+
+void model_admission(struct edge_model *m, unsigned address,
+                     const struct turbo_endpoint_counters *before, unsigned alive_before)
+{
+    struct turbo_endpoint_counters after = turbo_endpoint_counters(m->endpoint);
+    enum turbo_limit limit = 0;
+    while (limit < TURBO_LIMIT_COUNT && after.limited[limit] == before->limited[limit])
+        limit++;
+    if (limit == TURBO_LIMIT_COUNT && after.sessions == before->sessions)
+        return;                     /* it asked for none */
+    if (limit == TURBO_LIMIT_ENDED) /* ids are remembered longer than the model knows */
+        return;
+    assert(limit == right_limit(m, address, alive_before));
+}
+
 static bool same_path(const struct turbo_path *a, const struct turbo_path *b)
 {
     return a->peer.port == b->peer.port && memcmp(a->peer.ip, b->peer.ip, 16) == 0 &&
@@ -70,19 +168,47 @@ void model_request(struct edge_model *m, const struct turbo_path *path, const ui
     account->request_bytes += length;
 }
 
+/* Is every byte in a chunk, as far as there are numbers for chunks? */
+static bool all_cut(const struct served *s)
+{
+    return s->chunk_count == TURBO_CHUNKS_MAX || s->chunk_end[s->chunk_count] == s->pushed;
+}
+
 /* The payload of a number stays as it was first sent, and follows the one before it. */
-static void check_chunk(struct served *s, const struct turbo_datagram *d)
+static void check_chunk(struct served *s, const struct turbo_datagram *d, turbo_time now)
 {
     assert(d->sequence >= 1 && d->sequence <= s->chunk_count + 1);
     size_t start = s->chunk_end[d->sequence - 1];
     if (d->sequence == s->chunk_count + 1) {
+        assert(d->length == TURBO_RESPONSE_PAYLOAD_MAX || now >= s->uncut_at + TURBO_HOLD_TIME);
         s->chunk_count++;
         s->chunk_end[d->sequence] = start + d->length;
+    } else {
+        assert(all_cut(s) && now >= s->pushed_at + TURBO_QUIET_TIME);
     }
     assert(d->length > 0 && s->chunk_end[d->sequence] == start + d->length);
     assert(start + d->length <= s->pushed);
     for (size_t i = 0; i < d->length; i++)
         assert(d->payload[i] == check_byte(s->stream, start + i));
+}
+
+/* All chunks cut so far, once, and not while more is coming. */
+static void check_parity(struct served *s, const struct turbo_datagram *d, turbo_time now)
+{
+    uint8_t sum[TURBO_REQUEST_PAYLOAD_MAX] = {0};
+    size_t longest = 0;
+    assert(!s->parity_sent && now >= s->pushed_at + TURBO_PARITY_TIME);
+    assert(d->sequence == s->chunk_count && all_cut(s));
+    for (uint32_t k = 1; k <= s->chunk_count; k++) {
+        size_t start = s->chunk_end[k - 1], length = s->chunk_end[k] - start;
+        sum[0] ^= (uint8_t)(length / 256);
+        sum[1] ^= (uint8_t)(length % 256);
+        for (size_t i = 0; i < length; i++)
+            sum[2 + i] ^= check_byte(s->stream, start + i);
+        longest = length > longest ? length : longest;
+    }
+    assert(d->length == 2 + longest && memcmp(d->payload, sum, d->length) == 0);
+    s->parity_sent = true;
 }
 
 void model_response(struct edge_model *m, const struct turbo_path *path, const uint8_t *data,
@@ -97,11 +223,20 @@ void model_response(struct edge_model *m, const struct turbo_path *path, const u
     account->response_bytes += length;
     assert(account->responses <= account->requests);
     assert(account->response_bytes <= TURBO_BUDGET_FACTOR * account->request_bytes);
-    if ((d.flags & TURBO_FLAG_REFUSED) != 0)
+    if ((d.flags & TURBO_FLAG_REFUSED) != 0) {
+        assert(credit_spend(&m->refusals, m->now));
+        m->refused++;
         return;
+    }
     struct served *s = model_find(m, &d.id);
     assert(s != NULL && !s->joined && !s->over);
-    check_chunk(s, &d);
+    if ((d.flags & TURBO_FLAG_PARITY) == 0) {
+        check_chunk(s, &d, m->now);
+        return;
+    }
+    assert(account->responses < account->requests); /* it leaves a permit */
+    check_parity(s, &d, m->now);
+    m->parities++;
 }
 
 /* ---- sessions ---- */
@@ -164,6 +299,16 @@ struct served *model_serve(struct edge_model *m, struct turbo_server *session)
     turbo_id_from_hello(&id, check_sha256, s->c2s, s->c2s_length);
     assert(session->hashed == turbo_id_equal(&id, &s->id));
     return s;
+}
+
+void model_push(struct edge_model *m, struct served *s, size_t length)
+{
+    if (length == 0)
+        return;
+    if (all_cut(s))
+        s->uncut_at = m->now;
+    s->pushed += length;
+    s->pushed_at = m->now;
 }
 
 void model_join(struct served *s, uint32_t consumed)

@@ -1,6 +1,7 @@
 /*
  * What the harness of fuzz_server.c knows of an endpoint's sessions, told by nobody but itself:
- * accounts of datagrams, the streams of each session, and which ids must not start another.
+ * accounts of datagrams, the streams of each session, which ids must not start another, and how
+ * many sessions and refusals a second there may be.
  */
 #ifndef FUZZ_SERVED_H
 #define FUZZ_SERVED_H
@@ -34,7 +35,10 @@ struct served {
     uint32_t chunk_count;                   /* sent so far */
     size_t chunk_end[TURBO_CHUNKS_MAX + 1]; /* of each, once it was sent */
     size_t pushed, tcp_from, tcp_taken;     /* S→C bytes */
-    uint8_t *c2s;                           /* as seen by peek */
+    turbo_time pushed_at;                   /* the last of them */
+    turbo_time uncut_at;                    /* the first of those in no chunk yet */
+    bool parity_sent;
+    uint8_t *c2s; /* as seen by peek */
     size_t c2s_length, c2s_taken, replayed;
     bool joined, over;
 };
@@ -52,17 +56,38 @@ struct remembered {
     turbo_time since;
 };
 
+/*
+ * A rate as credit: one second's worth at most, spent by each and earned by time. (The endpoint
+ * keeps the time at which all is paid for.)
+ */
+struct credit {
+    uint32_t per_second;
+    turbo_time at, saved;
+};
+
+/* Addresses of clients: ports of one IPv4 address, IPv6 addresses of one /64 and of one /48, … */
+enum { ADDRESSES = 8, SOURCES = 6, SITES = 2 };
+
 struct edge_model {
     struct turbo_endpoint *endpoint;
     turbo_time now;
     unsigned alive, streams; /* blocks acquired and not released; sessions served */
-    bool no_memory;
+    bool no_memory, draining;
+    struct credit rate, sources[SOURCES], sites[SITES], refusals;
+    uint64_t parities, refused;
     struct served served[SESSIONS];
     struct account accounts[ACCOUNTS_MAX];
     size_t account_count;
     struct remembered remembered[REMEMBERED_MAX];
     size_t remembered_count;
 };
+
+struct turbo_path model_path(unsigned address);
+/* All credit there can be, for the rates of `config`. */
+void model_rates(struct edge_model *m, const struct turbo_endpoint_config *config);
+/* A datagram from `address` has changed the counters: a session began, or was limited, rightly. */
+void model_admission(struct edge_model *m, unsigned address,
+                     const struct turbo_endpoint_counters *before, unsigned alive_before);
 
 /* A datagram is about to be given to the endpoint. */
 void model_request(struct edge_model *m, const struct turbo_path *path, const uint8_t *data,
@@ -74,6 +99,8 @@ void model_response(struct edge_model *m, const struct turbo_path *path, const u
 /* NEW. */
 struct served *model_serve(struct edge_model *m, struct turbo_server *session);
 struct served *model_find(struct edge_model *m, const struct turbo_id *id);
+/* The TLS server has sent `length` bytes, and they were taken. */
+void model_push(struct edge_model *m, struct served *s, size_t length);
 /* TCP took over behind chunk `consumed`. */
 void model_join(struct served *s, uint32_t consumed);
 /* A TCP connection comes with this stream, the first `cut` bytes by themselves. */
