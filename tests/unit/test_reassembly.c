@@ -160,6 +160,49 @@ static void all_64_chunks_may_come_backwards(void **state)
     assert_int_equal(r.contiguous, TURBO_CHUNKS_MAX);
 }
 
+static void assert_chunk(uint32_t sequence, size_t from, size_t length)
+{
+    size_t found = 12345;
+    const uint8_t *chunk = reassembly_chunk(&r, sequence, &found);
+    assert_non_null(chunk);
+    assert_int_equal(found, length);
+    for (size_t i = 0; i < length; i++)
+        assert_int_equal(chunk[i], check_byte(1, from + i));
+}
+
+static void a_chunk_can_be_looked_at_wherever_it_lies(void **state)
+{
+    size_t unused;
+    (void)state;
+    begin(SLOTS, PAYLOAD);
+    assert_null(reassembly_chunk(&r, 1, &unused));
+    push(3, 700, 90);
+    push(2, 600, 100);
+    push(TURBO_CHUNKS_MAX, 0, 0); /* beyond the slots */
+    assert_null(reassembly_chunk(&r, 1, &unused));
+    assert_chunk(2, 600, 100); /* in its slot */
+    assert_chunk(TURBO_CHUNKS_MAX, 0, 0);
+    push(1, 0, 600);
+    assert_chunk(1, 0, 600);
+    assert_chunk(2, 600, 100); /* in the stream */
+    assert_chunk(3, 700, 90);
+    assert_null(reassembly_chunk(&r, 4, &unused));
+}
+
+static void the_highest_chunk_is_known_behind_any_gap(void **state)
+{
+    static const uint32_t order[] = {1, 3, 2, 9, 7, TURBO_CHUNKS_MAX};
+    uint32_t highest = 0;
+    (void)state;
+    begin(SLOTS, PAYLOAD);
+    for (size_t i = 0; i < COUNT(order); i++) {
+        assert_int_equal(reassembly_highest(&r), highest);
+        push(order[i], 0, 0);
+        highest = order[i] > highest ? order[i] : highest;
+    }
+    assert_int_equal(reassembly_highest(&r), TURBO_CHUNKS_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +211,8 @@ int main(void)
         CASE(payloads_have_slots_and_emptiness_needs_none),
         CASE(at_most_64_kib_are_taken),
         CASE(all_64_chunks_may_come_backwards),
+        CASE(a_chunk_can_be_looked_at_wherever_it_lies),
+        CASE(the_highest_chunk_is_known_behind_any_gap),
     };
     return cmocka_run_group_tests(tests, NULL, end);
 }
