@@ -5,49 +5,12 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=deploy/lab/lib.sh
 . "$here/../../deploy/lab/lib.sh"
 
-readonly TLS_PORT=8441 QUIC_PORT=4433 EDGE_PORT=443
-# Connections that start together would wait for each other's cryptography on one CPU.
-readonly SPACING_MS=20
+# shellcheck source=bench/handshake/servers.sh
+. "$here/servers.sh"
+
+readonly EDGE_PORT=443
+# shellcheck disable=SC2034 # lab_proxy's
 PROXY=$BUILD/bin/turbotls-proxy
-WWW=$LAB_RUN/nginx/www
-
-start_servers() {
-    nginx_configure "$LAB_RUN/nginx" "$LAB_PKI" "0.0.0.0:$TLS_PORT fastopen=256:ecdsa"
-    nginx_start "$LAB_RUN/nginx" lab_exec server
-    head -c 1000 /dev/urandom >"$WWW/index.html"
-    [[ $WAYS != *quic* ]] || start_quic_server
-}
-
-# Its defaults end a handshake after 10 s and give up an idle connection after 30 s; the others are given 120 s.
-start_quic_server() {
-    service_start quic lab_exec server gtlsserver --quiet --no-pmtud --timeout=120s --handshake-timeout=120s \
-        --htdocs="$WWW" "$LAB_SERVER" "$QUIC_PORT" "$LAB_PKI/ecdsa.key" "$LAB_PKI/ecdsa.pem"
-    wait_until 10 udp_listens "$QUIC_PORT" || service_failed quic "does not start to listen"
-}
-
-udp_listens() { # PORT
-    lab_in server ss -Hlun "sport = :$1" | grep -q .
-}
-
-# times PROGRAM COUNT SERVER [OPTION...]: CSV rows of COUNT connections.
-times() {
-    local program=$1 count=$2 server=$3
-    shift 3
-    lab_in client "$BUILD/bin/$program" --server "$server" --count "$count" --ca "$LAB_PKI/ca.pem" \
-        --expect "$WWW/index.html" --spacing "$SPACING_MS" "$@"
-}
-
-# The kernel keeps the cookie it gets with the first connection.
-get_fastopen_cookie() {
-    local side rows
-    for side in client server; do
-        lab_in "$side" sh -c '
-            echo 3 >/proc/sys/net/ipv4/tcp_fastopen
-            echo 0 >/proc/sys/net/ipv4/tcp_fastopen_blackhole_timeout_sec'
-    done
-    rows=$(times tls_times 2 "$LAB_SERVER:$TLS_PORT" --fastopen)
-    [[ ${rows##*$'\n'} == *,syn-data,ok ]] || { echo "TCP Fast Open does not work here: $rows" >&2; return 1; }
-}
 
 measure() { # WAY COUNT
     local nginx=$LAB_SERVER:$TLS_PORT quic=$LAB_SERVER:$QUIC_PORT
@@ -119,12 +82,12 @@ measure_cell() { # RTT LOSS
 
 echo "rtt_ms,loss_percent,way,block,index,local_port,connect_us,handshake_us,first_byte_us,detail,result" \
     >"$OUT/handshakes.csv"
-LAB_PKI=$LAB_RUN/pki
-"$here/../../deploy/lab/pki.sh" "$LAB_PKI"
-lab_topology
 start_servers
 [[ $WAYS != *tfo* ]] || get_fastopen_cookie
-lab_show_all | tee "$OUT/lab.txt"
+{
+    echo "measuring $(sha256sum "$PROXY"), $("$PROXY" --version)"
+    lab_show_all
+} | tee "$OUT/lab.txt"
 for rtt in ${RTTS//,/ }; do
     for loss in ${LOSSES//,/ }; do
         measure_cell "$rtt" "$loss"

@@ -67,17 +67,13 @@ static bool read_size(size_t *number, const char *text)
     return good;
 }
 
-static const struct option options[] = {{"server", required_argument, NULL, 's'},
-                                        {"ca", required_argument, NULL, 'a'},
-                                        {"expect", required_argument, NULL, 'e'},
-                                        {"name", required_argument, NULL, 'n'},
-                                        {"count", required_argument, NULL, 'c'},
-                                        {"parallel", required_argument, NULL, 'p'},
-                                        {"spacing", required_argument, NULL, 'g'},
-                                        {"timeout", required_argument, NULL, 't'},
-                                        {"warm-up", required_argument, NULL, 'w'},
-                                        {"fastopen", no_argument, NULL, 'f'},
-                                        {NULL, 0, NULL, 0}};
+static const struct option options[] = {
+    {"server", required_argument, NULL, 's'},  {"ca", required_argument, NULL, 'a'},
+    {"expect", required_argument, NULL, 'e'},  {"name", required_argument, NULL, 'n'},
+    {"count", required_argument, NULL, 'c'},   {"parallel", required_argument, NULL, 'p'},
+    {"spacing", required_argument, NULL, 'g'}, {"timeout", required_argument, NULL, 't'},
+    {"warm-up", required_argument, NULL, 'w'}, {"fastopen", no_argument, NULL, 'f'},
+    {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
 
 static bool read_option(struct settings *settings, int option)
 {
@@ -105,6 +101,10 @@ int settings_read(struct settings *settings, int argc, char **argv)
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (read_option(settings, option))
             continue;
+        if (option == 'h') {
+            printf(usage, argv[0]);
+            exit(EXIT_SUCCESS);
+        }
         if (option != '?')
             fprintf(stderr, "%s: this is not usable here: %s\n", argv[0], optarg);
         return 2;

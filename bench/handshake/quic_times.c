@@ -322,12 +322,11 @@ static bool set_up_session(struct probe *probe, struct quic *quic)
 }
 
 /* What every probe has alike; path MTU discovery would only add packets after the handshake. */
-static void configure(struct probe *probe, ngtcp2_settings *settings,
-                      ngtcp2_transport_params *params)
+static void configure(ngtcp2_settings *settings, ngtcp2_transport_params *params)
 {
     ngtcp2_settings_default(settings);
     settings->initial_ts = timestamp();
-    settings->handshake_timeout = probe->settings->limit_us * NGTCP2_MICROSECONDS;
+    settings->handshake_timeout = UINT64_MAX; /* the probe's own limit ends it */
     settings->no_pmtud = 1;
     ngtcp2_transport_params_default(params);
     params->initial_max_data = ANSWER_MAX;
@@ -343,7 +342,7 @@ static bool set_up_connection(struct probe *probe, struct quic *quic)
     ngtcp2_cid to = {.datalen = CONNECTION_ID}, from = {.datalen = CONNECTION_ID};
     gnutls_rnd(GNUTLS_RND_NONCE, to.data, to.datalen);
     gnutls_rnd(GNUTLS_RND_NONCE, from.data, from.datalen);
-    configure(probe, &settings, &params);
+    configure(&settings, &params);
     if (ngtcp2_conn_client_new(&quic->conn, &to, &from, &quic->path, NGTCP2_PROTO_VER_V1,
                                &callbacks, &settings, &params, NULL, probe) != 0)
         return false;
