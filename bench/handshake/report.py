@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The table of a measurement by run.sh: report.py DIR.
 
-Reads DIR/handshakes.csv and the sidecars' logs, notes in handshakes.csv what the sidecar logged of each connection,
+Reads DIR/handshakes.csv and the proxies' logs, notes in handshakes.csv what the sidecar logged of each connection,
 writes DIR/summary.csv and prints it as a table. Percentiles are of the nearest rank, over the connections that were all
 right; a share is of all.
 """
@@ -15,7 +15,7 @@ import sys
 
 # What a handshake may take above one round trip to count as "within".
 ALLOWANCE_MS = 30
-PERCENTS = (50, 90, 99, 100)
+PERCENTILES = {"p50": 50, "p90": 90, "p99": 99, "max": 100}
 OUTCOMES = ("turbo", "resumed-on-tcp", "classic")
 TIMES = {"tls_done": "handshake_us", "first_byte": "first_byte_us"}
 
@@ -32,29 +32,29 @@ def write_rows(path, rows):
         writer.writerows(rows)
 
 
-def logged_outcomes(path):
-    """By the client's port, in the order in which the connections ended: what became of each."""
-    outcomes = collections.defaultdict(collections.deque)
+def logged_connections(path):
+    """What a proxy logged of each connection, in the order in which they ended: the client's port and the outcome."""
     with path.open() as file:
-        for line in file:
-            record = json.loads(line)
+        for record in map(json.loads, file):
             if "outcome" in record:
                 reason = f":{record['reason']}" if record["reason"] else ""
-                outcomes[record["client"].rpartition(":")[2]].append(record["outcome"] + reason)
+                yield record["client"].rpartition(":")[2], record["outcome"] + reason
+
+
+def outcomes_by_port(path):
+    outcomes = collections.defaultdict(collections.deque)
+    for port, outcome in logged_connections(path):
+        outcomes[port].append(outcome)
     return outcomes
 
 
-def add_outcomes(rows, logs):
+def add_outcomes(cells, logs):
     """Fills in the detail of connections through the pair."""
-    cells = {}
-    for row in rows:
-        if row["way"] != "pair":
-            continue
-        cell = f"{row['rtt_ms']}-{row['loss_percent']}"
-        if cell not in cells:
-            cells[cell] = logged_outcomes(logs / f"sidecar-{cell}.json")
-        outcomes = cells[cell][row["local_port"]]
-        row["detail"] = outcomes.popleft() if outcomes else "not-logged"
+    for (rtt, loss), ways in cells.items():
+        outcomes = outcomes_by_port(logs / f"sidecar-{rtt}-{loss}.json") if "pair" in ways else {}
+        for row in ways.get("pair", []):
+            mine = outcomes[row["local_port"]]
+            row["detail"] = mine.popleft() if mine else "not-logged"
 
 
 def percentile(values, percent):
@@ -63,17 +63,23 @@ def percentile(values, percent):
 
 
 def times_of(rows):
-    """Name and milliseconds of each percentile."""
+    """Milliseconds by the names of summary.csv."""
     good = [row for row in rows if row["result"] == "ok"]
+    result = {}
     for name, column in TIMES.items():
         values = sorted(int(row[column]) / 1000 for row in good)
-        for percent in PERCENTS:
-            label = "max" if percent == 100 else f"p{percent}"
-            yield f"{name}_{label}_ms", percentile(values, percent)
+        for label, percent in PERCENTILES.items():
+            value = percentile(values, percent)
+            result[f"{name}_{label}_ms"] = None if value is None else f"{value:.1f}"
+    return result
 
 
 def share(rows, holds):
     return 100 * sum(map(holds, rows)) / len(rows)
+
+
+def outcome_share(rows, outcome):
+    return share(rows, lambda row: row["detail"].split(":")[0] == outcome)
 
 
 def summarise(rtt, loss, way, rows):
@@ -82,47 +88,50 @@ def summarise(rtt, loss, way, rows):
 
     summary = {"rtt_ms": rtt, "loss_percent": loss, "way": way, "handshakes": len(rows)}
     summary["failed"] = sum(row["result"] != "ok" for row in rows)
-    summary.update((name, None if ms is None else f"{ms:.1f}") for name, ms in times_of(rows))
+    summary |= times_of(rows)
     summary["within_percent"] = f"{share(rows, within):.1f}"
     for outcome in OUTCOMES:
-        mine = way == "pair"
-        part = share(rows, lambda row, outcome=outcome: row["detail"].split(":")[0] == outcome)
-        summary[outcome.replace("-", "_") + "_percent"] = f"{part:.1f}" if mine else None
+        column = outcome.replace("-", "_") + "_percent"
+        summary[column] = f"{outcome_share(rows, outcome):.1f}" if way == "pair" else None
     return summary
 
 
-def groups(rows):
-    """The rows of each way in each cell, the ways of a cell in the same order."""
-    result = {}
+def by_cell(rows):
+    """{(rtt, loss): {way: rows}}, in the order in which they were measured."""
+    cells = {}
     for row in rows:
-        result.setdefault((row["rtt_ms"], row["loss_percent"], row["way"]), []).append(row)
-    return result
+        cells.setdefault((row["rtt_ms"], row["loss_percent"]), {}).setdefault(row["way"], []).append(row)
+    return cells
 
 
-def print_cell(rtt, loss, summaries, details):
-    within = f"<= {rtt}+{ALLOWANCE_MS}"
+def print_table(rtt, loss, summaries):
     print(f"\nRTT {rtt} ms, {loss} % lost in each direction (ms)")
-    print(f"{'':8}{'n':>6}{'failed':>7}  {'TLS done':>8}{'p90':>8}{'p99':>8}{'max':>8}"
-          f"  {'1st byte':>8}{'p90':>8}{'p99':>8}{'max':>8}  {within:>10}")
+    heads = "".join(f"  {name:>8}{'p90':>8}{'p99':>8}{'max':>8}" for name in ("TLS done", "1st byte"))
+    print(f"{'':8}{'n':>6}{'failed':>7}{heads}  {f'<= {rtt}+{ALLOWANCE_MS}':>10}")
     for summary in summaries:
-        values = list(summary.values())[5:13]
-        cells = [f"{value or '-':>8}" for value in values]
-        print(f"{summary['way']:8}{summary['handshakes']:>6}{summary['failed']:>7}  {''.join(cells[:4])}"
-              f"  {''.join(cells[4:])}  {summary['within_percent'] + ' %':>10}")
-    for way, counts in details.items():
-        total = sum(counts.values())
-        print(f"  {way}: " + ", ".join(f"{name} {100 * count / total:.1f} %" for name, count in counts.most_common()))
+        times = ""
+        for name in TIMES:
+            times += "  " + "".join(f"{summary[f'{name}_{label}_ms'] or '-':>8}" for label in PERCENTILES)
+        print(f"{summary['way']:8}{summary['handshakes']:>6}{summary['failed']:>7}{times}"
+              f"  {summary['within_percent'] + ' %':>10}")
 
 
-def details_of(rows):
-    """What there is to say about the connections of each way: outcomes, whether Fast Open worked, errors."""
-    result = collections.defaultdict(collections.Counter)
-    for row in rows:
-        if row["result"] != "ok":
-            result[f"{row['way']}, failed"][row["result"]] += 1
-        if row["detail"] != "-":
-            result[row["way"]][row["detail"]] += 1
-    return result
+def print_shares(title, names):
+    counts = collections.Counter(names)
+    parts = (f"{name} {100 * count / counts.total():.1f} %" for name, count in counts.most_common())
+    if counts:
+        print(f"  {title} ({counts.total()}): {', '.join(parts)}")
+
+
+def print_cell(cell, ways, summaries, logs):
+    """The table, and what else there is to say: outcomes, whether Fast Open worked, errors."""
+    print_table(*cell, summaries)
+    for way, rows in ways.items():
+        print_shares(way, (row["detail"] for row in rows if row["detail"] != "-"))
+        print_shares(f"{way}, failed", (row["result"] for row in rows if row["result"] != "ok"))
+    edge = logs / f"edge-{cell[0]}-{cell[1]}.json"
+    if "pair" in ways and edge.exists():
+        print_shares("edge", (outcome for _, outcome in logged_connections(edge)))
 
 
 def main():
@@ -132,14 +141,13 @@ def main():
     rows = read_rows(out / "handshakes.csv")
     if not rows:
         sys.exit(f"{out / 'handshakes.csv'} has no rows")
-    add_outcomes(rows, out / "logs")
+    cells = by_cell(rows)
+    add_outcomes(cells, out / "logs")
     write_rows(out / "handshakes.csv", rows)
-    summaries = [summarise(*key, mine) for key, mine in groups(rows).items()]
-    write_rows(out / "summary.csv", summaries)
-    for cell in dict.fromkeys((summary["rtt_ms"], summary["loss_percent"]) for summary in summaries):
-        mine = [row for row in rows if (row["rtt_ms"], row["loss_percent"]) == cell]
-        print_cell(*cell, [summary for summary in summaries
-                           if (summary["rtt_ms"], summary["loss_percent"]) == cell], details_of(mine))
+    summaries = {cell: [summarise(*cell, *way) for way in ways.items()] for cell, ways in cells.items()}
+    write_rows(out / "summary.csv", sum(summaries.values(), []))
+    for cell, ways in cells.items():
+        print_cell(cell, ways, summaries[cell], out / "logs")
 
 
 if __name__ == "__main__":

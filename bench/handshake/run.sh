@@ -21,7 +21,7 @@ and the same nginx. The ways take turns, block by block.
 
   --rtt LIST       round trips in ms (10,50,100,200)
   --loss LIST      percent of packets lost, in each direction (0,1,2,5)
-  --handshakes N   for each way in each cell (250)
+  --handshakes N   for each way in each cell (300)
   --ways LIST      (direct,tfo,quic,pair)
   --parallel P     connections under way at once, at most (4), started 20 ms apart or more
   --block N        handshakes of one way before the next has its turn (50)
@@ -30,7 +30,7 @@ and the same nginx. The ways take turns, block by block.
 
 Prints a table and writes to the output folder handshakes.csv (a row for each handshake), summary.csv (a row for each
 way in each cell), lab.txt (the lab as the kernel shows it) and logs/ (the proxies'). All cells with the defaults
-take about 40 minutes; `--rtt 100 --handshakes 1000` takes about 35.
+take about 30 minutes; `--rtt 100 --handshakes 1000` takes about 25.
 `bench/handshake/report.py DIR` prints the table again.
 Exit codes: 0 measured, 1 something failed, 2 wrong usage, others as deploy/lab/lab.sh.
 TEXT
@@ -46,7 +46,7 @@ is_list() { # PATTERN_OF_ONE VALUE
 }
 
 read_arguments() {
-    RTTS=10,50,100,200 LOSSES=0,1,2,5 WAYS=direct,tfo,quic,pair HANDSHAKES=250 PARALLEL=4 BLOCK=50
+    RTTS=10,50,100,200 LOSSES=0,1,2,5 WAYS=direct,tfo,quic,pair HANDSHAKES=300 PARALLEL=4 BLOCK=50
     BUILD=$root/build OUT=$root/build/bench/$(date +%Y%m%d-%H%M%S)
     while [ $# -gt 0 ]; do
         case $1 in -h | --help) usage; exit 0 ;; esac
