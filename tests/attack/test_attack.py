@@ -1,0 +1,247 @@
+"""Attacks on an edge at a fixed rate, and what becomes of well-behaved clients meanwhile.
+
+Each attack has a line of figures. ATTACK_SCALE multiplies the number of openings in a row (10: a million),
+ATTACK_SECONDS is how long each attack lasts.
+"""
+
+import os
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+
+from harness.pki import Pki
+from network import Network
+from scene import Scene, Tool
+
+MIB = 1024 * 1024
+_SECONDS = float(os.environ.get("ATTACK_SECONDS", "5"))
+_SCALE = float(os.environ.get("ATTACK_SCALE", "1"))
+_OPENINGS_IN_A_ROW = int(100_000 * _SCALE)
+_CLASSIC_RATE, _TURBO_RATE = 80, 15
+_ATTEMPTS = 3
+
+_SESSIONS_BYTES = 64 * MIB
+_BASE_BYTES = 24 * MIB
+"""Above what the idle edge has: tables of ended ids and sources, and 1 + 4 KiB for each connection."""
+_PENDING_MAX = 128
+_VISITORS = 16
+"""Threads of the well-behaved clients, hence their connections."""
+_SERVER_SLACK = 24
+"""Connections that the edge has reset and the TLS server has not noticed yet, and open files of its own."""
+
+_UDP_SHARE = 0.5
+_NOISE_US = 2000
+"""By so much two series may differ on a machine that others use as well."""
+
+
+@dataclass(frozen=True)
+class Attack:
+    tools: tuple[tuple[str, dict[str, Any]], ...]
+    """Kinds of the attack tool that run at once, with their options."""
+    server_connections: int = 0
+    """The attack's own, which a TLS server without an edge would have as well."""
+    more_bytes: int = 0
+    """The attack's own connections' bytes, beyond 4 KiB each."""
+    touch_memory: bool = False
+    """Memory that the edge has allocated and not written to counts: sessions are larger than most flights. Touching it
+    takes long enough to spoil the latencies, which are not asserted then."""
+    udp_kept: bool = True
+    """Whether TurboTLS clients must go on getting UDP; else the worst is classic TLS (protocol §7.1)."""
+    until_done: bool = False
+    """Goes on until its tools have ended."""
+    check: Callable[["Figures"], None] = field(default=lambda figures: None)
+
+
+@dataclass
+class Figures:
+    attackers: list[dict[str, Any]]
+    before: dict[str, Any]
+    during: dict[str, Any]
+    after: dict[str, Any]
+    turbo: list[dict[str, Any]]
+    outcomes: list[Counter[str]]
+    """Of TurboTLS: while warming up, before, during and after the attack."""
+    wire: dict[str, Any]
+    counters: dict[str, int]
+    cpu_percent: float
+    idle_bytes: int
+    peak_bytes: int
+    edge_files: int
+    server_connections: int
+
+    @property
+    def unloaded(self) -> list[int]:
+        return self.before["handshake_us"] + self.after["handshake_us"]
+
+    @property
+    def loaded(self) -> list[int]:
+        return self.during["handshake_us"]
+
+    def udp_share(self, phase: int) -> float:
+        return self.outcomes[phase]["turbo"] / max(1, self.outcomes[phase].total())
+
+    def turbo_connections(self) -> int:
+        return sum(each.total() for each in self.outcomes)
+
+    def joined(self) -> int:
+        """Connections of the sidecar that were opened with a tombstone."""
+        return sum(each["turbo"] + each["resumed-on-tcp"] for each in self.outcomes)
+
+
+def percentile(values: list[int], share: float) -> int:
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+# ---- the attacks ----
+
+def _only_good_ones_joined(figures: Figures) -> None:
+    assert figures.counters["joined"] == figures.joined(), (figures.counters, figures.outcomes)
+
+
+def _no_second_session(figures: Figures) -> None:
+    """A ClientHello that comes again starts nothing (protocol §12.3)."""
+    _only_good_ones_joined(figures)
+    assert figures.attackers[0]["recorded"] > 0
+    assert figures.counters["sessions"] <= figures.turbo_connections(), (figures.counters, figures.outcomes)
+
+
+def _ids_are_used_once(figures: Figures) -> None:
+    """The 64 ids that were used again and again, and the clients' own."""
+    _only_good_ones_joined(figures)
+    assert figures.counters["sessions"] <= figures.turbo_connections() + 64, (figures.counters, figures.outcomes)
+
+
+def _big_ones_are_answered(figures: Figures) -> None:
+    big = figures.attackers[0]
+    assert big["answered"] >= 0.9 * big["sent"] / 2, big
+
+
+ATTACKS = {
+    "spoofed ClientHellos": Attack((("hellos", {"rate": 20_000}),), udp_kept=False),
+    "their memory": Attack((("hellos", {"rate": 20_000}),), touch_memory=True, udp_kept=False),
+    "random datagrams": Attack((("junk", {"rate": 20_000}),)),
+    "replayed captures": Attack((("replay", {"rate": 10_000}),), check=_no_second_session),
+    "ids guessed and reused": Attack((("guesses", {"rate": 20_000}),), check=_ids_are_used_once),
+    "others' tombstones": Attack((("tombstones", {"rate": 400, "at_once": 256}),), server_connections=32,
+                                 check=_only_good_ones_joined),
+    "10,000 half-open": Attack((("half-open", {"rate": 4_000, "at_once": 10_000}),), udp_kept=False),
+    "openings in a row": Attack((("in-a-row", {"rate": 6_000, "at_once": 512, "count": _OPENINGS_IN_A_ROW}),),
+                                until_done=True),
+    "ClientHellos of 64 KiB": Attack((("large", {"rate": 200, "at_once": 1_000}),
+                                      ("large-udp", {"rate": 2_000})),
+                                     server_connections=64, more_bytes=1_000 * 28 * 1024,
+                                     check=_big_ones_are_answered),
+    "forged responses": Attack((("forge", {"rate": 10_000, "where": "server"}),), check=_only_good_ones_joined),
+    "another's budget": Attack((("budget", {"rate": 1_600}),)),
+}
+
+
+# ---- one attempt ----
+
+def _run(attack: Attack, scene: Scene) -> Figures:
+    meter = scene.meter()
+    rest_s = _SECONDS / 2
+    warm = scene.outcomes()
+    before, turbo_before = _visits(scene, rest_s)
+    begun = warm.total() + turbo_before["begun"]
+    first = scene.wait_for_outcomes(begun)
+
+    tools = [scene.attack(kind, **options) for kind, options in attack.tools]
+    cpu, visits, turbos = scene.edge.cpu_seconds(), [], []
+    while True:
+        during, turbo = _visits(scene, _SECONDS)
+        visits.append(during)
+        turbos.append(turbo)
+        if not attack.until_done or all(tool.exit_code is not None for tool in tools):
+            break
+    cpu = (scene.edge.cpu_seconds() - cpu) / (_SECONDS * len(visits))
+    attackers = [tool.end() for tool in tools]
+    begun += sum(each["begun"] for each in turbos)
+    second = scene.wait_for_outcomes(begun)
+
+    after, turbo_after = _visits(scene, rest_s)
+    third = scene.wait_for_outcomes(begun + turbo_after["begun"])
+    scene.watch.stop()
+    peak = scene.edge.status_bytes("VmHWM")
+    return Figures(attackers, before, _together(visits), after, [turbo_before, *turbos, turbo_after],
+                   [warm, first - warm, second - first, third - second], meter.end(), scene.edge.counters(), cpu * 100,
+                   scene.edge.idle_bytes, peak, scene.watch.most["edge"], scene.server_connections())
+
+
+def _visits(scene: Scene, seconds: float) -> tuple[dict[str, Any], dict[str, Any]]:
+    classic = scene.visit_classic(_CLASSIC_RATE, seconds)
+    turbo = scene.visit_turbo(_TURBO_RATE, seconds)
+    return classic.result(60 + seconds), turbo.result(60 + seconds)
+
+
+def _together(visits: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"begun": sum(each["begun"] for each in visits),
+            "failed": sum(each["failed"] for each in visits),
+            "first_failure": next((each["first_failure"] for each in visits if each["failed"]), ""),
+            "handshake_us": [us for each in visits for us in each["handshake_us"]]}
+
+
+def _line(name: str, figures: Figures) -> str:
+    rates = " + ".join(f"{each['sent'] / each['seconds']:,.0f}/s" for each in figures.attackers)
+    calm, loaded = figures.unloaded, figures.loaded
+    counters = " ".join(f"{key}={value}" for key, value in figures.counters.items() if value)
+    said = " ".join(f"{key}={value}" for each in figures.attackers for key, value in each.items()
+                    if key not in ("seconds",) and value)
+    return "\n".join((
+        f"\n== {name}: {rates}",
+        f"   classic p50 {percentile(calm, .5) / 1000:.2f} -> {percentile(loaded, .5) / 1000:.2f} ms, "
+        f"p99 {percentile(calm, .99) / 1000:.2f} -> {percentile(loaded, .99) / 1000:.2f} ms "
+        f"(x {percentile(loaded, .99) / percentile(calm, .99):.2f}, {len(loaded)} handshakes); "
+        f"by UDP {figures.udp_share(1):.0%} -> {figures.udp_share(2):.0%} -> {figures.udp_share(3):.0%} "
+        f"{dict(figures.outcomes[2])}",
+        f"   edge CPU {figures.cpu_percent:.0f} %, RSS {figures.idle_bytes / MIB:.1f} -> "
+        f"{figures.peak_bytes / MIB:.1f} MiB, files {figures.edge_files}; "
+        f"TLS server connections {figures.server_connections}; "
+        f"wire: {figures.wire['addresses']} addresses, worst {figures.wire['worst']:.2f}, "
+        f"in all {figures.wire['out'] / max(1, figures.wire['in']):.3f}",
+        f"   attacker: {said}",
+        f"   edge: {counters}"))
+
+
+def _assert_hard(attack: Attack, figures: Figures) -> None:
+    """What no noise excuses."""
+    for visits in (figures.before, figures.during, figures.after, *figures.turbo):
+        assert visits["failed"] == 0, f"{visits['failed']} of {visits['begun']}: {visits['first_failure']}"
+    limit = figures.idle_bytes + _SESSIONS_BYTES + _BASE_BYTES + attack.more_bytes
+    assert figures.peak_bytes <= limit, f"{figures.peak_bytes / MIB:.1f} of {limit / MIB:.1f} MiB"
+    most = _PENDING_MAX + _VISITORS + _SERVER_SLACK + attack.server_connections
+    assert figures.server_connections <= most, f"{figures.server_connections} connections of {most}"
+    assert figures.wire["missed"] == 0, "the meter has missed packets"
+    assert figures.wire["worst"] <= 3, figures.wire
+    assert figures.wire["beyond_permits"] == 0, figures.wire
+    attack.check(figures)
+
+
+def _trouble(attack: Attack, figures: Figures) -> str:
+    """What a noisy machine may spoil now and then; empty: nothing."""
+    calm, loaded = percentile(figures.unloaded, .99), percentile(figures.loaded, .99)
+    if not attack.touch_memory and loaded >= 2 * calm and loaded - calm > _NOISE_US:
+        return f"p99 is {loaded / calm:.2f} times that without the attack"
+    if attack.udp_kept and figures.udp_share(2) < _UDP_SHARE:
+        return f"UDP for {figures.udp_share(2):.0%}, and {figures.udp_share(1):.0%} before"
+    return ""
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_attack(name: str, network: Network, pki: Pki, tmp_path_factory: pytest.TempPathFactory) -> None:
+    attack, troubles = ATTACKS[name], []
+    for _ in range(_ATTEMPTS):
+        with Scene(network, pki, tmp_path_factory.mktemp("scene"), attack.touch_memory) as scene:
+            figures = _run(attack, scene)
+        print(_line(name, figures), flush=True)
+        _assert_hard(attack, figures)
+        trouble = _trouble(attack, figures)
+        if not trouble:
+            return
+        print(f"   once more: {trouble}", flush=True)
+        troubles.append(trouble)
+    raise AssertionError(f"{_ATTEMPTS} times: {troubles}")
