@@ -49,6 +49,9 @@ fuzz() {
   mkdir -p "$corpus"
   rm -f "$corpus"/seed-* # a seed's meaning may have changed
   "$build/bin/$target" --seeds "$corpus"
+  if [[ $target = fuzz_wire ]]; then
+    tests/vectors/check.py --seeds "$corpus"
+  fi
   exec "$build/bin/$target" "$corpus" -max_total_time="$seconds" -max_len="$(longest "$target")" \
     -artifact_prefix="$build/findings/$target-" -print_final_stats=1 -timeout=10 \
     -rss_limit_mb=1024 -reload=0 -verbosity=1 >"$build/logs/$target" 2>&1
