@@ -66,6 +66,36 @@ TEST(a_complete_hello_is_asked_by_udp_while_tcp_connects) /* §6 */
     assert_int_equal(turbo_client_deadline(d.client), TURBO_NEVER);
 }
 
+TEST(while_udp_is_paused_a_hello_waits_for_tcp_alone) /* §6.9 */
+{
+    for (int always = 0; always < 2; always++) {
+        struct turbo_client_config config;
+        turbo_client_config_init(&config, check_sha256);
+        config.paused = true;
+        config.always = always;
+        if (always)
+            dialer_stop(&d);
+        dialer_start(&d, &config);
+        dialer_hello(&d, T(1));
+        assert_int_equal(state(), TURBO_CLIENT_DIALING);
+        assert_silent_on_udp();
+        turbo_client_tcp_up(d.client, T(40));
+        dialer_assert_opening(&d, -1);
+        assert_outcome(TURBO_OUTCOME_CLASSIC, TURBO_REASON_UDP_PAUSED);
+        assert_int_equal(turbo_client_deadline(d.client), TURBO_NEVER);
+        assert_false(turbo_client_report(d.client).asked);
+    }
+}
+
+TEST(a_trial_is_known_as_one_whatever_becomes_of_it) /* §6.9 */
+{
+    struct turbo_client_config config;
+    turbo_client_config_init(&config, check_sha256);
+    config.trial = true;
+    dialer_start(&d, &config);
+    assert_true(turbo_client_report(d.client).trial);
+}
+
 TEST(other_first_bytes_wait_for_tcp_alone) /* §6.1b */
 {
     dialer_start_plainly(&d);
@@ -277,6 +307,8 @@ TEST(refused_unreachable_or_draft_ends_udp_while_asking) /* §6.7a, 6.10 */
         assert_silent_on_udp();
         assert_int_equal(dialer_read(&d), 0);
         assert_outcome(TURBO_OUTCOME_CLASSIC, reasons[i]);
+        assert_int_equal(turbo_client_report(d.client).refused, i == 0);
+        assert_int_equal(turbo_client_report(d.client).draft, i == 2);
         turbo_client_tcp_up(d.client, T(40));
         dialer_assert_opening(&d, -1);
     }
@@ -308,6 +340,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(a_complete_hello_is_asked_by_udp_while_tcp_connects),
+        CASE(while_udp_is_paused_a_hello_waits_for_tcp_alone),
+        CASE(a_trial_is_known_as_one_whatever_becomes_of_it),
         CASE(other_first_bytes_wait_for_tcp_alone),
         CASE(a_hello_above_16_kib_waits_for_tcp_alone),
         CASE(a_hello_of_more_than_8_chunks_waits_for_tcp_alone),

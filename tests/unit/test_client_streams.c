@@ -200,6 +200,21 @@ TEST(the_wait_is_an_eighth_of_the_round_trip_between_5_and_50_ms) /* §6.5 */
     }
 }
 
+TEST(the_wait_is_as_learned_where_something_was) /* §6.5 */
+{
+    struct turbo_client_config config;
+    turbo_client_config_init(&config, check_sha256);
+    config.wait_us = 31 * TURBO_MILLISECOND;
+    dialer_start(&d, &config);
+    dialer_hello(&d, T(1));
+    turbo_client_tcp_up(d.client, T(40));
+    assert_int_equal(turbo_client_deadline(d.client), T(71));
+    assert_true(dialer_response(&d, T(50), 1));
+    assert_int_equal(turbo_client_deadline(d.client), T(81));
+    assert_true(dialer_response(&d, T(70), 2));
+    assert_int_equal(turbo_client_deadline(d.client), T(90)); /* 50 ms in all */
+}
+
 TEST(what_tcp_took_makes_room) /* no stall while the app does not read */
 {
     const uint8_t *data;
@@ -290,6 +305,7 @@ int main(void)
         CASE(no_datagram_counts_before_requests_were_sent),
         CASE(a_new_response_restarts_the_wait_up_to_50_ms_in_all),
         CASE(the_wait_is_an_eighth_of_the_round_trip_between_5_and_50_ms),
+        CASE(the_wait_is_as_learned_where_something_was),
         CASE(what_tcp_took_makes_room),
         CASE(the_opening_may_leave_byte_by_byte),
         CASE(unsent_is_what_another_attempt_must_say_again),
