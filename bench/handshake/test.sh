@@ -25,12 +25,15 @@ inside() {
     # shellcheck source=bench/handshake/servers.sh
     . "$here/servers.sh"
     start_servers
+    head -c 1000 /dev/urandom >"$LAB_RUN/other"
+    head -c 999 "$WWW/index.html" >"$LAB_RUN/shorter"
     lab_path 10
     local server refusal program address
     for server in "handshake-failed tls_times $LAB_SERVER:$TLS_PORT" "ERR_CRYPTO quic_times $LAB_SERVER:$QUIC_PORT"; do
         read -r refusal program address <<<"$server"
         expect ok "$program" "$address"
-        expect wrong-answer "$program" "$address" --expect "$LAB_PKI/ca.pem"
+        expect wrong-answer "$program" "$address" --expect "$LAB_RUN/other"
+        expect wrong-answer "$program" "$address" --expect "$LAB_RUN/shorter"
         expect "$refusal" "$program" "$address" --ca "$LAB_PKI/client.pem"
         expect "$refusal" "$program" "$address" --name other.test
     done
