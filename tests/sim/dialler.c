@@ -1,0 +1,399 @@
+#include "tests/sim/dialler.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "tests/sim/sha256.h"
+#include "tests/sim/world.h"
+
+static struct world *world_of(const struct dialler *d)
+{
+    return d->connection->world;
+}
+
+static turbo_time now(const struct dialler *d)
+{
+    return world_of(d)->clock.now;
+}
+
+static bool is_open(const struct dialler *d)
+{
+    return turbo_client_state(d->session) == TURBO_CLIENT_OPEN;
+}
+
+/* ---- ends ---- */
+
+/* The session has ended, or only TCP is left of it: what it has taught is kept. */
+static void end_session(struct dialler *d)
+{
+    if (d->session == NULL)
+        return;
+    d->report = turbo_client_report(d->session);
+    turbo_learned_note(&world_of(d)->learned, now(d), &d->report);
+    d->session = NULL;
+    d->udp_open = false;
+}
+
+static void leave_tcp(struct dialler *d, bool reset)
+{
+    for (size_t i = 0; i < 2; i++) {
+        if (d->attempts[i] == NULL)
+            continue;
+        if (reset || d->attempts[i] != d->tcp)
+            tcp_abort(d->attempts[i], TCP_CLIENT);
+        else
+            tcp_leave(d->attempts[i], TCP_CLIENT);
+    }
+}
+
+static void end_connection(struct dialler *d, bool reset)
+{
+    d->over = true;
+    leave_tcp(d, reset);
+    end_session(d);
+}
+
+static void fail_connection(struct dialler *d)
+{
+    actor_told(&d->connection->app, TURBO_END_RESET);
+    end_connection(d, true);
+}
+
+/* ---- UDP ---- */
+
+static uint16_t udp_port(const struct dialler *d)
+{
+    const struct connection *c = d->connection;
+    unsigned rebound = c->plan->nat_every == 0 ? 0 : d->requests / c->plan->nat_every;
+    unsigned last = PORTS_A_CONNECTION - 1;
+    return (uint16_t)(FIRST_PORT + c->index * PORTS_A_CONNECTION +
+                      (int)(rebound < last ? rebound : last));
+}
+
+static void send_datagrams(struct dialler *d)
+{
+    struct connection *c = d->connection;
+    uint8_t bytes[TURBO_DATAGRAM_MAX];
+    size_t length;
+    while ((length = turbo_client_poll_datagram(d->session, bytes)) > 0) {
+        uint16_t port = udp_port(d);
+        d->requests++;
+        const char *fate = link_send(&c->requests, bytes, length, port);
+        TRACE(&world_of(d)->journal, c->index, "request %u: %zu bytes, flags %02x, number %u%s",
+              d->requests, length, bytes[12], bytes[15], fate);
+        world_count(world_of(d), COVER_REQUESTS);
+        if (c->plan->udp_unreachable)
+            clock_after(&world_of(d)->clock, 2 * c->plan->requests.delay, dialler_unreachable, d,
+                        0);
+    }
+}
+
+static void step(struct dialler *d);
+
+void dialler_datagram(void *owner, const struct datagram *datagram)
+{
+    struct dialler *d = owner;
+    const struct connection *c = d->connection;
+    if (!d->udp_open || (c->plan->nat_drops && datagram->port != udp_port(d)))
+        return;
+    TRACE(&world_of(d)->journal, c->index, "response comes: %u bytes, flags %02x, number %u",
+          datagram->length, datagram->bytes[12], datagram->bytes[15]);
+    turbo_client_datagram(d->session, now(d), datagram->bytes, datagram->length);
+    step(d);
+}
+
+void dialler_unreachable(void *owner, uint64_t unused)
+{
+    struct dialler *d = owner;
+    (void)unused;
+    if (!d->udp_open)
+        return;
+    TRACE(&world_of(d)->journal, d->connection->index, "ICMP: unreachable");
+    turbo_client_unreachable(d->session, now(d));
+    step(d);
+}
+
+/* ---- TCP ---- */
+
+static void start_attempt(struct dialler *d, unsigned i)
+{
+    struct connection *c = d->connection;
+    struct world *w = world_of(d);
+    d->attempts[i] = &c->tcp[i];
+    tcp_connect(d->attempts[i], &w->clock, &w->journal, &c->plan->tcp, &w->edge.listener, c->index,
+                i);
+    tcp_own(d->attempts[i], TCP_CLIENT, dialler_wake, d);
+}
+
+static void give_up_dialling(struct dialler *d)
+{
+    d->connection->excuses |= EXCUSE_NO_TCP;
+    if (d->session == NULL) {
+        fail_connection(d);
+        return;
+    }
+    turbo_client_tcp_failed(d->session, now(d));
+}
+
+/* The first to come up is used; when one has failed the other may still come up. */
+static void look_at_attempts(struct dialler *d)
+{
+    bool hope = false;
+    for (size_t i = 0; i < 2 && d->tcp == NULL; i++) {
+        struct tcp *tcp = d->attempts[i];
+        if (tcp == NULL)
+            continue;
+        hope |= tcp->state != TCP_FAILED;
+        if (tcp->state != TCP_UP)
+            continue;
+        d->tcp = tcp;
+        if (d->attempts[1 - i] != NULL)
+            tcp_abort(d->attempts[1 - i], TCP_CLIENT);
+        if (i == 1)
+            world_count(world_of(d), COVER_SECOND_SYN_WON);
+        if (d->session != NULL)
+            turbo_client_tcp_up(d->session, now(d));
+    }
+    if (d->tcp == NULL && !hope) {
+        world_count(world_of(d), COVER_TCP_REFUSED);
+        give_up_dialling(d);
+    }
+}
+
+static void dial_timeout(void *owner, uint64_t unused)
+{
+    struct dialler *d = owner;
+    (void)unused;
+    if (d->over || d->tcp != NULL)
+        return;
+    TRACE(&world_of(d)->journal, d->connection->index, "TCP is not up in time");
+    world_count(world_of(d), COVER_CONNECT_TIMEOUT);
+    give_up_dialling(d);
+    step(d);
+}
+
+/* Before the opening anything that TCP has to say matters (protocol §6.1). */
+static void tcp_spoke(struct dialler *d)
+{
+    if (d->tcp == NULL || turbo_client_state(d->session) >= TURBO_CLIENT_OPEN ||
+        !tcp_readable(d->tcp, TCP_CLIENT))
+        return;
+    if (tcp_is_reset(d->tcp, TCP_CLIENT))
+        turbo_client_tcp_failed(d->session, now(d));
+    else
+        turbo_client_tcp_readable(d->session, now(d));
+}
+
+/* The opening is about to leave: a tombstone stands in front of the stream. */
+static void trace_opening(struct dialler *d, size_t length)
+{
+    const uint8_t *unused;
+    size_t front = length - turbo_client_unsent(d->session, &unused);
+    d->opened = true;
+    tcp_shift(d->tcp, TCP_CLIENT, -(int64_t)front);
+    TRACE(&world_of(d)->journal, d->connection->index, "opens %s with %zu bytes",
+          front > 0 ? "by tombstone" : "classically", length);
+}
+
+/* True: TCP has taken some, and there is room for more. */
+static bool flush_tcp(struct dialler *d)
+{
+    const uint8_t *data;
+    size_t length = turbo_client_tcp_peek(d->session, &data);
+    if (length == 0)
+        return false;
+    if (!d->opened)
+        trace_opening(d, length);
+    long n = tcp_write(d->tcp, TCP_CLIENT, data, length);
+    if (n > 0)
+        turbo_client_tcp_consume(d->session, (size_t)n);
+    return n > 0;
+}
+
+/* ---- bytes ---- */
+
+static void app_aborts(struct dialler *d)
+{
+    if (d->session != NULL) {
+        turbo_client_abort(d->session, now(d));
+        send_datagrams(d);
+    }
+    end_connection(d, true);
+}
+
+static bool from_app(struct dialler *d)
+{
+    struct actor *app = &d->connection->app;
+    const uint8_t *data;
+    size_t n = actor_offer(app, &data);
+    long taken = 0;
+    if (n == 0)
+        return false;
+    if (d->session != NULL)
+        taken = (long)turbo_client_push(d->session, now(d), data, n);
+    else if (d->tcp != NULL)
+        taken = tcp_write(d->tcp, TCP_CLIENT, data, n);
+    if (taken <= 0)
+        return false;
+    if (d->session != NULL && (size_t)taken < n)
+        world_count(world_of(d), COVER_HELD_FULL);
+    actor_taken(app, (size_t)taken);
+    return true;
+}
+
+static void pass_app_end_on(struct dialler *d)
+{
+    if (!d->end_pushed && actor_end(&d->connection->app) == TURBO_END_FIN) {
+        d->end_pushed = true;
+        if (d->session != NULL)
+            turbo_client_push_end(d->session, now(d));
+    }
+    if (d->end_pushed && d->session == NULL && d->tcp != NULL && !d->fin_sent) {
+        d->fin_sent = true;
+        tcp_finish(d->tcp, TCP_CLIENT);
+    }
+}
+
+static bool from_udp(struct dialler *d)
+{
+    const uint8_t *data;
+    size_t n = d->session == NULL ? 0 : turbo_client_peek(d->session, &data);
+    if (n == 0)
+        return false;
+    actor_receive(&d->connection->app, data, n);
+    turbo_client_consume(d->session, n);
+    return true;
+}
+
+static bool tcp_has_failed(struct dialler *d)
+{
+    if (d->session != NULL)
+        turbo_client_tcp_failed(d->session, now(d));
+    fail_connection(d);
+    return false;
+}
+
+static bool from_tcp(struct dialler *d)
+{
+    const uint8_t *data;
+    if (d->tcp == NULL || (d->session != NULL && !is_open(d)))
+        return false;
+    if (d->app_told) /* nobody reads behind the end, but a reset is noticed */
+        return tcp_is_reset(d->tcp, TCP_CLIENT) && tcp_has_failed(d);
+    long n = tcp_read(d->tcp, TCP_CLIENT, &data, SIZE_MAX);
+    if (n == TCP_AGAIN)
+        return false;
+    if (n == TCP_RESET)
+        return tcp_has_failed(d);
+    if (d->session != NULL)
+        turbo_client_tcp_read(d->session, now(d), (size_t)n);
+    if (n > 0)
+        actor_receive(&d->connection->app, data, (size_t)n);
+    d->app_told = n == TCP_END;
+    if (d->app_told)
+        actor_told(&d->connection->app, TURBO_END_FIN);
+    return true;
+}
+
+/* ---- what is done after anything has happened ---- */
+
+static bool settle(struct dialler *d)
+{
+    if (d->over || d->session == NULL || !turbo_client_settled(d->session))
+        return false;
+    TRACE(&world_of(d)->journal, d->connection->index, "the client's session has settled");
+    end_session(d);
+    return true;
+}
+
+/* As step() in turbo_client.c. */
+static bool step_session(struct dialler *d)
+{
+    if (turbo_client_dial_again(d->session) && d->tcp == NULL) {
+        world_count(world_of(d), COVER_SECOND_SYN);
+        start_attempt(d, 1);
+    }
+    send_datagrams(d);
+    tcp_spoke(d);
+    bool moved = is_open(d) && flush_tcp(d);
+    send_datagrams(d);
+    if (!turbo_client_uses_udp(d->session))
+        d->udp_open = false;
+    alarm_set(&d->alarm, turbo_client_deadline(d->session));
+    return moved;
+}
+
+static void step(struct dialler *d)
+{
+    bool moved = true;
+    while (!d->over && moved) {
+        moved = from_app(d);
+        pass_app_end_on(d);
+        if (d->session != NULL)
+            moved |= step_session(d);
+        if (d->session != NULL && turbo_client_state(d->session) == TURBO_CLIENT_FAILED) {
+            fail_connection(d);
+            return;
+        }
+        moved |= from_udp(d) || from_tcp(d);
+        if (actor_end(&d->connection->app) == TURBO_END_RESET && !d->over)
+            app_aborts(d);
+        moved |= settle(d);
+    }
+    if (!d->over && d->fin_sent && d->app_told)
+        end_connection(d, false);
+}
+
+void dialler_wake(void *owner)
+{
+    struct dialler *d = owner;
+    if (d->over)
+        return;
+    if (d->tcp == NULL)
+        look_at_attempts(d);
+    step(d);
+}
+
+static void on_deadline(void *owner, uint64_t unused)
+{
+    struct dialler *d = owner;
+    (void)unused;
+    if (d->over || d->session == NULL)
+        return;
+    turbo_client_tick(d->session, now(d));
+    step(d);
+}
+
+/* ---- its beginning ---- */
+
+void dialler_init(struct dialler *d, struct connection *c)
+{
+    memset(d, 0, offsetof(struct dialler, memory));
+    d->connection = c;
+    alarm_init(&d->alarm, &c->world->clock, on_deadline, d);
+}
+
+static void start_session(struct dialler *d)
+{
+    struct turbo_client_config config;
+    turbo_client_config_init(&config, sim_sha256);
+    config.always = d->connection->plan->always;
+    turbo_learned_configure(&world_of(d)->learned, now(d), &config);
+    assert(turbo_client_bytes() <= sizeof(d->memory));
+    d->session = turbo_client_init(d->memory, &config, now(d));
+    d->udp_open = true;
+}
+
+void dialler_start(void *owner, uint64_t unused)
+{
+    struct dialler *d = owner;
+    struct connection *c = d->connection;
+    (void)unused;
+    TRACE(&world_of(d)->journal, c->index, "the app connects");
+    start_attempt(d, 0);
+    clock_after(&world_of(d)->clock, TURBO_CONNECT_TIME, dial_timeout, d, 0);
+    if (!world_of(d)->classic)
+        start_session(d);
+    actor_start(&c->app, &c->plan->app, c->content.c2s, c->content.s2c, c->plan->server.total);
+    step(d);
+}

@@ -1,0 +1,42 @@
+/*
+ * The client end of a connection: what proxy/sides/turbo_client.c and the relay do around a
+ * turbo_client, with the app on the other side. In a classic run, or when the session has settled,
+ * bytes go from the app to TCP and back.
+ */
+#ifndef SIM_DIALLER_H
+#define SIM_DIALLER_H
+
+#include "tests/sim/clock.h"
+#include "turbo/client.h"
+#include "turbo/learned.h"
+
+struct connection;
+struct datagram;
+struct tcp;
+
+enum { CLIENT_MEMORY = 128 * 1024 };
+
+struct dialler {
+    struct connection *connection;
+    struct turbo_client *session;      /* NULL: settled, over, or a classic run */
+    struct turbo_client_report report; /* of the session that was */
+    struct tcp *attempts[2];           /* NULL: none (any more) */
+    struct tcp *tcp;                   /* that came up */
+    struct alarm alarm;
+    unsigned requests;
+    bool udp_open, opened;
+    bool end_pushed, fin_sent, app_told;
+    bool over;
+    _Alignas(max_align_t) uint8_t memory[CLIENT_MEMORY];
+};
+
+void dialler_init(struct dialler *dialler, struct connection *connection);
+/* The app connects: the SYN leaves. */
+void dialler_start(void *dialler, uint64_t unused);
+/* The app has something to say, or has given up. */
+void dialler_wake(void *dialler);
+void dialler_datagram(void *dialler, const struct datagram *datagram);
+/* ICMP: nobody listens there. */
+void dialler_unreachable(void *dialler, uint64_t unused);
+
+#endif
