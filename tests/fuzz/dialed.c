@@ -225,24 +225,30 @@ static void check_opening(struct dialed *s)
     assert(s->frozen == 0); /* what the app was given must be accounted for */
 }
 
+/* Bytes are compared when they have become more or less. */
 static void check_streams(struct dialed *s)
 {
     const uint8_t *data;
     size_t length = turbo_client_unsent(s->client, &data);
+    const uint8_t *unsent = data;
+    bool changed = length != s->seen_c2s;
+    s->seen_c2s = length;
     assert(length == s->pushed_length - s->tcp_taken);
-    assert(length == 0 || memcmp(data, s->pushed + s->tcp_taken, length) == 0);
+    assert(!changed || length == 0 || memcmp(data, s->pushed + s->tcp_taken, length) == 0);
 
     size_t front = s->tombstone ? TURBO_TOMBSTONE_BYTES - s->tombstone_taken : 0;
     size_t tcp = turbo_client_tcp_peek(s->client, &data);
     assert(tcp == (s->last == TURBO_CLIENT_OPEN ? front + length : 0));
-    assert(tcp <= front || memcmp(data + front, s->pushed + s->tcp_taken, length) == 0);
+    assert(tcp <= front || data + front == unsent);
 
     size_t s2c = turbo_client_peek(s->client, &data);
     if (s->last == TURBO_CLIENT_OPEN)
         assert(s->consumed + s2c == s->frozen); /* no byte from UDP any more */
     if (s->last == TURBO_CLIENT_FAILED)
         assert(s2c == 0);
-    assert(s->lied || s2c == 0 || memcmp(data, s2c_stream() + s->consumed, s2c) == 0);
+    if (!s->lied && s2c > 0 && s2c != s->seen_s2c)
+        assert(memcmp(data, s2c_stream() + s->consumed, s2c) == 0);
+    s->seen_s2c = s2c;
     assert(turbo_client_settled(s->client) == (s->last == TURBO_CLIENT_OPEN && tcp == 0 &&
                                                s2c == 0 && !turbo_client_uses_udp(s->client)));
 }

@@ -39,6 +39,7 @@ struct dialed {
     size_t consumed;
     size_t frozen; /* of S→C by UDP, from the opening on */
     bool tombstone;
+    size_t seen_c2s, seen_s2c; /* what was there the last time */
 
     size_t tcp_read; /* S→C by TCP */
     bool heard, tcp_ended;

@@ -147,6 +147,8 @@ static void check_judgement(struct model *m, enum how how, const struct turbo_cl
                             turbo_time until_before)
 {
     turbo_time until = m->learned.paused_until;
+    if (r->responded)
+        m->in_row[SILENT] = 0;
     switch (how) {
     case SILENT:
     case PARTIAL: check_failure(m, how, r, until_before); break;

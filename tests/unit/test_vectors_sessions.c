@@ -101,6 +101,15 @@ static void refuse(struct play *p)
     p->session = NULL;
 }
 
+static void server_is_lost(struct play *p)
+{
+    assert_silence(p);
+    turbo_server_release(p->session, p->now);
+    p->session = NULL;
+    edge_stop(&p->edge);
+    edge_start(&p->edge, EDGE_SESSIONS, EDGE_ENDED);
+}
+
 /* ---- what comes of it ---- */
 
 static void request(struct play *p, bool arrives)
@@ -236,12 +245,23 @@ static const struct {
     const char *key;
     void (*act)(struct play *p); /* the value is bytes, or nothing */
 } acts[] = {
-    {"app>", app_says},          {"app<", app_gets},      {"app-reset", app_resets},
-    {"udp>", true_request},      {"udp<", true_response}, {"udp>lost", lost_request},
-    {"udp<lost", lost_response}, {"tls>", tls_gets},      {"tls<", tls_says},
-    {"tls-reset", tls_is_reset}, {"tcp-up", tcp_is_up},   {"tcp>", tcp_opens},
-    {"tcp<", tcp_brings},        {"refuse", refuse},      {"drop>", drops_request},
+    {"app>", app_says},
+    {"app<", app_gets},
+    {"app-reset", app_resets},
+    {"udp>", true_request},
+    {"udp<", true_response},
+    {"udp>lost", lost_request},
+    {"udp<lost", lost_response},
+    {"tls>", tls_gets},
+    {"tls<", tls_says},
+    {"tls-reset", tls_is_reset},
+    {"tcp-up", tcp_is_up},
+    {"tcp>", tcp_opens},
+    {"tcp<", tcp_brings},
+    {"refuse", refuse},
+    {"drop>", drops_request},
     {"drop<", drops_response},
+    {"server-lost", server_is_lost},
 };
 
 static void play_line(struct play *p, const char *key, const char *value)

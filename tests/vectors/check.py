@@ -284,6 +284,9 @@ class Session:
     def refuse(self, _):
         self.passed_on = False
 
+    def server_is_lost(self, _):
+        self.passed_on = False
+
     def tls_is_reset(self, _):
         assert not self.passed_on and not self.opened
 
@@ -305,7 +308,8 @@ class Session:
             assert value == ("reset" if self.n else "fresh")
 
     def outcome(self, value):
-        assert value == (("turbo" if self.answered else "resumed-on-tcp") if self.responded else "classic")
+        by_udp = "turbo" if self.answered else "resumed-on-tcp"
+        assert value == (by_udp if self.responded else "classic")
 
     def drops_request(self, value):
         data = unhex(value)
@@ -333,6 +337,7 @@ def check_session(block):
         "tls>": s.tls_gets,
         "tls<": s.tls_says,
         "refuse": s.refuse,
+        "server-lost": s.server_is_lost,
         "udp<": s.response,
         "udp<lost": lambda value: s.response(value, arrives=False),
         "drop<": s.drops_response,
