@@ -125,6 +125,7 @@ static bool awaits_answer(const struct turbo_client *c)
 static void app_answers(struct turbo_client *c, turbo_time now)
 {
     c->answered = true;
+    c->answered_bytes = c->s2c_consumed + c->tcp_bytes;
     if (client_measuring(c))
         client_measure_answer(c);
     else

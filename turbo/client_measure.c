@@ -48,7 +48,7 @@ void client_measure_stop(struct turbo_client *c)
 void client_measure_answer(struct turbo_client *c)
 {
     c->report.flight_known = true;
-    c->report.flight_bytes = (uint32_t)(c->s2c_consumed + c->tcp_bytes);
+    c->report.flight_bytes = (uint32_t)c->answered_bytes;
     judge_flight(c);
     if (c->heard)
         client_measure_stop(c);
