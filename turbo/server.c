@@ -325,6 +325,7 @@ void server_lull(struct turbo_server *s, turbo_time now)
 {
     queue_remove(&s->lull);
     s->parity_due = true;
+    s->quiet = s->flight_ended;
     want_send(s, now);
 }
 
@@ -410,6 +411,11 @@ size_t turbo_server_push(struct turbo_server *s, turbo_time now, const uint8_t *
     queue_add(&s->endpoint->lulling, &s->lull, now);
     queue_remove(&s->still);
     queue_add(&s->endpoint->stilling, &s->still, now);
+    s->flight_ended = flight_end_push(&s->flight, data, n);
+    if (s->flight_ended) {
+        s->flush = true;
+        queue_remove(&s->hold);
+    }
     if (!s->flush && !queue_holds(&s->hold))
         queue_add(&s->endpoint->holding, &s->hold, now);
     want_send(s, now);

@@ -7,6 +7,7 @@
 
 #include "turbo/admission.h"
 #include "turbo/budget.h"
+#include "turbo/flight_end.h"
 #include "turbo/queue.h"
 #include "turbo/reassembly.h"
 #include "turbo/retained.h"
@@ -43,8 +44,10 @@ struct turbo_server {
     struct retained s2c;
     size_t s2c_tcp; /* offset of the next byte for TCP; set by the join */
     enum turbo_end s2c_end;
+    struct flight_end flight;
+    bool flight_ended;    /* as it seems: nothing more comes for now */
     bool flush;           /* a partial chunk may leave */
-    bool quiet;           /* no S→C byte for TURBO_QUIET_TIME: spare permits repeat chunks */
+    bool quiet;           /* nothing more seems to come: spare permits repeat chunks */
     uint32_t next_repeat; /* chunk number - 1 */
     bool parity_due;      /* no S→C byte for TURBO_PARITY_TIME */
     bool parity_sent;

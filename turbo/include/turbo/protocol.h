@@ -73,7 +73,7 @@
  * No S→C byte for this long: spare permits repeat chunks. Longer than an RSA signature takes: a TLS
  * server may send what comes before it first, and the permits must last for what comes after.
  */
-#define TURBO_QUIET_TIME (5 * TURBO_MILLISECOND)
+#define TURBO_QUIET_TIME (3 * TURBO_MILLISECOND)
 
 /* No S→C byte for this long, and all sent: parity. */
 #define TURBO_PARITY_TIME (1 * TURBO_MILLISECOND)
