@@ -8,7 +8,6 @@
 #include <sys/socket.h>
 
 #include "proxy/listener.h"
-#include "proxy/net/clock.h"
 #include "proxy/net/socket.h"
 #include "proxy/relay.h"
 #include "proxy/sides/plain.h"
@@ -86,7 +85,7 @@ static void end(struct arrival *a, enum turbo_reason reason, bool reset)
                 a->started);
     if (reason != TURBO_REASON_NONE)
         access_fail(&access, reason);
-    access_end(&access, a->worker->log, clock_now());
+    access_end(&access, a->worker->log, a->worker->now);
     if (reset)
         socket_reset(a->fd);
     else
@@ -155,7 +154,7 @@ static void classic(struct arrival *a)
 {
     struct turbo_server *session;
     if (a->opening.hello.state == TURBO_HELLO_COMPLETE &&
-        turbo_endpoint_adopt(endpoint_of(a), clock_now(), a->bytes, a->opening.hello.length,
+        turbo_endpoint_adopt(endpoint_of(a), a->worker->now, a->bytes, a->opening.hello.length,
                              &session) == TURBO_JOIN_SESSION)
         join(a, session);
     else
@@ -178,7 +177,7 @@ static void tombstone(struct arrival *a)
         return;
     }
     drop_front(a, TURBO_TOMBSTONE_BYTES);
-    switch (turbo_endpoint_join(endpoint_of(a), clock_now(), &a->opening.tombstone, &session)) {
+    switch (turbo_endpoint_join(endpoint_of(a), a->worker->now, &a->opening.tombstone, &session)) {
     case TURBO_JOIN_SESSION: join(a, session); break;
     case TURBO_JOIN_FRESH:
         a->afresh = true;
@@ -320,7 +319,7 @@ void arrival_start(struct worker *w, struct listener *listener, int fd,
     a->worker = w;
     a->listener = listener;
     a->client = *client;
-    a->started = clock_now();
+    a->started = w->now;
     a->fd = fd;
     a->late = w->draining;
     turbo_opening_init(&a->opening);

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "proxy/arrival.h"
-#include "proxy/net/clock.h"
 #include "proxy/net/socket.h"
 #include "proxy/relay.h"
 #include "proxy/sides/plain.h"
@@ -41,7 +40,7 @@ static void start_plain(struct listener *l, int fd, const struct address *client
         return;
     }
     struct access access;
-    access_init(&access, client, l->text, w->upstream.text, clock_now());
+    access_init(&access, client, l->text, w->upstream.text, w->now);
     access.listener_outcome = TURBO_OUTCOME_OPAQUE;
     access.listener_reason =
         w->upstream.option.kind == ENDPOINT_TCP ? TURBO_REASON_PLAIN_UPSTREAM : TURBO_REASON_NONE;
@@ -95,7 +94,7 @@ void listener_drain(struct listener *l, bool even_if_pending)
         turbo_endpoint_drain(turbo);
         if (turbo_endpoint_pending(turbo) > 0 && !even_if_pending)
             return;
-        turbo_endpoint_abandon(turbo, clock_now());
+        turbo_endpoint_abandon(turbo, l->worker->now);
         udp_endpoint_kick(l->udp);
     }
     ev_io_stop(l->worker->loop, &l->io);

@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "proxy/net/clock.h"
 #include "proxy/net/socket.h"
 #include "proxy/relay_parts.h"
 #include "proxy/sides/plain.h"
@@ -48,7 +47,7 @@ void relay_destroy(struct relay *r)
         pump_return(&worker->pipes, &r->flows[end].pipe);
     }
     relay_doom_free(r);
-    access_end(&r->access, worker->log, clock_now());
+    access_end(&r->access, worker->log, worker->now);
     unlink_from(r);
     r->tag = 0;
     free(r);

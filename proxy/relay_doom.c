@@ -1,7 +1,6 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "proxy/net/clock.h"
 #include "proxy/relay_parts.h"
 #include "proxy/worker.h"
 
@@ -64,7 +63,7 @@ void relay_run_doomed(struct relay *r)
     }
     size_t bytes = undelivered(r->sides[left]);
     bool holding = relay_is_holding(&r->flows[relay_other(left)]);
-    turbo_time now = clock_now();
+    turbo_time now = r->worker->now;
     if (doom->until == 0 && bytes != SIDE_NOBODY)
         doom->until = now + DOOM_TIME;
     if ((bytes == 0 && !holding) || (doom->until != 0 && now >= doom->until)) {

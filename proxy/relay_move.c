@@ -1,13 +1,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proxy/net/clock.h"
 #include "proxy/relay_parts.h"
 #include "proxy/worker.h"
 
 static void count(struct relay *r, enum end from, size_t bytes)
 {
-    turbo_time now = clock_now();
+    turbo_time now = r->worker->now;
     if (from == NEAR)
         access_count_c2s(&r->access, now, bytes);
     else

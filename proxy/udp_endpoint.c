@@ -7,7 +7,6 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#include "proxy/net/clock.h"
 #include "proxy/net/crypto.h"
 #include "proxy/net/socket.h"
 #include "proxy/net/udp.h"
@@ -15,7 +14,7 @@
 #include "proxy/sides/turbo_server.h"
 #include "proxy/worker.h"
 
-enum { UDP_ENDPOINT_TAG = 0x55647045 /* "UdpE" */, DATAGRAMS_A_TURN = 64 };
+enum { UDP_ENDPOINT_TAG = 0x55647045 /* "UdpE" */, BATCHES_A_TURN = 4 };
 
 static const turbo_time COMPLAINT_PAUSE = 10 * TURBO_SECOND;
 
@@ -51,20 +50,20 @@ static void start_connection(struct udp_endpoint *e, struct turbo_server *sessio
     struct worker *w = e->worker;
     if (!upstream_has_room(&w->upstream) || !worker_has_room_for_udp(w)) {
         turbo_server_refuse(session);
-        turbo_server_release(session, clock_now());
+        turbo_server_release(session, w->now);
         return;
     }
     struct side *near = turbo_server_side(w, e, session);
     if (near == NULL) {
         turbo_server_refuse(session);
-        turbo_server_release(session, clock_now());
+        turbo_server_release(session, w->now);
         return;
     }
     struct turbo_path path = turbo_server_path(session);
     struct address client;
     struct access access;
     address_from_turbo(&path.peer, &client);
-    access_init(&access, &client, e->listener, w->upstream.text, clock_now());
+    access_init(&access, &client, e->listener, w->upstream.text, w->now);
     relay_start(w, near, NULL, &access);
 }
 
@@ -80,13 +79,27 @@ static void handle_events(struct udp_endpoint *e)
     }
 }
 
+/* One that cannot be sent is lost; those behind it may fare better. */
+static void send_batch(const struct udp_endpoint *e, const struct udp_datagram *batch, int count)
+{
+    for (int sent = 0; sent < count;) {
+        int n = udp_send(e->fd, e->family, batch + sent, count - sent);
+        sent += n < count - sent ? n + 1 : n;
+    }
+}
+
 static void send_datagrams(struct udp_endpoint *e)
 {
-    uint8_t datagram[TURBO_DATAGRAM_MAX];
-    struct turbo_path path;
-    size_t length;
-    while ((length = turbo_endpoint_poll_datagram(e->turbo, clock_now(), datagram, &path)) > 0)
-        udp_send(e->fd, e->family, datagram, length, &path);
+    struct udp_datagram batch[UDP_BATCH];
+    int count;
+    do {
+        count = 0;
+        while (count < UDP_BATCH &&
+               (batch[count].length = turbo_endpoint_poll_datagram(
+                    e->turbo, e->worker->now, batch[count].data, &batch[count].path)) > 0)
+            count++;
+        send_batch(e, batch, count);
+    } while (count == UDP_BATCH);
 }
 
 static void arm(struct udp_endpoint *e)
@@ -104,7 +117,7 @@ static void arm(struct udp_endpoint *e)
 static void complain(struct udp_endpoint *e)
 {
     struct turbo_endpoint_counters c = turbo_endpoint_counters(e->turbo);
-    turbo_time now = clock_now();
+    turbo_time now = e->worker->now;
     for (int limit = 0; limit < TURBO_LIMIT_COUNT; limit++) {
         if (c.limited[limit] == e->limited[limit])
             continue;
@@ -121,7 +134,7 @@ static void complain(struct udp_endpoint *e)
 /* Everything an endpoint may want after anything happened to it. */
 static void service(struct udp_endpoint *e)
 {
-    turbo_endpoint_tick(e->turbo, clock_now());
+    turbo_endpoint_tick(e->turbo, e->worker->now);
     handle_events(e);
     send_datagrams(e);
     complain(e);
@@ -135,13 +148,13 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int events)
     (void)events;
     struct udp_endpoint *e = io->data;
     assert(e->tag == UDP_ENDPOINT_TAG);
-    uint8_t datagram[TURBO_DATAGRAM_MAX + 1]; /* one more tells a datagram that is too large */
-    struct turbo_path path;
-    for (int i = 0; i < DATAGRAMS_A_TURN; i++) {
-        long n = udp_receive(e->fd, datagram, sizeof(datagram), &path);
-        if (n < 0)
-            break;
-        turbo_endpoint_datagram(e->turbo, clock_now(), &path, datagram, (size_t)n);
+    struct udp_datagram batch[UDP_BATCH];
+    int count = UDP_BATCH;
+    for (int i = 0; i < BATCHES_A_TURN && count == UDP_BATCH; i++) {
+        count = udp_receive(e->fd, batch);
+        for (int k = 0; k < count; k++)
+            turbo_endpoint_datagram(e->turbo, e->worker->now, &batch[k].path, batch[k].data,
+                                    batch[k].length);
     }
     service(e);
 }

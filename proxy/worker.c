@@ -88,7 +88,7 @@ static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)
 /* Says so once, however often it happens, until it has not happened for a while. */
 static void pause_accepting(struct worker *w, const char *message, int error)
 {
-    turbo_time now = clock_now();
+    turbo_time now = w->now;
     if (w->paused_at == 0 || now - w->paused_at > COMPLAINT_PAUSE)
         log_event(w->log, LOG_LEVEL_WARNING, message, LOG_NUMBER("connections", w->connections),
                   LOG_ERRNO(error));
@@ -153,6 +153,15 @@ static bool is_listening(const struct worker *w)
 
 static void on_handover_timeout(struct ev_loop *loop, ev_timer *timer, int events);
 
+/* Before any other callback of this turn. */
+static void on_turn(struct ev_loop *loop, ev_check *turn, int events)
+{
+    (void)loop;
+    (void)events;
+    struct worker *w = turn->data;
+    w->now = clock_now();
+}
+
 static bool set_up(struct worker *w)
 {
     const char *error = NULL;
@@ -162,6 +171,7 @@ static bool set_up(struct worker *w)
         report_failure(w->log, "cannot start an event loop", strerror(errno));
         return false;
     }
+    ev_check_start(w->loop, &w->turn);
     w->hangups = hangups_create(w->loop);
     if (w->hangups == NULL) {
         report_failure(w->log, "cannot watch for resets", strerror(errno));
@@ -187,6 +197,10 @@ struct worker *worker_create(const struct options *options, struct log *log)
     w->accepting = true;
     w->handover_timeout_s = (double)TURBO_HANDOVER_TIME / (double)TURBO_SECOND;
     upstream_init(&w->upstream, &options->upstream);
+    w->now = clock_now();
+    ev_check_init(&w->turn, on_turn);
+    ev_set_priority(&w->turn, EV_MAXPRI);
+    w->turn.data = w;
     ev_init(&w->retry_timer, on_retry);
     ev_init(&w->drain_timer, on_drain_timeout);
     ev_init(&w->handover_timer, on_handover_timeout);
@@ -245,6 +259,7 @@ void worker_destroy(struct worker *w)
     resolver_destroy(w->resolver);
     hangups_destroy(w->hangups);
     if (w->loop != NULL) {
+        ev_check_stop(w->loop, &w->turn);
         ev_timer_stop(w->loop, &w->retry_timer);
         ev_timer_stop(w->loop, &w->drain_timer);
         ev_timer_stop(w->loop, &w->handover_timer);

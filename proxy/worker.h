@@ -26,6 +26,7 @@ enum { WORKER_SCRATCH_BYTES = 64 * 1024 };
 
 struct worker {
     struct ev_loop *loop;
+    turbo_time now; /* the proxy's clock, read once in each turn of the loop */
     struct log *log;
     const struct options *options;
     struct resolver *resolver;
@@ -44,6 +45,7 @@ struct worker {
     bool draining;
     bool ending_late;          /* in arrivals_end_late */
     double handover_timeout_s; /* TURBO_HANDOVER_TIME; shorter in tests */
+    ev_check turn;             /* reads the clock */
     ev_timer retry_timer;      /* accepting again after descriptors ran out */
     ev_timer drain_timer;      /* --drain-timeout */
     ev_timer handover_timer;   /* pending sessions may join this long while draining */

@@ -5,11 +5,9 @@
 
 #include "proxy/net/address.h"
 
-/* Room for either family's control message, aligned as the kernel wants it. */
-union control {
-    struct cmsghdr header;
-    char v4[CMSG_SPACE(sizeof(struct in_pktinfo))];
-    char v6[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+/* Room for either family's control message, of which IPv6's is the larger; aligned as one. */
+struct control {
+    _Alignas(struct cmsghdr) char bytes[CMSG_SPACE(sizeof(struct in6_pktinfo))];
 };
 
 static void local_from_control(struct msghdr *message, struct turbo_address *local)
@@ -33,33 +31,39 @@ static void local_from_control(struct msghdr *message, struct turbo_address *loc
     address_to_turbo(&address, local);
 }
 
-long udp_receive(int fd, uint8_t *buffer, size_t capacity, struct turbo_path *path)
+int udp_receive(int fd, struct udp_datagram out[static UDP_BATCH])
 {
-    struct sockaddr_storage from;
-    union control control;
-    struct iovec bytes = {.iov_base = buffer, .iov_len = capacity};
-    struct msghdr message = {.msg_name = &from,
-                             .msg_namelen = sizeof(from),
-                             .msg_iov = &bytes,
-                             .msg_iovlen = 1,
-                             .msg_control = &control,
-                             .msg_controllen = sizeof(control)};
-    ssize_t length = recvmsg(fd, &message, MSG_TRUNC);
-    if (length < 0)
-        return -1;
-    struct address peer;
-    memset(path, 0, sizeof(*path));
-    address_from_sockaddr(&peer, (struct sockaddr *)&from, message.msg_namelen);
-    address_to_turbo(&peer, &path->peer);
-    local_from_control(&message, &path->local);
-    return length;
+    struct sockaddr_storage from[UDP_BATCH];
+    struct control control[UDP_BATCH];
+    struct iovec bytes[UDP_BATCH];
+    struct mmsghdr messages[UDP_BATCH];
+    memset(messages, 0, sizeof(messages));
+    for (int i = 0; i < UDP_BATCH; i++) {
+        bytes[i] = (struct iovec){.iov_base = out[i].data, .iov_len = sizeof(out[i].data)};
+        messages[i].msg_hdr = (struct msghdr){.msg_name = &from[i],
+                                              .msg_namelen = sizeof(from[i]),
+                                              .msg_iov = &bytes[i],
+                                              .msg_iovlen = 1,
+                                              .msg_control = &control[i],
+                                              .msg_controllen = sizeof(control[i])};
+    }
+    int count = recvmmsg(fd, messages, UDP_BATCH, MSG_TRUNC, NULL);
+    for (int i = 0; i < count; i++) {
+        struct address peer;
+        memset(&out[i].path, 0, sizeof(out[i].path));
+        address_from_sockaddr(&peer, (struct sockaddr *)&from[i], messages[i].msg_hdr.msg_namelen);
+        address_to_turbo(&peer, &out[i].path.peer);
+        local_from_control(&messages[i].msg_hdr, &out[i].path.local);
+        out[i].length = messages[i].msg_len;
+    }
+    return count;
 }
 
 /*
  * IPv4 on a dual-stack socket takes the IPv6 form of both addresses, mapped, which is how libturbo
  * keeps them; on an IPv4 socket the plain form.
  */
-static void control_for(struct msghdr *message, union control *control, int family,
+static void control_for(struct msghdr *message, struct control *control, int family,
                         const struct turbo_address *local)
 {
     memset(control, 0, sizeof(*control));
@@ -98,14 +102,26 @@ static socklen_t peer_for(struct sockaddr_storage *to, int family, const struct 
     return address.length;
 }
 
-bool udp_send(int fd, int family, const uint8_t *data, size_t length, const struct turbo_path *path)
+int udp_send(int fd, int family, const struct udp_datagram *datagrams, int count)
 {
-    struct sockaddr_storage to;
-    union control control;
-    uint8_t *bytes = (uint8_t *)(uintptr_t)data; /* sendmsg does not write to it */
-    struct iovec vector = {.iov_base = bytes, .iov_len = length};
-    struct msghdr message = {.msg_name = &to, .msg_iov = &vector, .msg_iovlen = 1};
-    message.msg_namelen = peer_for(&to, family, &path->peer);
-    control_for(&message, &control, family, &path->local);
-    return sendmsg(fd, &message, MSG_NOSIGNAL) == (ssize_t)length;
+    struct sockaddr_storage to[UDP_BATCH];
+    struct control control[UDP_BATCH];
+    struct iovec bytes[UDP_BATCH];
+    struct mmsghdr messages[UDP_BATCH];
+    memset(messages, 0, sizeof(messages));
+    for (int i = 0; i < count; i++) {
+        const struct udp_datagram *d = &datagrams[i];
+        struct msghdr *message = &messages[i].msg_hdr;
+        bytes[i].iov_base = (void *)(uintptr_t)d->data; /* sendmmsg does not write to it */
+        bytes[i].iov_len = d->length;
+        message->msg_iov = &bytes[i];
+        message->msg_iovlen = 1;
+        if (family == AF_UNSPEC)
+            continue;
+        message->msg_name = &to[i];
+        message->msg_namelen = peer_for(&to[i], family, &d->path.peer);
+        control_for(message, &control[i], family, &d->path.local);
+    }
+    int sent = sendmmsg(fd, messages, (unsigned)count, MSG_NOSIGNAL);
+    return sent < 0 ? 0 : sent;
 }

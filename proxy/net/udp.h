@@ -1,23 +1,33 @@
 /*
- * Datagrams on a listening socket, with the address each one asked: the reply leaves from there
- * (IP_PKTINFO, RFC 3542 §6), which matters on hosts with several addresses.
+ * Datagrams, several at a time (recvmmsg, sendmmsg). On a listening socket each comes with the
+ * address it asked, and the reply leaves from there (IP_PKTINFO, RFC 3542 §6), which matters on
+ * hosts with several addresses; on a connected socket there is but one path, and it is not told.
  */
 #ifndef PROXY_NET_UDP_H
 #define PROXY_NET_UDP_H
 
 #include "turbo/turbo.h"
 
-/*
- * Receives one datagram. Returns its length (0 is an empty one), or -1 with errno: EAGAIN when
- * there is none. A datagram larger than the buffer comes out larger than `capacity`, and cut.
- */
-long udp_receive(int fd, uint8_t *buffer, size_t capacity, struct turbo_path *path);
+/* As many as a client end sends at once; `data` has one byte more than a datagram may have. */
+enum { UDP_BATCH = TURBO_REQUESTS_MAX };
+
+struct udp_datagram {
+    struct turbo_path path; /* of a listening socket's */
+    size_t length;          /* above sizeof(data): it was longer, and was cut */
+    uint8_t data[TURBO_DATAGRAM_MAX + 1];
+};
 
 /*
- * Sends one datagram back along `path` on a socket of `family`. False with errno: it is lost, as
- * datagrams may be.
+ * Receives at most UDP_BATCH datagrams. Returns how many; fewer than that are all there were. -1
+ * with errno: EAGAIN when there is none; on a connected socket also what ICMP has reported.
  */
-bool udp_send(int fd, int family, const uint8_t *data, size_t length,
-              const struct turbo_path *path);
+int udp_receive(int fd, struct udp_datagram out[static UDP_BATCH]);
+
+/*
+ * Sends `count` datagrams, at most UDP_BATCH: back along their paths on a listening socket of
+ * `family`; on a connected socket (AF_UNSPEC) to its peer. Returns how many were sent; when that
+ * is fewer, errno tells why the next one was not: it is lost, as datagrams may be.
+ */
+int udp_send(int fd, int family, const struct udp_datagram *datagrams, int count);
 
 #endif

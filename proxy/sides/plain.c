@@ -77,8 +77,7 @@ static void on_io(struct ev_loop *loop, ev_io *io, int events)
         tell_if_spoken(p);
         return;
     }
-    if ((events & EV_WRITE) != 0)
-        p->tcp.blocked = false;
+    stream_ready(&p->tcp, events);
     tell(p, true);
 }
 
@@ -87,6 +86,7 @@ static void on_reset(struct hangup *hangup)
     struct plain *p = (struct plain *)((uintptr_t)hangup - offsetof(struct plain, hangup));
     assert(p->tag == PLAIN_TAG);
     p->base.lost = SIDE_RESET;
+    p->tcp.drained = false; /* there may be last words */
     side_wake(&p->base);
 }
 

@@ -6,14 +6,24 @@
 
 #include "proxy/net/socket.h"
 
+enum { ENOUGH_SPLICED = 16 * 1024 };
+
 void stream_init(struct stream *s, struct ev_loop *loop,
                  void (*callback)(struct ev_loop *loop, ev_io *io, int events), void *owner)
 {
     s->loop = loop;
     s->fd = -1;
-    s->blocked = false;
+    s->blocked = s->drained = false;
     ev_init(&s->io, callback);
     s->io.data = owner;
+}
+
+void stream_ready(struct stream *s, int events)
+{
+    if ((events & EV_WRITE) != 0)
+        s->blocked = false;
+    if ((events & EV_READ) != 0)
+        s->drained = false;
 }
 
 int stream_release(struct stream *s)
@@ -51,9 +61,12 @@ static bool is_again(ssize_t n)
     return n < 0 && (errno == EAGAIN || errno == EINTR);
 }
 
-static ssize_t read_result(ssize_t n)
+/* Less than `enough` is all there was: to ask again would be in vain. */
+static ssize_t read_result(struct stream *s, ssize_t n, size_t enough)
 {
-    if (is_again(n))
+    bool again = is_again(n);
+    s->drained = again || (n > 0 && (size_t)n < enough);
+    if (again)
         return SIDE_AGAIN;
     return n < 0 ? SIDE_RESET : n; /* 0 is SIDE_END */
 }
@@ -62,21 +75,28 @@ static ssize_t write_result(struct stream *s, ssize_t n, size_t length)
 {
     if (is_again(n))
         n = 0;
-    if (n < 0)
+    if (n < 0) {
+        s->drained = false; /* what it said before may still be read */
         return SIDE_RESET;
+    }
     s->blocked = (size_t)n < length;
     return n;
 }
 
 ssize_t stream_read(struct stream *s, uint8_t *buffer, size_t capacity)
 {
-    return read_result(recv(s->fd, buffer, capacity, 0));
+    if (s->drained)
+        return SIDE_AGAIN;
+    return read_result(s, recv(s->fd, buffer, capacity, 0), capacity);
 }
 
 ssize_t stream_read_pipe(struct stream *s, int write_end, size_t capacity)
 {
     unsigned flags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK;
-    return read_result(splice(s->fd, NULL, write_end, NULL, capacity, flags));
+    if (s->drained)
+        return SIDE_AGAIN;
+    /* A pipe is full of small pieces long before it is full of bytes. */
+    return read_result(s, splice(s->fd, NULL, write_end, NULL, capacity, flags), ENOUGH_SPLICED);
 }
 
 ssize_t stream_write(struct stream *s, const uint8_t *data, size_t length)

@@ -14,13 +14,16 @@
 struct stream {
     struct ev_loop *loop;
     int fd;       /* -1: none */
-    bool blocked; /* it took less than it was given; the owner's callback clears it on EV_WRITE */
+    bool blocked; /* it took less than it was given */
+    bool drained; /* it gave less than was asked for: nothing to read until the loop says so */
     ev_io io;     /* io.data is the owner */
 };
 
 /* Without a socket yet. */
 void stream_init(struct stream *stream, struct ev_loop *loop,
                  void (*callback)(struct ev_loop *loop, ev_io *io, int events), void *owner);
+/* First thing in the owner's callback. */
+void stream_ready(struct stream *stream, int events);
 /* Gives the socket up to the caller: -1 when there is none. */
 int stream_release(struct stream *stream);
 /* Closes the socket, if there is one; with `reset` the peer is told that it was not in order. */

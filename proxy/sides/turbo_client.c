@@ -7,17 +7,17 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "proxy/net/clock.h"
 #include "proxy/net/crypto.h"
 #include "proxy/net/dial.h"
 #include "proxy/net/socket.h"
+#include "proxy/net/udp.h"
 #include "proxy/ops/access.h"
 #include "proxy/sides/stream.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
 #include "turbo/learned.h"
 
-enum { TURBO_CLIENT_TAG = 0x54436c69 /* "TCli" */, DATAGRAMS_A_TURN = 64 };
+enum { TURBO_CLIENT_TAG = 0x54436c69 /* "TCli" */, BATCHES_A_TURN = 4 };
 
 struct turbo_client_side {
     struct side base;
@@ -74,28 +74,42 @@ static bool is_loss(int error)
     return error == EAGAIN || error == EINTR || error == ENOBUFS || error == EMSGSIZE;
 }
 
+static int poll_batch(struct turbo_client *session, struct udp_datagram batch[static UDP_BATCH])
+{
+    int count = 0;
+    while (count < UDP_BATCH &&
+           (batch[count].length = turbo_client_poll_datagram(session, batch[count].data)) > 0)
+        count++;
+    return count;
+}
+
+/* A datagram that fails is lost; only where there is no way at all the others are not tried. */
 static void send_datagrams(struct turbo_client_side *s)
 {
-    uint8_t datagram[TURBO_DATAGRAM_MAX];
-    size_t length;
-    while ((length = turbo_client_poll_datagram(s->session, datagram)) > 0) {
-        if (send(s->udp, datagram, length, MSG_NOSIGNAL) < 0 && !is_loss(errno))
-            turbo_client_unreachable(s->session, clock_now());
+    struct udp_datagram batch[UDP_BATCH];
+    int count;
+    while ((count = poll_batch(s->session, batch)) > 0) {
+        for (int sent = 0; sent < count; sent++) {
+            sent += udp_send(s->udp, AF_UNSPEC, batch + sent, count - sent);
+            if (sent < count && !is_loss(errno)) {
+                turbo_client_unreachable(s->session, s->worker->now);
+                break;
+            }
+        }
     }
 }
 
 static void receive_datagrams(struct turbo_client_side *s)
 {
-    uint8_t datagram[TURBO_DATAGRAM_MAX + 1]; /* one more tells a datagram that is too large */
-    for (int i = 0; i < DATAGRAMS_A_TURN && s->udp >= 0; i++) {
-        ssize_t n = recv(s->udp, datagram, sizeof(datagram), 0);
-        if (n >= 0)
-            turbo_client_datagram(s->session, clock_now(), datagram, (size_t)n);
-        else if (errno == EAGAIN)
-            return;
-        else if (!is_loss(errno))
-            turbo_client_unreachable(s->session, clock_now());
+    struct udp_datagram batch[UDP_BATCH];
+    int count = UDP_BATCH;
+    for (int i = 0; i < BATCHES_A_TURN && count == UDP_BATCH; i++) {
+        count = udp_receive(s->udp, batch);
+        for (int k = 0; k < count; k++)
+            turbo_client_datagram(s->session, s->worker->now, batch[k].data, batch[k].length);
     }
+    if (count < 0 && errno != EAGAIN && !is_loss(errno))
+        turbo_client_unreachable(s->session, s->worker->now);
 }
 
 /* ---- TCP ---- */
@@ -120,9 +134,8 @@ static void set_timer(struct turbo_client_side *s)
     ev_timer_stop(s->worker->loop, &s->timer);
     if (deadline == TURBO_NEVER)
         return;
-    turbo_time now = clock_now();
+    turbo_time now = s->worker->now;
     double seconds = deadline <= now ? 0. : (double)(deadline - now) / (double)TURBO_SECOND;
-    ev_now_update(s->worker->loop);
     ev_timer_set(&s->timer, seconds, 0.);
     ev_timer_start(s->worker->loop, &s->timer);
 }
@@ -162,8 +175,14 @@ static void on_udp(struct ev_loop *loop, ev_io *io, int events)
     (void)events;
     struct turbo_client_side *s = io->data;
     assert(s->tag == TURBO_CLIENT_TAG);
+    enum turbo_client_state before = turbo_client_state(s->session);
+    const uint8_t *data;
     receive_datagrams(s);
-    step_and_wake(s);
+    step(s);
+    /* Most are repeats, which are nothing to the relay. */
+    if (turbo_client_peek(s->session, &data) > 0 || turbo_client_state(s->session) != before ||
+        turbo_client_settled(s->session) || s->base.lost != 0)
+        side_wake(&s->base);
 }
 
 static void tcp_spoke(struct turbo_client_side *s)
@@ -171,9 +190,9 @@ static void tcp_spoke(struct turbo_client_side *s)
     uint8_t byte;
     ssize_t n = recv(s->tcp.fd, &byte, 1, MSG_PEEK);
     if (n >= 0)
-        turbo_client_tcp_readable(s->session, clock_now());
+        turbo_client_tcp_readable(s->session, s->worker->now);
     else if (errno != EAGAIN && errno != EINTR)
-        turbo_client_tcp_failed(s->session, clock_now());
+        turbo_client_tcp_failed(s->session, s->worker->now);
 }
 
 static void on_tcp(struct ev_loop *loop, ev_io *io, int events)
@@ -181,8 +200,7 @@ static void on_tcp(struct ev_loop *loop, ev_io *io, int events)
     (void)loop;
     struct turbo_client_side *s = io->data;
     assert(s->tag == TURBO_CLIENT_TAG);
-    if ((events & EV_WRITE) != 0)
-        s->tcp.blocked = false;
+    stream_ready(&s->tcp, events);
     if ((events & EV_READ) != 0 && !is_open(s))
         tcp_spoke(s);
     step_and_wake(s);
@@ -194,7 +212,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
     (void)events;
     struct turbo_client_side *s = timer->data;
     assert(s->tag == TURBO_CLIENT_TAG);
-    turbo_client_tick(s->session, clock_now());
+    turbo_client_tick(s->session, s->worker->now);
     step_and_wake(s);
 }
 
@@ -208,7 +226,7 @@ static struct turbo_client *new_session(struct turbo_client_side *s)
     void *memory = malloc(turbo_client_bytes());
     if (memory == NULL)
         return NULL;
-    turbo_time now = clock_now();
+    turbo_time now = s->worker->now;
     turbo_learned_configure(&memory_of(&s->upstream->memory, &s->peer)->learned, now, &config);
     return turbo_client_init(memory, &config, now);
 }
@@ -220,7 +238,7 @@ static void free_session(struct turbo_client_side *s, struct turbo_client *sessi
     if (session == NULL)
         return;
     struct turbo_client_report report = turbo_client_report(session);
-    turbo_learned_note(&memory_of(&s->upstream->memory, peer)->learned, clock_now(), &report);
+    turbo_learned_note(&memory_of(&s->upstream->memory, peer)->learned, s->worker->now, &report);
     free(session);
 }
 
@@ -253,7 +271,7 @@ static void on_started(void *owner, int fd, const struct address *peer)
     s->peer = *peer;
     if (before != NULL && turbo_client_report(before).asked) {
         /* The server end that was asked need not wait for us. */
-        turbo_client_tcp_failed(before, clock_now());
+        turbo_client_tcp_failed(before, s->worker->now);
         send_datagrams(s);
     }
     if (before != NULL && turbo_client_report(before).delivered) {
@@ -274,11 +292,11 @@ static void on_started(void *owner, int fd, const struct address *peer)
     if (before != NULL) {
         const uint8_t *data;
         size_t length = turbo_client_unsent(before, &data);
-        turbo_client_push(s->session, clock_now(), data, length);
+        turbo_client_push(s->session, s->worker->now, data, length);
         free_session(s, before, &peer_before);
     }
     if (s->ended)
-        turbo_client_push_end(s->session, clock_now());
+        turbo_client_push_end(s->session, s->worker->now);
     step_and_wake(s);
 }
 
@@ -289,7 +307,7 @@ static void on_up(void *owner, int fd, const struct address *peer)
     assert(s->tag == TURBO_CLIENT_TAG);
     s->dial = NULL;
     s->tcp.fd = fd;
-    turbo_client_tcp_up(s->session, clock_now());
+    turbo_client_tcp_up(s->session, s->worker->now);
     step_and_wake(s);
 }
 
@@ -301,7 +319,7 @@ static void on_failed(void *owner, const char *error)
     s->base.lost = SIDE_UNREACHED;
     upstream_failed(s->upstream, s->worker->log, error);
     if (s->session != NULL)
-        turbo_client_tcp_failed(s->session, clock_now());
+        turbo_client_tcp_failed(s->session, s->worker->now);
     step_and_wake(s);
 }
 
@@ -314,9 +332,9 @@ static ssize_t read_tcp(struct turbo_client_side *s, uint8_t *buffer, size_t cap
     if (result == SIDE_END && s->base.lost != 0)
         result = SIDE_RESET;
     if (result == SIDE_RESET)
-        turbo_client_tcp_failed(s->session, clock_now());
+        turbo_client_tcp_failed(s->session, s->worker->now);
     else if (result != SIDE_AGAIN)
-        turbo_client_tcp_read(s->session, clock_now(), result == SIDE_END ? 0 : (size_t)result);
+        turbo_client_tcp_read(s->session, s->worker->now, result == SIDE_END ? 0 : (size_t)result);
     return result;
 }
 
@@ -355,7 +373,7 @@ static ssize_t turbo_client_side_write(struct side *side, const uint8_t *data, s
         return 0;
     if (has_failed(s))
         return SIDE_RESET;
-    size_t n = turbo_client_push(s->session, clock_now(), data, length);
+    size_t n = turbo_client_push(s->session, s->worker->now, data, length);
     step(s);
     return (ssize_t)n;
 }
@@ -366,7 +384,7 @@ static void turbo_client_side_finish(struct side *side)
     s->ended = true;
     if (s->session == NULL)
         return;
-    turbo_client_push_end(s->session, clock_now());
+    turbo_client_push_end(s->session, s->worker->now);
     step(s);
 }
 
@@ -375,7 +393,7 @@ static void turbo_client_side_reset(struct side *side, bool unreached)
     (void)unreached;
     struct turbo_client_side *s = side_of(side);
     if (s->session != NULL)
-        turbo_client_abort(s->session, clock_now());
+        turbo_client_abort(s->session, s->worker->now);
     step(s);
     stream_close(&s->tcp, true);
 }

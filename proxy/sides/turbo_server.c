@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proxy/net/clock.h"
 #include "proxy/net/socket.h"
 #include "proxy/ops/access.h"
 #include "proxy/sides/stream.h"
@@ -72,8 +71,7 @@ static void on_io(struct ev_loop *loop, ev_io *io, int events)
     (void)loop;
     struct turbo_server_side *s = io->data;
     assert(s->tag == TURBO_SERVER_TAG);
-    if ((events & EV_WRITE) != 0)
-        s->tcp.blocked = false;
+    stream_ready(&s->tcp, events);
     flush_tcp(s);
     side_wake(&s->base);
 }
@@ -197,7 +195,7 @@ static ssize_t turbo_server_side_write(struct side *side, const uint8_t *data, s
     struct turbo_server_side *s = side_of(side);
     if (has_joined(s))
         return stream_write(&s->tcp, data, length);
-    size_t n = turbo_server_push(s->session, clock_now(), data, length);
+    size_t n = turbo_server_push(s->session, s->worker->now, data, length);
     udp_endpoint_kick(s->endpoint);
     return (ssize_t)n;
 }
@@ -274,7 +272,7 @@ static void turbo_server_side_destroy(struct side *side)
     ev_timer_stop(s->worker->loop, &s->timer);
     stream_close(&s->tcp, s->base.lost != 0);
     free(s->early);
-    turbo_server_release(s->session, clock_now());
+    turbo_server_release(s->session, s->worker->now);
     s->tag = 0;
     free(s);
 }

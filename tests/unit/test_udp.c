@@ -10,7 +10,7 @@
 #include "proxy/net/socket.h"
 #include "proxy/net/udp.h"
 
-enum { WAIT_MS = 30000, BUFFER_BYTES = TURBO_DATAGRAM_MAX + 1 };
+enum { WAIT_MS = 30000 };
 
 static struct address literal(const char *host, uint16_t port)
 {
@@ -38,13 +38,14 @@ static void assert_answered_from(const char *listening, const char *asked, const
     assert_int_equal(sendto(fd, "question", 8, 0, &to.any, to.length), 8);
     wait_for(server);
 
-    uint8_t buffer[BUFFER_BYTES];
-    struct turbo_path path;
-    assert_int_equal(udp_receive(server, buffer, sizeof(buffer), &path), 8);
-    assert_memory_equal(buffer, "question", 8);
+    uint8_t buffer[100];
+    struct udp_datagram in[UDP_BATCH];
+    assert_int_equal(udp_receive(server, in), 1);
+    assert_int_equal(in[0].length, 8);
+    assert_memory_equal(in[0].data, "question", 8);
     struct address local, peer;
-    address_from_turbo(&path.local, &local);
-    address_from_turbo(&path.peer, &peer);
+    address_from_turbo(&in[0].path.local, &local);
+    address_from_turbo(&in[0].path.peer, &peer);
     struct sockaddr_storage bound;
     socklen_t length = sizeof(bound);
     assert_int_equal(getsockname(fd, (struct sockaddr *)&bound, &length), 0);
@@ -53,7 +54,8 @@ static void assert_answered_from(const char *listening, const char *asked, const
     address_set_port(&local, address_port(&to));
     assert_true(address_equal(&local, &to));
 
-    assert_true(udp_send(server, address_family(&listener), (const uint8_t *)"answer", 6, &path));
+    struct udp_datagram out = {.path = in[0].path, .length = 6, .data = "answer"};
+    assert_int_equal(udp_send(server, address_family(&listener), &out, 1), 1);
     wait_for(fd);
     length = sizeof(bound);
     assert_int_equal(recvfrom(fd, buffer, sizeof(buffer), 0, (struct sockaddr *)&bound, &length),
@@ -91,22 +93,23 @@ static void ipv4_on_a_dual_stack_socket_is_answered_from_the_address_asked(void 
 static void sizes_are_told_also_of_what_does_not_fit(void **state)
 {
     (void)state;
-    static const size_t sizes[] = {0, 1, TURBO_DATAGRAM_MAX, BUFFER_BYTES, 9000};
-    static uint8_t bytes[9000], buffer[BUFFER_BYTES];
+    static const size_t sizes[] = {0, 1, TURBO_DATAGRAM_MAX, TURBO_DATAGRAM_MAX + 1, 9000};
+    static uint8_t bytes[9000];
+    struct udp_datagram in[UDP_BATCH];
     struct address listener = literal("127.0.0.1", 0);
-    struct turbo_path path;
     int server = socket_listen_udp(&listener);
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     check_fill(bytes, 1, 0, sizeof(bytes));
     for (size_t i = 0; i < COUNT(sizes); i++) {
         assert_int_equal(sendto(fd, bytes, sizes[i], 0, &listener.any, listener.length), sizes[i]);
         wait_for(server);
-        long n = udp_receive(server, buffer, sizeof(buffer), &path);
-        if (sizes[i] > sizeof(buffer))
-            assert_true(n > (long)sizeof(buffer));
+        assert_int_equal(udp_receive(server, in), 1);
+        size_t room = sizeof(in[0].data);
+        if (sizes[i] > room)
+            assert_true(in[0].length > room);
         else
-            assert_int_equal(n, sizes[i]);
-        assert_memory_equal(buffer, bytes, sizes[i] < sizeof(buffer) ? sizes[i] : sizeof(buffer));
+            assert_int_equal(in[0].length, sizes[i]);
+        assert_memory_equal(in[0].data, bytes, sizes[i] < room ? sizes[i] : room);
     }
     close(fd);
     socket_close(server);
@@ -115,30 +118,58 @@ static void sizes_are_told_also_of_what_does_not_fit(void **state)
 static void nothing_there_is_eagain(void **state)
 {
     (void)state;
-    uint8_t buffer[BUFFER_BYTES];
+    struct udp_datagram in[UDP_BATCH];
     struct address listener = literal("::1", 0);
-    struct turbo_path path;
     int server = socket_listen_udp(&listener);
-    assert_int_equal(udp_receive(server, buffer, sizeof(buffer), &path), -1);
+    assert_int_equal(udp_receive(server, in), -1);
     assert_int_equal(errno, EAGAIN);
+    socket_close(server);
+}
+
+static void several_come_and_go_at_once(void **state)
+{
+    (void)state;
+    struct address listener = literal("127.0.0.1", 0);
+    int server = socket_listen_udp(&listener);
+    int client = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    assert_int_equal(connect(client, &listener.any, listener.length), 0);
+    struct udp_datagram out[UDP_BATCH], in[UDP_BATCH];
+    for (int i = 0; i < UDP_BATCH; i++) {
+        out[i].length = (size_t)i;
+        memset(out[i].data, i, (size_t)i);
+    }
+    assert_int_equal(udp_send(client, AF_UNSPEC, out, UDP_BATCH), UDP_BATCH);
+    assert_int_equal(udp_send(client, AF_UNSPEC, out, 3), 3);
+    assert_int_equal(udp_receive(server, in), UDP_BATCH);
+    for (int i = 0; i < UDP_BATCH; i++) {
+        assert_int_equal(in[i].length, i);
+        assert_memory_equal(in[i].data, out[i].data, (size_t)i);
+    }
+    assert_int_equal(udp_send(server, AF_INET, in, UDP_BATCH), UDP_BATCH);
+    assert_int_equal(udp_receive(server, in), 3);
+    assert_int_equal(udp_receive(client, in), UDP_BATCH);
+    assert_int_equal(in[UDP_BATCH - 1].length, UDP_BATCH - 1);
+    socket_close(client);
     socket_close(server);
 }
 
 static void a_reply_that_cannot_be_sent_is_told(void **state)
 {
     (void)state;
-    static uint8_t huge[70000];
     struct address listener = literal("127.0.0.1", 0), peer = literal("127.0.0.1", 9);
-    struct turbo_path path;
-    memset(&path, 0, sizeof(path));
-    address_to_turbo(&peer, &path.peer);
-    address_to_turbo(&listener, &path.local);
-    int server = socket_listen_udp(&listener);
-    assert_false(udp_send(server, AF_INET, huge, sizeof(huge), &path));
-    assert_int_equal(errno, EMSGSIZE);
     struct address elsewhere = literal("192.0.2.1", 0); /* not an address of ours */
-    address_to_turbo(&elsewhere, &path.local);
-    assert_false(udp_send(server, AF_INET, huge, 10, &path));
+    struct udp_datagram out[3];
+    memset(out, 0, sizeof(out));
+    for (size_t i = 0; i < COUNT(out); i++) {
+        out[i].length = 1;
+        address_to_turbo(&peer, &out[i].path.peer);
+        address_to_turbo(i == 1 ? &elsewhere : &listener, &out[i].path.local);
+    }
+    int server = socket_listen_udp(&listener);
+    assert_int_equal(udp_send(server, AF_INET, out, 3), 1);
+    assert_int_equal(udp_send(server, AF_INET, out + 1, 2), 0);
+    assert_int_not_equal(errno, EAGAIN);
+    assert_int_equal(udp_send(server, AF_INET, out + 2, 1), 1);
     socket_close(server);
 }
 
@@ -150,6 +181,7 @@ int main(void)
         CASE(ipv4_on_a_dual_stack_socket_is_answered_from_the_address_asked),
         CASE(sizes_are_told_also_of_what_does_not_fit),
         CASE(nothing_there_is_eagain),
+        CASE(several_come_and_go_at_once),
         CASE(a_reply_that_cannot_be_sent_is_told),
     };
     return cmocka_run_group_tests_name("udp", tests, NULL, NULL);
