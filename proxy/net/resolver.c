@@ -10,6 +10,7 @@
 #include <time.h>
 
 enum { RESOLVER_TAG = 0x7e501e00, QUERY_TAG = 0x7e501e01 };
+enum { SOCKETS_MAX = 64 /* of c-ares: one for UDP and one for TCP to each server */ };
 
 TAILQ_HEAD(query_list, resolver_query);
 TAILQ_HEAD(name_list, name);
@@ -39,22 +40,17 @@ struct resolver_query {
     void *owner;
 };
 
-/* A socket of c-ares. */
-struct watch {
-    struct watch *next;
-    ev_io io;
-};
-
 struct resolver {
     uint32_t tag;
     struct ev_loop *loop;
     ares_channel channel;
-    struct watch *watches;
-    ev_timer timeout;        /* when c-ares wants to be called again */
-    ev_check answer;         /* answers `ready` after the next poll ... */
-    ev_idle awake;           /* ... which this keeps from waiting */
-    struct query_list ready; /* to be answered then */
-    struct name_list names;  /* most recently used first */
+    /* Room of its own: a socket that nobody watches is deaf for as long as c-ares keeps it. */
+    ev_io watches[SOCKETS_MAX]; /* with descriptor -1: free */
+    ev_timer timeout;           /* when c-ares wants to be called again */
+    ev_check answer;            /* answers `ready` after the next poll ... */
+    ev_idle awake;              /* ... which this keeps from waiting */
+    struct query_list ready;    /* to be answered then */
+    struct name_list names;     /* most recently used first */
     size_t name_count;
     size_t query_count;
 };
@@ -175,32 +171,29 @@ static void socket_ready(struct ev_loop *loop, ev_io *io, int events)
     schedule_timeout(resolver);
 }
 
+static ev_io *watch_of(struct resolver *resolver, int fd)
+{
+    for (size_t i = 0; i < SOCKETS_MAX; i++)
+        if (resolver->watches[i].fd == fd)
+            return &resolver->watches[i];
+    return NULL;
+}
+
 /* c-ares tells what it waits for on a socket; for nothing: it is about to close it. */
 static void socket_changed(void *data, ares_socket_t fd, int readable, int writable)
 {
     struct resolver *resolver = data;
-    struct watch **link = &resolver->watches, *watch;
+    int events = (readable ? EV_READ : 0) | (writable ? EV_WRITE : 0);
+    ev_io *watch = watch_of(resolver, fd);
 
-    while (*link != NULL && (*link)->io.fd != fd)
-        link = &(*link)->next;
-    watch = *link;
-    if (watch != NULL)
-        ev_io_stop(resolver->loop, &watch->io);
-    if (!readable && !writable) {
-        if (watch != NULL)
-            *link = watch->next;
-        free(watch);
-        return;
-    }
-    if (watch == NULL) {
-        watch = calloc(1, sizeof(*watch));
-        if (watch == NULL)
-            return; /* the look-up fails when its time is over */
-        *link = watch;
-    }
-    ev_io_init(&watch->io, socket_ready, fd, (readable ? EV_READ : 0) | (writable ? EV_WRITE : 0));
-    watch->io.data = resolver;
-    ev_io_start(resolver->loop, &watch->io);
+    if (watch == NULL)
+        watch = watch_of(resolver, -1);
+    if (watch == NULL)
+        return; /* the look-up fails when its time is over */
+    ev_io_stop(resolver->loop, watch);
+    ev_io_set(watch, events == 0 ? -1 : fd, events);
+    if (events != 0)
+        ev_io_start(resolver->loop, watch);
 }
 
 static void name_forget(struct name *name)
@@ -369,6 +362,10 @@ struct resolver *resolver_create(struct ev_loop *loop, const char **error)
     ev_check_init(&resolver->answer, answer_ready);
     ev_idle_init(&resolver->awake, stay_awake);
     resolver->timeout.data = resolver->answer.data = resolver;
+    for (size_t i = 0; i < SOCKETS_MAX; i++) {
+        ev_io_init(&resolver->watches[i], socket_ready, -1, 0);
+        resolver->watches[i].data = resolver;
+    }
     return resolver;
 }
 
