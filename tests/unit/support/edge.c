@@ -23,12 +23,18 @@ static void release(void *owner, void *memory)
 void edge_start(struct edge *e, uint32_t sessions_max, uint32_t ended_max)
 {
     struct turbo_endpoint_config config;
-    *e = (struct edge){0};
     turbo_endpoint_config_init(&config);
-    config.sha256 = check_sha256;
-    check_fill(config.seed, 1000, 0, sizeof(config.seed));
     config.sessions_max = sessions_max;
     config.ended_max = ended_max;
+    edge_start_with(e, &config);
+}
+
+void edge_start_with(struct edge *e, const struct turbo_endpoint_config *limits)
+{
+    struct turbo_endpoint_config config = *limits;
+    *e = (struct edge){0};
+    config.sha256 = check_sha256;
+    check_fill(config.seed, 1000, 0, sizeof(config.seed));
     config.acquire = acquire;
     config.release = release;
     config.owner = e;

@@ -23,6 +23,8 @@ struct edge {
 };
 
 void edge_start(struct edge *e, uint32_t sessions_max, uint32_t ended_max);
+/* With these limits; the rest of it is filled in. */
+void edge_start_with(struct edge *e, const struct turbo_endpoint_config *limits);
 /* Ends the endpoint; the memory of every session must be back then. */
 void edge_stop(struct edge *e);
 
