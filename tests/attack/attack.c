@@ -1,9 +1,10 @@
 /*
  * attack KIND --edge ADDRESS:PORT [--client ADDRESS] [--interface NAME] [--rate N] [--count N]
- *             [--at-once N]
+ *             [--at-once N] [--sources N] [--wait]
  *
  * Attacks an edge until it is told to end, or --count is reached. For network namespaces made for
- * it: most kinds send with source addresses that are not theirs.
+ * it: most kinds send with source addresses that are not theirs. With --wait it says that it is
+ * ready and begins when it is given a line.
  */
 #include "attack.h"
 
@@ -20,6 +21,7 @@ static const struct kind {
     const char *what;
 } kinds[] = {
     {"hellos", flood_hellos, "ClientHellos from spoofed addresses"},
+    {"partial-hellos", flood_partial, "the same, but each is only begun"},
     {"junk", flood_junk, "random datagrams"},
     {"guesses", flood_guesses, "session ids guessed and reused"},
     {"budget", flood_budget, "budget earned from one address, asked for by another"},
@@ -56,10 +58,11 @@ struct sockaddr_in place_sockaddr(struct place place)
 
 static int usage(void)
 {
-    (void)fprintf(stderr, "usage: attack KIND --edge ADDRESS:PORT [--client ADDRESS] "
-                          "[--interface NAME] [--rate N] [--count N] [--at-once N]\n");
+    (void)fprintf(
+        stderr, "usage: attack KIND --edge ADDRESS:PORT [--client ADDRESS] "
+                "[--interface NAME] [--rate N] [--count N] [--at-once N] [--sources N] [--wait]\n");
     for (size_t i = 0; i < KINDS; i++)
-        (void)fprintf(stderr, "  %-12s %s\n", kinds[i].name, kinds[i].what);
+        (void)fprintf(stderr, "  %-14s %s\n", kinds[i].name, kinds[i].what);
     return 2;
 }
 
@@ -84,7 +87,14 @@ static bool read_place(const char *text, struct place *place)
     return read_address(copy, &place->ip) && place->port != 0;
 }
 
-static bool read_options(struct order *order, int argc, char **argv)
+static void wait_for_a_line(void)
+{
+    (void)printf("ready\n");
+    (void)fflush(stdout);
+    (void)getchar();
+}
+
+static bool read_options(struct order *order, bool *wait, int argc, char **argv)
 {
     static const struct option options[] = {{"edge", required_argument, NULL, 'e'},
                                             {"client", required_argument, NULL, 'c'},
@@ -92,6 +102,8 @@ static bool read_options(struct order *order, int argc, char **argv)
                                             {"rate", required_argument, NULL, 'r'},
                                             {"count", required_argument, NULL, 'n'},
                                             {"at-once", required_argument, NULL, 'a'},
+                                            {"sources", required_argument, NULL, 's'},
+                                            {"wait", no_argument, NULL, 'w'},
                                             {NULL, 0, NULL, 0}};
     bool good = true;
     int option;
@@ -103,6 +115,8 @@ static bool read_options(struct order *order, int argc, char **argv)
         case 'r': order->rate = strtod(optarg, NULL); break;
         case 'n': order->count = strtoull(optarg, NULL, 10); break;
         case 'a': order->at_once = (uint32_t)strtoul(optarg, NULL, 10); break;
+        case 's': order->sources = (uint32_t)strtoul(optarg, NULL, 10); break;
+        case 'w': *wait = true; break;
         default: good = false;
         }
     }
@@ -112,11 +126,14 @@ static bool read_options(struct order *order, int argc, char **argv)
 int main(int argc, char **argv)
 {
     struct order order = {.interface = "eth0", .rate = 1000, .at_once = 64};
+    bool wait = false;
     struct sigaction action = {.sa_handler = on_signal};
     (void)sigaction(SIGTERM, &action, NULL);
     (void)sigaction(SIGINT, &action, NULL);
-    if (argc < 2 || !read_options(&order, argc - 1, argv + 1))
+    if (argc < 2 || !read_options(&order, &wait, argc - 1, argv + 1))
         return usage();
+    if (wait)
+        wait_for_a_line();
     for (size_t i = 0; i < KINDS; i++)
         if (strcmp(argv[1], kinds[i].name) == 0)
             return kinds[i].run(&order);

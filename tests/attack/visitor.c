@@ -2,6 +2,8 @@
  * visitor --to ADDRESS:PORT --ca FILE --page PATH --expect FILE [--rate N] [--seconds N]
  *         [--again MILLISECONDS]
  *
+ * Says that it is ready, and begins when it is given a line on standard input.
+ *
  * Well-behaved TLS clients at a fixed rate: each connects, shakes hands anew, fetches the page,
  * with
  * --again once more after a while over the same connection, and compares every byte. One line of
@@ -283,6 +285,9 @@ int main(int argc, char **argv)
     }
     if (!set_up(&v))
         return 1;
+    (void)printf("ready\n");
+    (void)fflush(stdout);
+    (void)getchar();
     pthread_t threads[THREADS];
     v.started = now_ns();
     for (size_t i = 0; i < THREADS; i++)
