@@ -368,10 +368,15 @@ void fuzz_seeds(void)
     static const uint8_t syn_lost[] = {
         2, 0x86, PUSH_REST, POLL, POLL, TICK, 180, POLL, POLL, POLL, RESPONSE, 0, TCP_UP, TICK, 200,
         TCP_FAILED, NEXT, 0, PUSH_REST, TICK, 200, NEXT, 250, PUSH_REST, POLL, RESPONSE, 0, TICK, 150};
+    static const uint8_t reset[] = { /* behind the tombstone: TCP was heard before, then was not */
+        7, 0, PUSH_REST, POLL, RESPONSE, 0, CONSUME, 255, TCP_UP, TICK, 200, TCP_CONSUME, 255, TCP_READ,
+        60, TCP_FAILED, NEXT, 0, PUSH_REST, POLL, RESPONSE, 0, CONSUME, 255, TCP_UP, TICK, 200,
+        TCP_FAILED, NEXT, 1, PUSH_REST};
     /* clang-format on */
     seed_write(rebuilt, sizeof(rebuilt));
     seed_write(silent, sizeof(silent));
     seed_write(syn_lost, sizeof(syn_lost));
+    seed_write(reset, sizeof(reset));
     seed_write(usual, sizeof(usual));
     seed_write(waits, sizeof(waits));
     seed_write(refused, sizeof(refused));
