@@ -210,8 +210,6 @@ static void check_opening(struct dialed *s)
     const uint8_t *data;
     size_t length = turbo_client_tcp_peek(s->client, &data);
     s->opened_at = s->now;
-    if (s->answered)
-        s->answered_after = s->consumed; /* what followed the answer counts until now */
     s->frozen = s->consumed + turbo_client_peek(s->client, &data);
     turbo_client_tcp_peek(s->client, &data);
     s->tombstone = length == s->pushed_length + TURBO_TOMBSTONE_BYTES;

@@ -142,7 +142,8 @@ static void push(struct served *s, size_t length)
 {
     uint8_t bytes[8192];
     size_t room = turbo_server_room(s->session);
-    check_fill(bytes, s->stream, s->pushed, length);
+    for (size_t i = 0; i < length; i++)
+        bytes[i] = model_s2c(s->stream, s->pushed + i);
     size_t took = turbo_server_push(s->session, m.now, bytes, length);
     assert(took == (length < room ? length : room));
     model_push(&m, s, took);

@@ -27,18 +27,22 @@ void clients_make(void);
 size_t client_request(const struct client *c, uint32_t sequence,
                       uint8_t out[static TURBO_DATAGRAM_MAX]);
 
+/* S→C: noise, or for every other session small TLS records, every second as long as a Finished. */
+uint8_t model_s2c(unsigned stream, size_t at);
+
 /* A session that was handed out, until it is released. */
 struct served {
     struct turbo_server *session;
     struct turbo_id id;
-    unsigned stream;                        /* S→C: check_byte's */
+    unsigned stream;                        /* S→C: model_s2c's */
     uint32_t chunk_count;                   /* sent so far */
     size_t chunk_end[TURBO_CHUNKS_MAX + 1]; /* of each, once it was sent */
     size_t pushed, tcp_from, tcp_taken;     /* S→C bytes */
     turbo_time pushed_at;                   /* the last of them */
     turbo_time uncut_at;                    /* the first of those in no chunk yet */
     bool parity_sent;
-    uint8_t *c2s; /* as seen by peek */
+    bool seemed_complete; /* since uncut_at */
+    uint8_t *c2s;         /* as seen by peek */
     size_t c2s_length, c2s_taken, replayed;
     bool joined, over;
 };
