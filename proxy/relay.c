@@ -68,6 +68,7 @@ void relay_start(struct worker *worker, struct side *near, struct side *far,
         near->ops->destroy(near);
         free(access->server_name);
         free(r);
+        worker_connection_failed(worker);
         return;
     }
     r->tag = RELAY_TAG;

@@ -115,11 +115,16 @@ void worker_connection_began(struct worker *w)
                         EMFILE);
 }
 
+void worker_connection_failed(struct worker *w)
+{
+    resume_accepting(w);
+    worker_check_drained(w);
+}
+
 void worker_connection_ended(struct worker *w)
 {
     w->connections--;
-    resume_accepting(w);
-    worker_check_drained(w);
+    worker_connection_failed(w);
 }
 
 /* Half of the room is kept for connections by TCP, so that pending sessions can be joined. */

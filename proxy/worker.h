@@ -69,6 +69,8 @@ void worker_destroy(struct worker *worker);
 
 void worker_connection_began(struct worker *worker);
 void worker_connection_ended(struct worker *worker);
+/* It could not begin, and is not counted: who waits for connections to end looks again. */
+void worker_connection_failed(struct worker *worker);
 /* Is there room for a connection that nobody has paid a TCP handshake for? */
 bool worker_has_room_for_udp(const struct worker *worker);
 /* Are there more arrivals than may be? Then the oldest one has to go. */
