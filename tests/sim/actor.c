@@ -47,6 +47,13 @@ static void abort_in_time(void *owner, uint64_t round)
     a->wake(a->owner);
 }
 
+static void begin_to_read(void *owner, uint64_t round)
+{
+    struct actor *a = owner;
+    if (!a->gone && round == a->round)
+        a->wake(a->owner);
+}
+
 /* ---- its life ---- */
 
 void actor_init(struct actor *a, struct clock *clock, struct journal *journal, int who,
@@ -64,6 +71,9 @@ void actor_start(struct actor *a, const struct script *script, const uint8_t *sa
     a->says = says;
     a->hears = hears;
     a->hears_total = hears_total;
+    a->reads_from = a->clock->now + script->reads_from;
+    if (script->reads_from != 0)
+        clock_at(a->clock, a->reads_from, begin_to_read, a, a->round);
     if (script->abort_at != 0)
         clock_after(a->clock, script->abort_at, abort_in_time, a, a->round);
     follow(a);
@@ -78,6 +88,11 @@ size_t actor_offer(const struct actor *a, const uint8_t **data)
 void actor_taken(struct actor *a, size_t length)
 {
     a->taken += length;
+}
+
+bool actor_reads(const struct actor *a)
+{
+    return a->clock->now >= a->reads_from;
 }
 
 enum turbo_end actor_end(const struct actor *a)

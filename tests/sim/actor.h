@@ -19,6 +19,7 @@ struct actor {
     size_t hears_total;
     bool hostile; /* its bytes may have been tampered with: then it gives up, as TLS does */
 
+    turbo_time reads_from;
     size_t stage;
     bool thinking;
     size_t produced, taken, received;
@@ -40,6 +41,8 @@ void actor_start(struct actor *actor, const struct script *script, const uint8_t
 /* Bytes it wants to say now. */
 size_t actor_offer(const struct actor *actor, const uint8_t **data);
 void actor_taken(struct actor *actor, size_t length);
+/* Does it read at all, yet? It wakes its owner when it begins to. */
+bool actor_reads(const struct actor *actor);
 /* How its stream ends, now that all of it was taken; NONE: it goes on. */
 enum turbo_end actor_end(const struct actor *actor);
 void actor_receive(struct actor *actor, const uint8_t *data, size_t length);

@@ -87,6 +87,42 @@ static void put_hello(uint8_t *out, size_t length, size_t record, uint64_t seed)
     assert(m.ok && w.ok && w.left == 0);
 }
 
+/* One stage of the TLS server's: records, and a Finished at its end where there is room. */
+static void put_records(struct writer *w, size_t length, const uint8_t *from, bool finished)
+{
+    enum { FINISHED = 53, RECORD_MAX = 16384 };
+    size_t last =
+        finished && length > 2 * (FINISHED + RECORD_HEADER) ? FINISHED + RECORD_HEADER : 0;
+    while (length > 0) {
+        size_t n = length > last ? length - last : last;
+        n = n < RECORD_MAX ? n : RECORD_MAX;
+        if (n > RECORD_HEADER) {
+            writer_bytes(w, length == last ? "\x17\x03\x03" : "\x16\x03\x03", 3);
+            writer_number(w, (uint32_t)(n - RECORD_HEADER), 2);
+            writer_bytes(w, from, n - RECORD_HEADER);
+        } else {
+            writer_bytes(w, from, n);
+        }
+        from += n;
+        length -= n;
+    }
+}
+
+/* Some in records, as TLS is, by which the server end may know a flight's end; some in none. */
+static void put_server(uint8_t *out, const struct connection_plan *plan, const uint8_t *from)
+{
+    struct writer w = writer_of(out, plan->server.total);
+    for (size_t i = 0; i < plan->server.count; i++) {
+        size_t n = plan->server.stages[i].send;
+        if (plan->seed % 4 == 0)
+            writer_bytes(&w, from, n);
+        else
+            put_records(&w, n, from, plan->seed % 4 == 1 || (plan->seed >> i & 16) != 0);
+        from += n;
+    }
+    assert(w.ok && w.left == 0);
+}
+
 void content_make(struct content *c, const struct connection_plan *plan, unsigned index)
 {
     const uint8_t *from = noise() + index * 1021 + plan->seed % 64 * 32;
@@ -100,5 +136,6 @@ void content_make(struct content *c, const struct connection_plan *plan, unsigne
     c->c2s = behind - plan->hello;
     if (plan->hello > 0)
         put_hello(behind - plan->hello, plan->hello, plan->record, plan->seed);
-    c->s2c = from + CONTENT_STREAM_MAX / 2;
+    put_server(c->server, plan, from + CONTENT_STREAM_MAX / 2);
+    c->s2c = c->server;
 }

@@ -15,6 +15,7 @@ enum {
 
 struct content {
     uint8_t room[CONTENT_HELLO_MAX + CONTENT_STREAM_MAX];
+    uint8_t server[CONTENT_STREAM_MAX];
     const uint8_t *c2s, *s2c;
 };
 

@@ -258,7 +258,7 @@ static bool from_udp(struct dialler *d)
 {
     const uint8_t *data;
     size_t n = d->session == NULL ? 0 : turbo_client_peek(d->session, &data);
-    if (n == 0)
+    if (n == 0 || !actor_reads(&d->connection->app))
         return false;
     actor_receive(&d->connection->app, data, n);
     turbo_client_consume(d->session, n);
@@ -276,7 +276,7 @@ static bool tcp_has_failed(struct dialler *d)
 static bool from_tcp(struct dialler *d)
 {
     const uint8_t *data;
-    if (d->tcp == NULL || (d->session != NULL && !is_open(d)))
+    if (d->tcp == NULL || (d->session != NULL && !is_open(d)) || !actor_reads(&d->connection->app))
         return false;
     if (d->app_told) /* nobody reads behind the end, but a reset is noticed */
         return tcp_is_reset(d->tcp, TCP_CLIENT) && tcp_has_failed(d);
@@ -375,12 +375,11 @@ void dialler_init(struct dialler *d, struct connection *c)
 
 static void start_session(struct dialler *d)
 {
-    struct turbo_client_config config;
-    turbo_client_config_init(&config, sim_sha256);
-    config.always = d->connection->plan->always;
-    turbo_learned_configure(&world_of(d)->learned, now(d), &config);
+    turbo_client_config_init(&d->config, sim_sha256);
+    d->config.always = d->connection->plan->always;
+    turbo_learned_configure(&world_of(d)->learned, now(d), &d->config);
     assert(turbo_client_bytes() <= sizeof(d->memory));
-    d->session = turbo_client_init(d->memory, &config, now(d));
+    d->session = turbo_client_init(d->memory, &d->config, now(d));
     d->udp_open = true;
 }
 

@@ -18,7 +18,8 @@ enum { CLIENT_MEMORY = 128 * 1024 };
 
 struct dialler {
     struct connection *connection;
-    struct turbo_client *session;      /* NULL: settled, over, or a classic run */
+    struct turbo_client *session; /* NULL: settled, over, or a classic run */
+    struct turbo_client_config config;
     struct turbo_client_report report; /* of the session that was */
     struct tcp *attempts[2];           /* NULL: none (any more) */
     struct tcp *tcp;                   /* that came up */

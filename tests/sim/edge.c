@@ -118,7 +118,6 @@ static void service(void *owner, uint64_t unused)
 {
     struct edge *e = owner;
     (void)unused;
-    e->kicked = false;
     turbo_endpoint_tick(e->endpoint, now(e));
     handle_events(e);
     send_datagrams(e);
@@ -127,12 +126,19 @@ static void service(void *owner, uint64_t unused)
         stop_listening(e, false);
 }
 
+static void kicked(void *owner, uint64_t unused)
+{
+    struct edge *e = owner;
+    e->kicked = false;
+    service(e, unused);
+}
+
 void edge_kick(struct edge *e)
 {
     if (e->kicked)
         return;
     e->kicked = true;
-    clock_after(&e->world->clock, 0, service, e, 0);
+    clock_after(&e->world->clock, 0, kicked, e, 0);
 }
 
 /* Counts every datagram but those that wait. */
@@ -155,7 +161,10 @@ void edge_datagram(void *owner, const struct datagram *datagram)
     turbo_endpoint_datagram(e->endpoint, now(e), &path, datagram->bytes, datagram->length);
     if (said_something_of(e) == before)
         world_count(e->world, COVER_ORPHANS); /* kept until its chunk 1 comes */
-    edge_kick(e);
+    if (e->plan->eager)
+        service(e, 0);
+    else
+        edge_kick(e);
 }
 
 /* ---- TCP ---- */
@@ -241,11 +250,6 @@ static void restart(void *owner, uint64_t unused)
     begin(e);
 }
 
-static void on_deadline(void *owner, uint64_t unused)
-{
-    service(owner, unused);
-}
-
 void edge_init(struct edge *e, struct world *world)
 {
     memset(e, 0, offsetof(struct edge, arrivals));
@@ -256,7 +260,7 @@ void edge_init(struct edge *e, struct world *world)
     e->rng = rng_seeded(world->plan->seed, 4);
     e->listening = true;
     e->listener = (struct tcp_listener){e, listens, accept};
-    alarm_init(&e->alarm, &world->clock, on_deadline, e);
+    alarm_init(&e->alarm, &world->clock, service, e);
     begin(e);
     if (e->plan->restart_at != 0)
         clock_after(&world->clock, e->plan->restart_at, restart, e, 0);

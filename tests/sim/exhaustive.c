@@ -20,8 +20,9 @@ static void write_plan(size_t chunks)
     for (size_t i = 0; i < 2; i++) {
         struct talk talk = {
             .hello = content_hello_length(1000, 16384),
-            .flight = chunks * TURBO_RESPONSE_PAYLOAD_MAX - 100,
-            .pieces = 1,
+            .flight = (chunks - 1) * TURBO_RESPONSE_PAYLOAD_MAX - 300,
+            .pieces = 2, /* so that chunks differ in length */
+            .pause = TURBO_MILLISECOND,
             .answer = 80,
             .reply = 500,
             .app_ends_first = true,

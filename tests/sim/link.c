@@ -6,6 +6,9 @@
 
 enum { LOST_IN_BURST = 750 };
 
+/* Less than the time an ended id is remembered, or a repeat could begin a session (§7.3). */
+#define STALE_MAX (29 * TURBO_SECOND)
+
 void datagram_pool_init(struct datagram_pool *pool)
 {
     pool->free = NULL;
@@ -75,11 +78,12 @@ static void spoil(struct link *link, struct datagram *d)
         d->length = (uint16_t)rng_below(&link->rng, d->length);
 }
 
-static void carry(struct link *link, const uint8_t *bytes, size_t length, uint16_t port)
+static void carry(struct link *link, const uint8_t *bytes, size_t length, uint16_t port,
+                  turbo_time late)
 {
     const struct link_plan *p = link->plan;
     struct datagram *d = take(link->pool);
-    turbo_time late = rng_below(&link->rng, p->jitter + 1);
+    late += rng_below(&link->rng, p->jitter + 1);
     d->port = port;
     d->length = (uint16_t)length;
     memcpy(d->bytes, bytes, length);
@@ -95,9 +99,11 @@ const char *link_send(struct link *link, const uint8_t *bytes, size_t length, ui
     assert(length <= TURBO_DATAGRAM_MAX);
     if (is_lost(link))
         return ", lost";
-    carry(link, bytes, length, port);
+    carry(link, bytes, length, port, 0);
+    if (rng_chance(&link->rng, link->plan->stale))
+        carry(link, bytes, length, port, rng_below(&link->rng, STALE_MAX));
     if (!rng_chance(&link->rng, link->plan->duplicate))
         return "";
-    carry(link, bytes, length, port);
+    carry(link, bytes, length, port, 0);
     return ", twice";
 }

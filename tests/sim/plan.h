@@ -15,6 +15,7 @@ enum { CONNECTIONS_MAX = 12, STAGES_MAX = 6 };
 struct link_plan {
     turbo_time delay, jitter;
     uint32_t loss, duplicate, reorder, truncate;
+    uint32_t stale;                    /* comes once more, many seconds later */
     uint32_t burst_begins, burst_ends; /* within a burst three of four are lost (Gilbert-Elliott) */
     uint64_t lost;                     /* bit i: datagram i is lost */
     uint32_t passes;                   /* a firewall lets so many through */
@@ -41,10 +42,11 @@ struct stage {
 struct script {
     struct stage stages[STAGES_MAX];
     size_t count;
-    bool end_at_once;    /* FIN behind the last stage; else not before the peer's FIN has come */
-    size_t total;        /* bytes of all stages */
-    turbo_time abort_at; /* resets the connection so long after its start; 0: never */
-    size_t abort_after;  /* … when so many bytes have come; 0: never */
+    bool end_at_once;      /* FIN behind the last stage; else not before the peer's FIN has come */
+    size_t total;          /* bytes of all stages */
+    turbo_time reads_from; /* it reads nothing for so long after its start */
+    turbo_time abort_at;   /* resets the connection so long after its start; 0: never */
+    size_t abort_after;    /* … when so many bytes have come; 0: never */
 };
 
 struct connection_plan {
@@ -74,6 +76,7 @@ struct edge_plan {
     uint32_t memory_sessions; /* memory for so many sessions */
     uint32_t starved;         /* per mille: no memory is given */
     turbo_time sniff;         /* 0: no sniff timeout */
+    bool eager;               /* it answers each datagram before it looks at the next */
     turbo_time restart_at;    /* all state is lost; 0: never */
     turbo_time drain_at;      /* 0: never */
 };

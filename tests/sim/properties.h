@@ -19,7 +19,8 @@ struct world;
 
 /* How one connection went, to compare with. */
 struct course {
-    bool completed; /* nothing was aborted, failed, or had to fail */
+    bool completed;      /* nothing was aborted, failed, or had to fail */
+    turbo_time may_wait; /* later than classic by so much at most */
     turbo_time app[STAGES_MAX + 1], server[STAGES_MAX + 1];
 };
 

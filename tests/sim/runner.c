@@ -14,6 +14,9 @@
 static struct world world;
 static char under_way[128];
 
+/* A run takes a millisecond; real time matters for one that hangs within an event only. */
+enum { RUN_SECONDS_MAX = 60 };
+
 /* An assertion, or worse: which run it was. */
 static void on_crash(int number)
 {
@@ -24,7 +27,7 @@ static void on_crash(int number)
 
 static void tell_of_crashes(void)
 {
-    static const int signals[] = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL};
+    static const int signals[] = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGALRM};
     for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
         (void)signal(signals[i], on_crash);
 }
@@ -57,6 +60,7 @@ bool run_plan(const struct plan *plan, struct coverage *coverage, bool traced, c
         tell_of_crashes();
     told = true;
     (void)snprintf(under_way, sizeof(under_way), "\nin %s (%s)\n", how, plan->name);
+    (void)alarm(RUN_SECONDS_MAX);
     if (run_both(plan, coverage, traced))
         return true;
     if (!traced) {

@@ -86,6 +86,10 @@ static void draw_connection(struct rng *r, struct connection_plan *p, unsigned i
     if (rng_chance(r, 60))
         p->tcp.window = (uint32_t)rng_between(r, 1400, 20000);
     p->tcp.jitter = rng_chance(r, 300) ? delay / 2 : 0;
+    if (rng_chance(r, 50))
+        p->app.reads_from = rng_below(r, 3 * TURBO_SECOND);
+    if (rng_chance(r, 50))
+        p->server.reads_from = rng_below(r, 3 * TURBO_SECOND);
 }
 
 static struct edge_plan roomy_edge(void)
@@ -152,6 +156,7 @@ static void disorder(struct rng *r, struct plan *p)
         c->responses.jitter = rng_below(r, most + 1);
         c->requests.reorder = c->responses.reorder = (uint32_t)rng_below(r, 500);
         c->requests.duplicate = c->responses.duplicate = (uint32_t)rng_below(r, 400);
+        c->requests.stale = c->responses.stale = (uint32_t)rng_below(r, 200);
     }
 }
 
@@ -463,6 +468,7 @@ void scenario_draw(struct plan *p, uint64_t seed)
     p->name = SCENARIOS[p->scenario].name;
     p->count = rng_between(&r, 2, 9);
     p->edge = roomy_edge();
+    p->edge.eager = rng_chance(&r, 500);
     for (unsigned i = 0; i < p->count; i++)
         draw_connection(&r, &p->connections[i], i);
     draw_starts(&r, p);

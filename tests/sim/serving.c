@@ -164,6 +164,8 @@ static bool replay(struct serving *s)
 static void from_client(struct serving *s)
 {
     const uint8_t *data;
+    if (!actor_reads(&s->server))
+        return;
     size_t length = s->session == NULL ? 0 : turbo_server_peek(s->session, &data);
     if (length > 0) {
         to_server(s, data, length);
