@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -60,6 +61,19 @@ static void on_loop_failure(const char *message)
     _exit(EXIT_STARTUP);
 }
 
+/* The loop takes no failure for an answer, and would abort. */
+static void *loop_memory(void *block, long bytes)
+{
+    if (bytes == 0) {
+        free(block);
+        return NULL;
+    }
+    void *moved = realloc(block, (size_t)bytes);
+    if (moved == NULL)
+        on_loop_failure("the event loop is out of memory");
+    return moved;
+}
+
 static int run(const struct options *options)
 {
     struct log log;
@@ -98,6 +112,7 @@ int main(int argc, char *argv[])
     static char message[OPTIONS_MESSAGE_BYTES];
     open_standard_streams();
     (void)signal(SIGPIPE, SIG_IGN);
+    ev_set_allocator(loop_memory);
     ev_set_syserr_cb(on_loop_failure);
     switch (options_parse(&options, argc, argv, message)) {
     case OPTIONS_RUN: return run(&options);

@@ -2,7 +2,8 @@
 # The README's second command: installs what the tests need, builds, and runs all of them.
 #
 #   tests/run.sh                  everything
-#   tests/run.sh -L unit          what ctest's arguments select (labels: unit, valgrind, e2e, fuzz, lab)
+#   tests/run.sh -L unit          what ctest's arguments select (labels: unit, valgrind, alloc, e2e,
+#                                 attack, fuzz, sim, lab)
 #   tests/run.sh --install-only   the Debian packages, as root
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

@@ -58,7 +58,8 @@ packages_apt_install() {
     if packages_apt update >"$log" 2>&1 && packages_apt install -y --no-install-recommends "$@" >>"$log" 2>&1; then
         packages_allow_services
         rm -f "$log"
-        [[ " $* " != *" nginx"* ]] || packages_disable_nginx
+        [[ " $* " != *" nginx"* ]] || packages_disable nginx
+        [[ " $* " != *" ngtcp2-server "* ]] || packages_disable ngtcp2d
     else
         packages_allow_services
         cat "$log" >&2
@@ -86,10 +87,10 @@ packages_allow_services() {
 }
 
 # Neither should there be one after the next start of the machine.
-packages_disable_nginx() {
+packages_disable() {
     if command -v systemctl >/dev/null; then
-        systemctl disable nginx >/dev/null 2>&1 || true
+        systemctl disable "$1" >/dev/null 2>&1 || true
     else
-        update-rc.d nginx disable >/dev/null 2>&1 || true
+        update-rc.d "$1" disable >/dev/null 2>&1 || true
     fi
 }

@@ -3,8 +3,8 @@
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "proxy/net/crypto.h"
 
-#include <openssl/rand.h>
 #include <openssl/sha.h>
+#include <sys/random.h>
 
 void crypto_sha256(const uint8_t *data, size_t length, uint8_t digest[static 32])
 {
@@ -16,5 +16,5 @@ void crypto_sha256(const uint8_t *data, size_t length, uint8_t digest[static 32]
 
 bool crypto_random(uint8_t *out, size_t length)
 {
-    return RAND_bytes(out, (int)length) == 1;
+    return getrandom(out, length, 0) == (ssize_t)length;
 }

@@ -8,7 +8,7 @@
 
 /* A turbo_sha256. */
 void crypto_sha256(const uint8_t *data, size_t length, uint8_t digest[static 32]);
-/* False: the system has no randomness to give. */
+/* At most 256 bytes, which getrandom(2) gives in one piece. False: the system has none to give. */
 bool crypto_random(uint8_t *out, size_t length);
 
 #endif
