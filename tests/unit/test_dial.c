@@ -2,61 +2,15 @@
 /* Included, since the time it has is its own affair, and this cannot wait for ten seconds. */
 #include "proxy/net/dial.c"
 
-#include "tests/unit/support/worker_fixture.h"
+#include "tests/unit/support/caller.h"
 
-#include <stdio.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { STARTS_MAX = 4 };
-
-struct caller {
-    struct dial *dial;
-    struct address started[STARTS_MAX], peer;
-    int starts, ups, failures, fd;
-    char error[128];
-    bool cancels; /* from within `started` */
-};
-
-static void on_started(void *owner, int fd, const struct address *peer)
-{
-    struct caller *c = owner;
-    assert_true(fd >= 0);
-    assert_true(c->starts < STARTS_MAX);
-    c->started[c->starts++] = *peer;
-    if (c->cancels)
-        dial_cancel(c->dial);
-}
-
-static void on_up(void *owner, int fd, const struct address *peer)
-{
-    struct caller *c = owner;
-    c->ups++;
-    c->fd = fd;
-    c->peer = *peer;
-}
-
-static void on_failed(void *owner, const char *error)
-{
-    struct caller *c = owner;
-    c->failures++;
-    (void)snprintf(c->error, sizeof(c->error), "%s", error);
-}
-
-static const struct dial_events events = {.started = on_started, .up = on_up, .failed = on_failed};
-
 static void start(struct fixture *f)
 {
     fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream tcp:127.0.0.1:%u", f->server_port);
-}
-
-static void call(struct fixture *f, struct caller *c, const char *host, uint16_t port)
-{
-    *c = (struct caller){.fd = -1};
-    c->dial = dial_start(f->loop, f->worker->resolver, host, port, &events, c);
-    assert_non_null(c->dial);
-    assert_int_equal(c->starts + c->ups + c->failures, 0); /* never from within */
 }
 
 static bool is(const struct address *address, const char *host, uint16_t port)
@@ -70,7 +24,7 @@ static void an_address_is_connected_to(void **state)
     struct fixture *f = *state;
     struct caller c;
     start(f);
-    call(f, &c, "127.0.0.1", f->server_port);
+    caller_dial(f, &c, "127.0.0.1", f->server_port);
     UNTIL(f, c.ups == 1);
     assert_int_equal(c.starts, 1);
     assert_true(is(&c.started[0], "127.0.0.1", f->server_port));
@@ -84,7 +38,7 @@ static void an_address_is_connected_to(void **state)
 static void started_may_be_of_no_interest(void **state)
 {
     struct fixture *f = *state;
-    static const struct dial_events few = {.up = on_up, .failed = on_failed};
+    static const struct dial_events few = {.up = caller_up, .failed = caller_failed};
     struct caller c = {.fd = -1};
     start(f);
     c.dial = dial_start(f->loop, f->worker->resolver, "127.0.0.1", f->server_port, &few, &c);
@@ -99,7 +53,7 @@ static void a_refusal_fails_with_words(void **state)
     uint16_t port = 0;
     int refusing = fixture_refusing_port("127.0.0.1", &port);
     start(f);
-    call(f, &c, "127.0.0.1", port);
+    caller_dial(f, &c, "127.0.0.1", port);
     UNTIL(f, c.failures == 1);
     assert_string_equal(c.error, "Connection refused");
     assert_int_equal(c.starts, 1);
@@ -112,7 +66,7 @@ static void a_name_that_is_none_fails_with_words(void **state)
     struct fixture *f = *state;
     struct caller c;
     start(f);
-    call(f, &c, "no..name", f->server_port);
+    caller_dial(f, &c, "no..name", f->server_port);
     UNTIL(f, c.failures == 1);
     assert_true(strlen(c.error) > 0);
     assert_int_equal(c.starts, 0);
@@ -121,7 +75,7 @@ static void a_name_that_is_none_fails_with_words(void **state)
 /* As the resolver may give them. */
 static void resolved(struct caller *c, const char *const *hosts, size_t count)
 {
-    struct address addresses[STARTS_MAX];
+    struct address addresses[CALLER_STARTS_MAX];
     for (size_t i = 0; i < count; i++)
         assert_true(address_from_literal(&addresses[i], hosts[i], 0));
     resolver_cancel(c->dial->query);
@@ -137,7 +91,7 @@ static void addresses_are_tried_in_order_until_one_answers(void **state)
                       fixture_refusing_port("::1", &port)};
     static const char *const hosts[] = {"127.0.0.7", "::1", "127.0.0.1", "127.0.0.7"};
     start(f);
-    call(f, &c, "127.0.0.1", port);
+    caller_dial(f, &c, "127.0.0.1", port);
     resolved(&c, hosts, COUNT(hosts));
     UNTIL(f, c.ups == 1);
     assert_int_equal(c.starts, 3);
@@ -155,21 +109,11 @@ static void one_that_cannot_even_be_tried_is_skipped(void **state)
     struct caller c;
     static const char *const hosts[] = {"255.255.255.255", "127.0.0.1"};
     start(f);
-    call(f, &c, "127.0.0.1", f->server_port);
+    caller_dial(f, &c, "127.0.0.1", f->server_port);
     resolved(&c, hosts, COUNT(hosts));
     UNTIL(f, c.ups == 1);
     assert_int_equal(c.starts, 1);
     socket_close(c.fd);
-}
-
-/* Its queue is full, so the kernel drops what asks for a connection. */
-static int silent_port(struct fixture *f, const char *host, uint16_t *port)
-{
-    int fd = fixture_refusing_port(host, port);
-    assert_int_equal(listen(fd, 0), 0);
-    struct peer *filler = fixture_connect(f, host, *port);
-    UNTIL(f, peer_is_up(filler));
-    return fd;
 }
 
 static void a_silent_address_leaves_time_for_the_others(void **state)
@@ -179,8 +123,8 @@ static void a_silent_address_leaves_time_for_the_others(void **state)
     uint16_t port = f->server_port;
     static const char *const hosts[] = {"127.0.0.7", "127.0.0.1"};
     start(f);
-    int silent = silent_port(f, "127.0.0.7", &port);
-    call(f, &c, "127.0.0.1", port);
+    int silent = fixture_silent_port(f, "127.0.0.7", &port);
+    caller_dial(f, &c, "127.0.0.1", port);
     c.dial->seconds_left = 0.1;
     resolved(&c, hosts, COUNT(hosts));
     UNTIL(f, c.ups == 1);
@@ -196,8 +140,8 @@ static void silence_ends_when_the_time_is_over(void **state)
     struct caller c;
     uint16_t port = 0;
     start(f);
-    int silent = silent_port(f, "127.0.0.1", &port);
-    call(f, &c, "127.0.0.1", port);
+    int silent = fixture_silent_port(f, "127.0.0.1", &port);
+    caller_dial(f, &c, "127.0.0.1", port);
     assert_true(c.dial->seconds_left > 9. && c.dial->seconds_left < 11.);
     c.dial->seconds_left = 0.01;
     UNTIL(f, c.failures == 1);
@@ -213,7 +157,7 @@ static void without_descriptors_it_fails_with_words(void **state)
     start(f);
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
     struct rlimit none = {.rlim_cur = 0, .rlim_max = limit.rlim_max};
-    call(f, &c, "127.0.0.1", f->server_port);
+    caller_dial(f, &c, "127.0.0.1", f->server_port);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
     UNTIL(f, c.failures == 1);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
@@ -226,15 +170,15 @@ static void giving_up_is_silent_at_every_stage(void **state)
     struct caller c;
     uint16_t port = 0;
     start(f);
-    int silent = silent_port(f, "127.0.0.1", &port);
-    call(f, &c, "127.0.0.1", port);
+    int silent = fixture_silent_port(f, "127.0.0.1", &port);
+    caller_dial(f, &c, "127.0.0.1", port);
     dial_cancel(c.dial); /* before the name is known */
     fixture_let_happen(f);
     assert_int_equal(c.starts + c.ups + c.failures, 0);
-    call(f, &c, "127.0.0.1", port);
+    caller_dial(f, &c, "127.0.0.1", port);
     UNTIL(f, c.starts == 1);
     dial_cancel(c.dial); /* while it connects */
-    call(f, &c, "127.0.0.1", port);
+    caller_dial(f, &c, "127.0.0.1", port);
     c.cancels = true; /* from within `started` */
     UNTIL(f, c.starts == 1);
     fixture_let_happen(f);

@@ -36,6 +36,7 @@ static void reasons_have_the_words_that_users_know(void **state)
                  {TURBO_REASON_PLAIN_UPSTREAM, "plain-upstream"},
                  {TURBO_REASON_UPSTREAM_UNREACHED, "upstream-unreached"},
                  {TURBO_REASON_CLIENT_SILENT, "client-silent"},
+                 {TURBO_REASON_CROWDED_OUT, "crowded-out"},
                  {TURBO_REASON_OPENING_TIMEOUT, "opening-timeout"}};
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -50,7 +51,7 @@ static void a_word_has_no_space_and_no_quote(void **state)
     (void)state;
     for (int i = 0; i < 32; i++) {
         assert_null(strpbrk(turbo_outcome_text((enum turbo_outcome)(i % 6)), " \"=\n"));
-        assert_null(strpbrk(turbo_reason_text((enum turbo_reason)(i % 18)), " \"=\n"));
+        assert_null(strpbrk(turbo_reason_text((enum turbo_reason)(i % 19)), " \"=\n"));
     }
 }
 

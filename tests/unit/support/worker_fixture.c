@@ -255,6 +255,15 @@ int fixture_refusing_port(const char *host, uint16_t *port)
     return fd;
 }
 
+int fixture_silent_port(struct fixture *f, const char *host, uint16_t *port)
+{
+    int fd = fixture_refusing_port(host, port);
+    assert_int_equal(listen(fd, 0), 0);
+    struct peer *filler = fixture_connect(f, host, *port);
+    UNTIL(f, peer_is_up(filler));
+    return fd;
+}
+
 /* ---- the log ---- */
 
 const char *fixture_log(struct fixture *f)

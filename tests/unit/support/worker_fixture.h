@@ -70,6 +70,8 @@ struct datagrams *fixture_udp_server(struct fixture *f, uint16_t *port);
 struct datagrams *fixture_udp_server_at(struct fixture *f, const char *host, uint16_t *port);
 /* A TCP port that is bound and refuses connections. The caller closes the result. */
 int fixture_refusing_port(const char *host, uint16_t *port);
+/* One whose queue is full, so that the kernel drops what asks for a connection; likewise. */
+int fixture_silent_port(struct fixture *f, const char *host, uint16_t *port);
 
 /* All that the worker has logged so far. */
 const char *fixture_log(struct fixture *f);
