@@ -56,26 +56,17 @@ lab_link() {
 }
 
 # lab_path RTT_MS [LOSS_PERCENT [NETEM_OPTION...]]: the path's round trip, how many packets of each direction get lost,
-# and what else happens to them (corrupt 5%, duplicate 1%, reorder 10%, loss gemodel ..., see tc-netem(8)).
+# and what else happens to them (corrupt 5%, duplicate 1%, rate 10mbit, loss gemodel ..., see tc-netem(8)). What is on
+# its way meanwhile is lost.
 lab_path() {
     local side half_us=$(($1 * 1000 / 2)) faults=("${@:3}")
     [ "${2-0}" = 0 ] || faults+=(loss "$2%")
     for side in client server; do
-        lab_plain_qdisc "$side"
-        # A change keeps what it does not name of netem's corruption, and nothing else.
-        if [ "$half_us" = 0 ] && [ ${#faults[@]} = 0 ]; then
-            tc -n path qdisc del dev "$side" root 2>/dev/null || true
-        else
-            tc -n path qdisc replace dev "$side" root netem limit 10000 delay "${half_us}us" corrupt 0% "${faults[@]}"
+        tc -n path qdisc del dev "$side" root 2>/dev/null || true
+        if [ "$half_us" != 0 ] || [ ${#faults[@]} != 0 ]; then
+            tc -n path qdisc add dev "$side" root netem limit 10000 delay "${half_us}us" "${faults[@]}"
         fi
     done
-}
-
-# Ends what lab_path_by_protocol made; netem itself can be replaced, without losing what is on its way.
-lab_plain_qdisc() { # SIDE
-    if tc -n path qdisc show dev "$1" root | grep -q '^qdisc prio'; then
-        tc -n path qdisc del dev "$1" root
-    fi
 }
 
 # lab_path_by_protocol TCP_RTT_MS UDP_RTT_MS
@@ -88,6 +79,18 @@ lab_path_by_protocol() {
         tc -n path qdisc add dev "$side" parent 1:2 netem limit 10000 delay $(($2 * 500))us
         tc -n path filter add dev "$side" parent 1: protocol ip u32 match ip protocol 17 0xff flowid 1:2
     done
+}
+
+# lab_path_dies SECONDS: nothing passes meanwhile, but what is behind the router already arrives.
+lab_path_dies() {
+    lab_firewall -I FORWARD -j DROP
+    sleep "$1"
+    lab_firewall -D FORWARD -j DROP
+}
+
+# lab_forwarded client|server: how many bytes have come to the path from there.
+lab_forwarded() {
+    lab_in path sed -nE "s/^ *$1: *([0-9]+) .*/\1/p" /proc/net/dev
 }
 
 # lab_udp pass|drop|reject|first|first-response: what the path does with UDP; `reject` answers ICMP "port unreachable",

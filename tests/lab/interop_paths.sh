@@ -7,24 +7,22 @@ enter_lab 300 "$0" "$@"
 
 readonly RTT=100 COUNT=12
 
-# through_path WORDS [OPTION...]: COUNT conversations through a new sidecar, which knows nothing yet.
-sidecars=0
+# through_path WORDS [OPTION...]: COUNT conversations; leaves their outcomes in $ways.
 through_path() {
-    local name=sidecar-$((sidecars += 1))
     case_begin "$1"
-    start_sidecar "$name" 4431
-    converse "through the proxies" "$(proxy_port "$name")" 127.0.0.1 $COUNT 2 --every 100 "${@:2}"
+    new_sidecar 4431
+    converse "through the proxies" "$port" 127.0.0.1 $COUNT 2 --every 100 "${@:2}"
     one_connection_each
-    wait_until 10 logged "$name" $COUNT || true
-    OUTCOMES=$(outcomes "$name")
-    echo "        outcomes: $OUTCOMES"
+    wait_until 10 logged "$sidecar" $COUNT || true
+    ways=$(outcomes "$sidecar")
+    echo "        outcomes: $ways"
     case_end
 }
 
 # A stall of this machine may cost one the round trip.
 expect_turbo() {
     local turbo
-    turbo=$(sed -nE 's/.*\b([0-9]+) turbo.*/\1/p' <<<"$OUTCOMES")
+    turbo=$(sed -nE 's/.*\b([0-9]+) turbo.*/\1/p' <<<"$ways")
     holds "three quarters of them or more are turbo" test "${turbo:-0}" -ge $((COUNT * 3 / 4))
 }
 

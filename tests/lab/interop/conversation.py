@@ -53,28 +53,36 @@ async def expect(reader, expected):
 
 
 class Server:
-    """Tells `report` the name of each connection's ClientHello, at the connection's end."""
+    """Tells `report` the name of each connection's ClientHello as soon as it is there."""
 
     def __init__(self, options, report):
         self.options = options
         self.report = report
 
     async def accept(self, reader, writer):
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            await self.answer(await self.read_hello(reader), reader, writer)
+        writer.close()
+
+    async def read_hello(self, reader):
         name = "nothing"
         try:
             header = await reader.readexactly(5)
             hello = header + await reader.readexactly(int.from_bytes(header[3:5], "big"))
             name = name_of(hello)
-            writer.write(part(b"flight", hello, self.options.flight))
+            return hello
+        finally:
+            self.report(name)
+
+    async def answer(self, hello, reader, writer):
+        writer.write(part(b"flight", hello, self.options.flight))
+        try:
             await expect(reader, part(b"answer", hello, ANSWER_BYTES))
-            writer.write(part(b"reply", hello, self.options.reply))
-            await reader.read()
-        except (OSError, asyncio.IncompleteReadError):
-            pass
         except WrongBytes:
-            name += " wrong"
-        self.report(name)
-        writer.close()
+            self.report(f"{name_of(hello)} got wrong bytes")
+            return
+        writer.write(part(b"reply", hello, self.options.reply))
+        await reader.read()
 
     async def start(self, address, port):
         return await asyncio.start_server(self.accept, address, port, backlog=4096)

@@ -13,19 +13,23 @@ python() {
     lab_in "$1" /usr/bin/python3 -s "${@:2}"
 }
 
-# conversation_server PORT FLIGHT_BYTES: a server named `server`, at that port of the server namespace.
+# conversation_server PORT FLIGHT_BYTES [NAME]: a server named `server`, at that port of the server namespace.
 conversation_server() {
-    service_start server lab_exec server /usr/bin/python3 -s "$interop/conversation.py" serve 0.0.0.0 "$1" --flight "$2"
-    wait_until 10 service_ready_or_gone server "$SERVICES/server.out"
+    local name=${3-server}
+    service_start "$name" lab_exec server /usr/bin/python3 -s "$interop/conversation.py" serve 0.0.0.0 "$1" --flight "$2"
+    wait_until 10 service_ready_or_gone "$name" "$SERVICES/$name.out"
     FLIGHT=$2
 }
 
 # converse WORDS PORT ADDRESS COUNT AT_ONCE [OPTION...]: leaves in $result how they ended.
 converse() {
     local words=$1 code=0
-    result=$(python client "$interop/conversation.py" converse "$3" "$2" --flight "$FLIGHT" --count "$4" \
-        --at-once "$5" --names "$LAB_RUN/names" "${@:6}") || code=$?
+    result=$(talk "${@:2}" --names "$LAB_RUN/names") || code=$?
     holds "$words: $result" test "$code" = 0
+}
+
+talk() { # PORT ADDRESS COUNT AT_ONCE [OPTION...]
+    python client "$interop/conversation.py" converse "$2" "$1" --flight "$FLIGHT" --count "$3" --at-once "$4" "${@:5}"
 }
 
 # The server has accepted one connection for each ClientHello of the last `converse`, and none besides.
@@ -44,6 +48,16 @@ accepted() { # COUNT
 
 accepted_names() {
     grep -v '^listening' "$SERVICES/server.out" | sort
+}
+
+# new_sidecar EDGE_PORT: one that knows nothing yet, instead of the last one. Leaves its name in $sidecar, its port in
+# $port.
+sidecars=0
+new_sidecar() {
+    [ "$sidecars" = 0 ] || service_stop "$sidecar"
+    sidecar=sidecar-$((sidecars += 1))
+    start_sidecar "$sidecar" "$1"
+    port=$(proxy_port "$sidecar")
 }
 
 # capture_begin and capture_end PORT...: every datagram as the server's network card sees it, judged.
