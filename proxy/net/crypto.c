@@ -1,5 +1,6 @@
-/* Of SHA-256 the functions that allocate nothing, and so cannot fail: a digest that was not computed
- * would be an id made of whatever was on the stack. OpenSSL 3 would rather have EVP, which can. */
+/* Of SHA-256 the functions that allocate nothing, and so cannot fail: a digest that was not
+ * computed would be an id made of whatever was on the stack. OpenSSL 3 would rather have EVP, which
+ * can. */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "proxy/net/crypto.h"
 
