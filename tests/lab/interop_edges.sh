@@ -1,12 +1,12 @@
 #!/bin/bash
-# What an edge gives to an address that has asked once; and two edges behind one address that do not know each other.
+# What an edge gives to an address that never joins; and two edges behind one address that do not know each other.
 set -euo pipefail
 # shellcheck source=tests/lab/interop/lib.sh
 . "$(dirname "$0")/interop/lib.sh"
 enter_lab 300 "$0" "$@"
 
 spoof() { # PORT
-    PYTHONPATH=$root/tests/e2e python client "$interop/one_request.py" "$LAB_SERVER" "$1" 20
+    PYTHONPATH=$root/tests/e2e python client "$interop/requests_only.py" "$LAB_SERVER" "$1" 20
 }
 
 # More than 60 KB by UDP, were it not for the limit.
@@ -16,7 +16,7 @@ start_edge edge-chain 8442 4432
 lab_path 20
 capture_begin
 
-case_begin "amplification: one request and no more"
+case_begin "amplification: requests that nobody goes on with"
 spoof 4431
 spoof 4432
 case_end
