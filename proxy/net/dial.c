@@ -112,9 +112,10 @@ static void address_failed(struct dial *d, int error)
 
 static void attempt_failed(struct dial *d, struct attempt *a, int error)
 {
-    drop(d, a);
-    if (d->attempts[0].fd >= 0 || d->attempts[1].fd >= 0)
-        return; /* the other one may still come up */
+    if (a != &d->attempts[0]) {
+        drop(d, a); /* the first one decides, as if there had never been a second */
+        return;
+    }
     d->seconds_left -= d->attempt_seconds - ev_timer_remaining(d->loop, &d->timer);
     address_failed(d, error);
 }
