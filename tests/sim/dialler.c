@@ -1,7 +1,6 @@
 #include "tests/sim/dialler.h"
 
-#include <assert.h>
-#include <string.h>
+#include <stdlib.h>
 
 #include "tests/sim/sha256.h"
 #include "tests/sim/world.h"
@@ -21,6 +20,12 @@ static bool is_open(const struct dialler *d)
     return turbo_client_state(d->session) == TURBO_CLIENT_OPEN;
 }
 
+/* The first address is a dead host's then. */
+static bool has_another_address(const struct dialler *d)
+{
+    return d->connection->plan->dead_address != HOST_ALIVE && d->address == 0;
+}
+
 /* ---- ends ---- */
 
 /* The session has ended, or only TCP is left of it: what it has taught is kept. */
@@ -29,7 +34,8 @@ static void end_session(struct dialler *d)
     if (d->session == NULL)
         return;
     d->report = turbo_client_report(d->session);
-    turbo_learned_note(&world_of(d)->learned, now(d), &d->report);
+    turbo_learned_note(&world_of(d)->learned[d->address], now(d), &d->report);
+    free(d->session);
     d->session = NULL;
     d->udp_open = false;
 }
@@ -78,7 +84,9 @@ static void send_datagrams(struct dialler *d)
     while ((length = turbo_client_poll_datagram(d->session, bytes)) > 0) {
         uint16_t port = udp_port(d);
         d->requests++;
-        const char *fate = link_send(&c->requests, bytes, length, port);
+        bool dead = has_another_address(d);
+        const char *fate =
+            dead ? ", nobody is there" : link_send(&c->requests, bytes, length, port);
         TRACE(&world_of(d)->journal, c->index, "request %u: %zu bytes, flags %02x, number %u%s",
               d->requests, length, bytes[12], bytes[15], fate);
         world_count(world_of(d), COVER_REQUESTS);
@@ -119,9 +127,9 @@ static void start_attempt(struct dialler *d, unsigned i)
 {
     struct connection *c = d->connection;
     struct world *w = world_of(d);
-    d->attempts[i] = &c->tcp[i];
-    tcp_connect(d->attempts[i], &w->clock, &w->journal, &c->plan->tcp, &w->edge.listener, c->index,
-                i);
+    d->attempts[i] = &c->tcp[d->address][i];
+    tcp_connect(d->attempts[i], &w->clock, &w->journal, &c->plan->tcp, world_host(c, d->address),
+                c->index, d->address, i);
     tcp_own(d->attempts[i], TCP_CLIENT, dialler_wake, d);
 }
 
@@ -135,40 +143,50 @@ static void give_up_dialling(struct dialler *d)
     turbo_client_tcp_failed(d->session, now(d));
 }
 
-/* The first to come up is used; when one has failed the other may still come up. */
-static void look_at_attempts(struct dialler *d)
+static void try_next_address(struct dialler *d);
+
+static void address_failed(struct dialler *d)
 {
-    bool hope = false;
-    for (size_t i = 0; i < 2 && d->tcp == NULL; i++) {
-        struct tcp *tcp = d->attempts[i];
-        if (tcp == NULL)
-            continue;
-        hope |= tcp->state != TCP_FAILED;
-        if (tcp->state != TCP_UP)
-            continue;
-        d->tcp = tcp;
-        if (d->attempts[1 - i] != NULL)
-            tcp_abort(d->attempts[1 - i], TCP_CLIENT);
-        if (i == 1)
-            world_count(world_of(d), COVER_SECOND_SYN_WON);
-        if (d->session != NULL)
-            turbo_client_tcp_up(d->session, now(d));
-    }
-    if (d->tcp == NULL && !hope) {
-        world_count(world_of(d), COVER_TCP_REFUSED);
+    if (has_another_address(d))
+        try_next_address(d);
+    else
         give_up_dialling(d);
-    }
 }
 
-static void dial_timeout(void *owner, uint64_t unused)
+static void use(struct dialler *d, unsigned i)
+{
+    d->tcp = d->attempts[i];
+    if (d->attempts[1 - i] != NULL)
+        tcp_abort(d->attempts[1 - i], TCP_CLIENT);
+    if (i == 1)
+        world_count(world_of(d), COVER_SECOND_SYN_WON);
+    if (d->session != NULL)
+        turbo_client_tcp_up(d->session, now(d));
+}
+
+/* The first to come up is used. The second may fail; the first decides as it would alone. */
+static void look_at_attempts(struct dialler *d)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        if (d->attempts[i] != NULL && d->attempts[i]->state == TCP_UP) {
+            use(d, i);
+            return;
+        }
+    }
+    if (d->attempts[0]->state != TCP_FAILED)
+        return;
+    world_count(world_of(d), COVER_TCP_REFUSED);
+    address_failed(d);
+}
+
+static void dial_timeout(void *owner, uint64_t address)
 {
     struct dialler *d = owner;
-    (void)unused;
-    if (d->over || d->tcp != NULL)
+    if (d->over || d->tcp != NULL || d->address != address)
         return;
     TRACE(&world_of(d)->journal, d->connection->index, "TCP is not up in time");
     world_count(world_of(d), COVER_CONNECT_TIMEOUT);
-    give_up_dialling(d);
+    address_failed(d);
     step(d);
 }
 
@@ -368,19 +386,65 @@ static void on_deadline(void *owner, uint64_t unused)
 
 void dialler_init(struct dialler *d, struct connection *c)
 {
-    memset(d, 0, offsetof(struct dialler, memory));
-    d->connection = c;
+    *d = (struct dialler){.connection = c};
     alarm_init(&d->alarm, &c->world->clock, on_deadline, d);
 }
 
+/* As on_started() in turbo_client.c: a SYN has left. */
 static void start_session(struct dialler *d)
 {
+    struct turbo_learned *learned = &world_of(d)->learned[d->address];
     turbo_client_config_init(&d->config, sim_sha256);
     d->config.always = d->connection->plan->always;
-    turbo_learned_configure(&world_of(d)->learned, now(d), &d->config);
-    assert(turbo_client_bytes() <= sizeof(d->memory));
-    d->session = turbo_client_init(d->memory, &d->config, now(d));
+    turbo_learned_configure(learned, now(d), &d->config);
+    void *memory = malloc(turbo_client_bytes());
+    if (memory == NULL)
+        abort();
+    d->session = turbo_client_init(memory, &d->config, now(d));
     d->udp_open = true;
+}
+
+static void start_address(struct dialler *d, turbo_time until)
+{
+    start_attempt(d, 0);
+    clock_at(&world_of(d)->clock, until, dial_timeout, d, d->address);
+    if (!world_of(d)->classic)
+        start_session(d);
+}
+
+/* What the app has said so far is said to the next host. */
+static void say_again(struct dialler *d, struct turbo_client *before)
+{
+    const uint8_t *data;
+    size_t length = turbo_client_unsent(before, &data);
+    turbo_client_push(d->session, now(d), data, length);
+    if (d->end_pushed)
+        turbo_client_push_end(d->session, now(d));
+    struct turbo_client_report report = turbo_client_report(before);
+    turbo_learned_note(&world_of(d)->learned[d->address - 1], now(d), &report);
+    free(before);
+}
+
+/* A new attempt (protocol §6.1). */
+static void try_next_address(struct dialler *d)
+{
+    struct turbo_client *before = d->session;
+    if (before != NULL && turbo_client_report(before).delivered) {
+        give_up_dialling(d); /* the app has bytes of the host that has now failed */
+        return;
+    }
+    if (before != NULL) {
+        turbo_client_tcp_failed(before, now(d));
+        send_datagrams(d);
+    }
+    leave_tcp(d, true);
+    d->attempts[0] = d->attempts[1] = NULL;
+    d->session = NULL;
+    d->address++;
+    world_count(world_of(d), COVER_NEXT_ADDRESS);
+    start_address(d, d->started + TURBO_CONNECT_TIME);
+    if (before != NULL)
+        say_again(d, before);
 }
 
 void dialler_start(void *owner, uint64_t unused)
@@ -389,10 +453,9 @@ void dialler_start(void *owner, uint64_t unused)
     struct connection *c = d->connection;
     (void)unused;
     TRACE(&world_of(d)->journal, c->index, "the app connects");
-    start_attempt(d, 0);
-    clock_after(&world_of(d)->clock, TURBO_CONNECT_TIME, dial_timeout, d, 0);
-    if (!world_of(d)->classic)
-        start_session(d);
+    d->started = now(d);
+    /* The addresses share the time there is. */
+    start_address(d, now(d) + TURBO_CONNECT_TIME / (has_another_address(d) ? 2 : 1));
     actor_start(&c->app, &c->plan->app, c->content.c2s, c->content.s2c, c->plan->server.total);
     step(d);
 }

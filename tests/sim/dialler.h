@@ -14,21 +14,21 @@ struct connection;
 struct datagram;
 struct tcp;
 
-enum { CLIENT_MEMORY = 128 * 1024 };
-
 struct dialler {
     struct connection *connection;
     struct turbo_client *session; /* NULL: settled, over, or a classic run */
     struct turbo_client_config config;
     struct turbo_client_report report; /* of the session that was */
-    struct tcp *attempts[2];           /* NULL: none (any more) */
-    struct tcp *tcp;                   /* that came up */
+    turbo_time started;
+    unsigned address;        /* which of the upstream's is being tried */
+    struct tcp *attempts[2]; /* NULL: none (any more) */
+    struct tcp *tcp;         /* that came up */
     struct alarm alarm;
     unsigned requests;
     bool udp_open, opened;
     bool end_pushed, fin_sent, app_told;
+
     bool over;
-    _Alignas(max_align_t) uint8_t memory[CLIENT_MEMORY];
 };
 
 void dialler_init(struct dialler *dialler, struct connection *connection);

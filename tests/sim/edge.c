@@ -1,6 +1,7 @@
 #include "tests/sim/edge.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/sim/sha256.h"
@@ -16,26 +17,16 @@ static turbo_time now(const struct edge *e)
 static void *acquire(void *owner, size_t bytes)
 {
     struct edge *e = owner;
-    assert(bytes <= BLOCK_BYTES);
-    if (rng_chance(&e->rng, e->plan->starved))
-        return NULL;
-    for (size_t i = 0; i < BLOCKS_MAX; i++) {
-        if (e->block_used[i])
-            continue;
-        e->block_used[i] = true;
-        e->blocks_out++;
-        return e->blocks[i];
-    }
-    return NULL;
+    void *memory = rng_chance(&e->rng, e->plan->starved) ? NULL : malloc(bytes);
+    e->blocks_out += memory != NULL;
+    return memory;
 }
 
 static void release(void *owner, void *memory)
 {
     struct edge *e = owner;
-    size_t i = (size_t)((uint8_t *)memory - e->blocks[0]) / BLOCK_BYTES;
-    assert(i < BLOCKS_MAX && e->block_used[i]);
-    e->block_used[i] = false;
     e->blocks_out--;
+    free(memory);
 }
 
 /* ---- draining, as in worker.c ---- */
@@ -254,7 +245,6 @@ void edge_init(struct edge *e, struct world *world)
 {
     memset(e, 0, offsetof(struct edge, arrivals));
     e->blocks_out = 0;
-    memset(e->block_used, 0, sizeof(e->block_used));
     e->world = world;
     e->plan = &world->plan->edge;
     e->rng = rng_seeded(world->plan->seed, 4);

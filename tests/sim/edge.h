@@ -15,8 +15,6 @@
 enum {
     ARRIVALS_MAX = 2 * CONNECTIONS_MAX,
     SERVINGS_MAX = 24 * CONNECTIONS_MAX, /* each forged id may have one */
-    BLOCKS_MAX = 2 * CONNECTIONS_MAX,
-    BLOCK_BYTES = 112 * 1024,
     ENDPOINT_BYTES = 384 * 1024,
 };
 
@@ -38,9 +36,7 @@ struct edge {
     struct arrival arrivals[ARRIVALS_MAX];
     struct serving servings[SERVINGS_MAX];
 
-    size_t blocks_out;
-    bool block_used[BLOCKS_MAX];
-    _Alignas(max_align_t) uint8_t blocks[BLOCKS_MAX][BLOCK_BYTES];
+    size_t blocks_out; /* of sessions' memory */
     _Alignas(max_align_t) uint8_t memory[ENDPOINT_BYTES];
 };
 

@@ -49,6 +49,9 @@ struct script {
     size_t abort_after;    /* … when so many bytes have come; 0: never */
 };
 
+/* What an upstream's first address is, when it has two. */
+enum host { HOST_ALIVE, HOST_REFUSES, HOST_SILENT };
+
 struct connection_plan {
     uint64_t seed;
     turbo_time start;
@@ -68,7 +71,8 @@ struct connection_plan {
     unsigned nat_every;   /* a NAT gives another port every so many requests; 0: never */
     bool nat_drops;       /* and what comes to the old one is lost */
     struct tcp_plan tcp;
-    bool hostile; /* its datagrams are corrupted: it may fail, nobody else may */
+    enum host dead_address; /* of the first of two addresses; HOST_ALIVE: there is one */
+    bool hostile;           /* its datagrams are corrupted: it may fail, nobody else may */
 };
 
 struct edge_plan {

@@ -374,6 +374,16 @@ static void tcp_trouble(struct rng *r, struct plan *p)
     }
 }
 
+static void dead_addresses(struct rng *r, struct plan *p)
+{
+    EACH(p, c)
+    {
+        c->dead_address = (enum host)rng_below(r, 3);
+        c->tcp.syn_loss = rng_chance(r, 500) ? (uint32_t)rng_between(r, 50, 300) : 0;
+        c->requests.loss = rng_chance(r, 500) ? 100 : 0;
+    }
+}
+
 /* One connection is left alone: whatever comes for the others, it must not notice. */
 static void hostile(struct rng *r, struct plan *p)
 {
@@ -430,6 +440,7 @@ static const struct scenario SCENARIOS[] = {
     {"much to say", 2, much_to_say},
     {"no TLS server", 3, no_server},
     {"TCP trouble", 6, tcp_trouble},
+    {"dead addresses", 4, dead_addresses},
     {"hostile", 6, hostile},
     {"anything", 12, anything},
 };

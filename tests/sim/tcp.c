@@ -89,7 +89,8 @@ static void syn_arrives(void *owner, uint64_t detail)
 
 void tcp_connect(struct tcp *tcp, struct clock *clock, struct journal *journal,
                  const struct tcp_plan *plan, const struct tcp_listener *listener, int who,
-                 unsigned attempt)
+
+                 unsigned address, unsigned attempt)
 {
     static const turbo_time retry[SYNS] = {0, TURBO_SECOND, 3 * TURBO_SECOND, 7 * TURBO_SECOND};
     memset(tcp, 0, offsetof(struct tcp, flows));
@@ -100,10 +101,12 @@ void tcp_connect(struct tcp *tcp, struct clock *clock, struct journal *journal,
     tcp->plan = plan;
     tcp->listener = listener;
     tcp->who = who;
+    tcp->address = address;
     tcp->attempt = attempt;
     TRACE(journal, who, "SYN %u", attempt + 1);
-    for (unsigned i = 0; i < SYNS && !plan->unreachable; i++) {
-        if (rng_is_chance(draw(tcp, 2 + attempt, SYN_BLOCK, i), plan->syn_loss))
+    bool silent = plan->unreachable || listener->listens == NULL;
+    for (unsigned i = 0; i < SYNS && !silent; i++) {
+        if (rng_is_chance(draw(tcp, 8 + 2 * address + attempt, SYN_BLOCK, i), plan->syn_loss))
             continue;
         clock_after(clock, retry[i] + plan->delay, syn_arrives, tcp, 0);
         return;

@@ -36,12 +36,14 @@ enum tcp_state { TCP_CONNECTING, TCP_UP, TCP_FAILED };
 
 struct tcp;
 
-/* Where connections go: calls to the server end. */
+/* Where connections go: calls to the server end. No `listens`: nothing is there at all. */
 struct tcp_listener {
     void *owner;
     bool (*listens)(void *owner);
     void (*accept)(void *owner, struct tcp *tcp);
 };
+
+enum { TCP_ADDRESSES = 2 };
 
 struct tcp {
     struct clock *clock;
@@ -49,7 +51,7 @@ struct tcp {
     const struct tcp_plan *plan;
     const struct tcp_listener *listener;
     int who;
-    unsigned attempt;
+    unsigned address, attempt;
     enum tcp_state state;
     bool closed[2]; /* this side has reset or left it */
     bool reset[2];  /* a reset has arrived at this side */
@@ -58,11 +60,13 @@ struct tcp {
     struct tcp_flow flows[2]; /* by the side that writes */
 };
 
-/* The SYN leaves. `attempt` is a draw of its own for SYNs. `wake` is told when it is up or failed.
+/* The SYN leaves. `address` and `attempt` have draws of their own for SYNs. `wake` is told when it
+ * is up or failed.
  */
 void tcp_connect(struct tcp *tcp, struct clock *clock, struct journal *journal,
                  const struct tcp_plan *plan, const struct tcp_listener *listener, int who,
-                 unsigned attempt);
+
+                 unsigned address, unsigned attempt);
 void tcp_own(struct tcp *tcp, enum tcp_side side, void (*wake)(void *owner), void *owner);
 
 /* Byte 0 of what `side` writes is number `shift` of its stream. */

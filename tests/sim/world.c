@@ -47,6 +47,20 @@ struct connection *world_connection_at(struct world *w, uint16_t port)
     return &w->connections[(port - FIRST_PORT) / PORTS_A_CONNECTION];
 }
 
+static bool does_not_listen(void *owner)
+{
+    (void)owner;
+    return false;
+}
+
+const struct tcp_listener *world_host(const struct connection *c, unsigned address)
+{
+    static const struct tcp_listener refuses = {.listens = does_not_listen}, silent = {0};
+    if (address > 0 || c->plan->dead_address == HOST_ALIVE)
+        return &c->world->edge.listener;
+    return c->plan->dead_address == HOST_REFUSES ? &refuses : &silent;
+}
+
 /* ---- what must never be exceeded, whoever keeps count in libturbo ---- */
 
 void world_account_request(struct world *w, const struct datagram *d)
@@ -132,7 +146,7 @@ void world_run(struct world *w, const struct plan *plan, struct coverage *covera
     w->journal = (struct journal){.clock = &w->clock, .traced = traced, .classic = classic};
     clock_start(&w->clock, RUN_STARTS);
     datagram_pool_init(&w->datagrams);
-    memset(&w->learned, 0, sizeof(w->learned));
+    memset(w->learned, 0, sizeof(w->learned));
     memset(w->accounts, 0, sizeof(w->accounts));
     edge_init(&w->edge, w);
     for (size_t i = 0; i < plan->count; i++)

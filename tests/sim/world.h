@@ -38,7 +38,7 @@ struct connection {
     struct actor app;
     struct actor *server; /* the TLS server that TCP leads to; NULL: none yet */
     struct dialler dialler;
-    struct tcp tcp[2];
+    struct tcp tcp[TCP_ADDRESSES][2];
     struct link requests, responses;
     bool over; /* at the client end */
 };
@@ -56,7 +56,7 @@ struct world {
     const struct plan *plan;
     struct coverage *coverage;
     bool classic; /* nobody speaks TurboTLS */
-    struct turbo_learned learned;
+    struct turbo_learned learned[TCP_ADDRESSES];
     struct datagram_pool datagrams;
     struct connection connections[CONNECTIONS_MAX];
     struct account accounts[CONNECTIONS_MAX * PORTS_A_CONNECTION];
@@ -70,6 +70,8 @@ void world_run(struct world *world, const struct plan *plan, struct coverage *co
 /* A client's address and port, and back. */
 struct turbo_path world_path(const struct connection *c, uint16_t port);
 struct connection *world_connection_at(struct world *world, uint16_t port);
+/* Whom connection `c` reaches at that address. */
+const struct tcp_listener *world_host(const struct connection *c, unsigned address);
 void world_count(struct world *world, enum path path);
 /* Something happens to the server end that connections may rightly fail of. */
 void world_excuse_all(struct world *world, enum excuse excuse);
