@@ -69,6 +69,7 @@
     X(CONNECT_TIMEOUT, true, "TCP not up in 10 s")                                                 \
     X(CCS, true, "ChangeCipherSpec before the answer")                                             \
     X(NEXT_ADDRESS, true, "the next address of the upstream")                                      \
+    X(BOUND_TO_HOST, true, "no next address: the app has bytes of this one")                       \
     X(READS_LATE, true, "an end that does not read for a while")                                   \
     X(FAILED_ALONE, false, "failed where classic completed")                                       \
     X(TLS_SERVERS, false, "connections to TLS servers")                                            \

@@ -71,9 +71,17 @@ static uint16_t udp_port(const struct dialler *d)
 {
     const struct connection *c = d->connection;
     unsigned rebound = c->plan->nat_every == 0 ? 0 : d->requests / c->plan->nat_every;
-    unsigned last = PORTS_A_CONNECTION - 1;
-    return (uint16_t)(FIRST_PORT + c->index * PORTS_A_CONNECTION +
-                      (int)(rebound < last ? rebound : last));
+    unsigned last = PORTS_AN_ADDRESS - 1, first = d->address * PORTS_AN_ADDRESS;
+    return (uint16_t)(FIRST_PORT + (unsigned)c->index * PORTS_A_CONNECTION + first +
+                      (rebound < last ? rebound : last));
+}
+
+/* The socket of an earlier attempt is closed, and a NAT may have forgotten. */
+static bool is_received(const struct dialler *d, uint16_t port)
+{
+    unsigned address = (port - (unsigned)FIRST_PORT) % PORTS_A_CONNECTION / PORTS_AN_ADDRESS;
+    return d->udp_open && address == d->address &&
+           (!d->connection->plan->nat_drops || port == udp_port(d));
 }
 
 static void send_datagrams(struct dialler *d)
@@ -84,7 +92,7 @@ static void send_datagrams(struct dialler *d)
     while ((length = turbo_client_poll_datagram(d->session, bytes)) > 0) {
         uint16_t port = udp_port(d);
         d->requests++;
-        bool dead = has_another_address(d);
+        bool dead = has_another_address(d) && c->plan->dead_address != HOST_UDP_ONLY;
         const char *fate =
             dead ? ", nobody is there" : link_send(&c->requests, bytes, length, port);
         TRACE(&world_of(d)->journal, c->index, "request %u: %zu bytes, flags %02x, number %u%s",
@@ -102,7 +110,7 @@ void dialler_datagram(void *owner, const struct datagram *datagram)
 {
     struct dialler *d = owner;
     const struct connection *c = d->connection;
-    if (!d->udp_open || (c->plan->nat_drops && datagram->port != udp_port(d)))
+    if (!is_received(d, datagram->port))
         return;
     TRACE(&world_of(d)->journal, c->index, "response comes: %u bytes, flags %02x, number %u",
           datagram->length, datagram->bytes[12], datagram->bytes[15]);
@@ -430,6 +438,7 @@ static void try_next_address(struct dialler *d)
 {
     struct turbo_client *before = d->session;
     if (before != NULL && turbo_client_report(before).delivered) {
+        world_count(world_of(d), COVER_BOUND_TO_HOST);
         give_up_dialling(d); /* the app has bytes of the host that has now failed */
         return;
     }
@@ -441,6 +450,7 @@ static void try_next_address(struct dialler *d)
     d->attempts[0] = d->attempts[1] = NULL;
     d->session = NULL;
     d->address++;
+    d->connection->server_lost = true; /* another host is another TLS server (§6.1e) */
     world_count(world_of(d), COVER_NEXT_ADDRESS);
     start_address(d, d->started + TURBO_CONNECT_TIME);
     if (before != NULL)

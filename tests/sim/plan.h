@@ -50,7 +50,12 @@ struct script {
 };
 
 /* What an upstream's first address is, when it has two. */
-enum host { HOST_ALIVE, HOST_REFUSES, HOST_SILENT };
+enum host {
+    HOST_ALIVE,
+    HOST_REFUSES,  /* TCP */
+    HOST_SILENT,   /* nobody is there */
+    HOST_UDP_ONLY, /* the server end's, but something on the way eats TCP */
+};
 
 struct connection_plan {
     uint64_t seed;

@@ -121,6 +121,8 @@ static void look_at_failure(struct world *w, const struct connection *c)
     if (c->plan->hostile || is_complete(c) || was_aborted(w, c))
         return;
     w->coverage->paths[COVER_FAILED_ALONE]++;
+    if (c->plan->dead_address == HOST_UDP_ONLY && c->dialler.report.delivered)
+        return; /* it cannot go on with another host (§6.1e) */
     if ((c->excuses & (EXCUSE_RESTART | EXCUSE_DRAIN | EXCUSE_EXPIRED | EXCUSE_OPENING_TIME)) == 0)
         journal_breach(&w->journal, c->index, "12.2", "it fails, and classic does not");
 }

@@ -378,7 +378,7 @@ static void dead_addresses(struct rng *r, struct plan *p)
 {
     EACH(p, c)
     {
-        c->dead_address = (enum host)rng_below(r, 3);
+        c->dead_address = (enum host)rng_below(r, 4);
         c->tcp.syn_loss = rng_chance(r, 500) ? (uint32_t)rng_between(r, 50, 300) : 0;
         c->requests.loss = rng_chance(r, 500) ? 100 : 0;
     }

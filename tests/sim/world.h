@@ -48,7 +48,7 @@ struct account {
     uint64_t requests, responses, request_bytes, response_bytes;
 };
 
-enum { PORTS_A_CONNECTION = 8, FIRST_PORT = 1024 };
+enum { PORTS_AN_ADDRESS = 8, PORTS_A_CONNECTION = 2 * PORTS_AN_ADDRESS, FIRST_PORT = 1024 };
 
 struct world {
     struct clock clock;
