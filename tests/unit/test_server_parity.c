@@ -136,6 +136,19 @@ TEST(it_waits_until_everything_was_sent)
     assert_parity(T(2100), 2, CHUNK);
 }
 
+TEST(new_bytes_put_it_off_though_it_was_due)
+{
+    permit(T(0), 1);
+    edge_push(s, T(0), 0, CHUNK);
+    assert_int_equal(edge_poll_all(&e, T(0)), 1);
+    assert_int_equal(tick(T(1000)), 0); /* due, and nothing to spare */
+    edge_push(s, T(1500), CHUNK, CHUNK);
+    assert_int_equal(edge_poll_all(&e, T(1500)), 1);
+    permit(T(1600), 2);
+    assert_int_equal(edge_poll_all(&e, T(1600)), 0);
+    assert_parity(T(2500), 2, CHUNK);
+}
+
 TEST(without_a_byte_there_is_none)
 {
     permit(T(0), 9);
@@ -253,6 +266,7 @@ int main(void)
         CASE(it_covers_any_number_of_chunks_and_is_as_long_as_the_longest),
         CASE(it_leaves_once_whatever_comes_after),
         CASE(it_waits_until_everything_was_sent),
+        CASE(new_bytes_put_it_off_though_it_was_due),
         CASE(without_a_byte_there_is_none),
         CASE(behind_the_join_there_is_none),
         CASE(the_last_permit_is_not_spent_on_it),

@@ -160,6 +160,15 @@ static unsigned connecting(uint16_t port)
     return found;
 }
 
+/* Both may come up in the end: the one that is used, behind the first and what filled the queue. */
+static struct peer *opened(struct fixture *f)
+{
+    for (size_t i = 2; i < f->served_count; i++)
+        if (f->served[i]->length > TURBO_TOMBSTONE_BYTES + wire.hello.length)
+            return f->served[i];
+    return NULL;
+}
+
 static void a_syn_that_seems_lost_is_sent_again_and_so_are_the_requests(void **state) /* §6.8 */
 {
     struct fixture *f = *state;
@@ -180,11 +189,10 @@ static void a_syn_that_seems_lost_is_sent_again_and_so_are_the_requests(void **s
     UNTIL(f, peer_heard(client, "flight"));
     peer_say(client, "answer");
     ev_io_start(f->loop, &f->server_io); /* there is room again */
-    struct peer *server = fixture_server(f, 2);
-    UNTIL(f, server->length > TURBO_TOMBSTONE_BYTES + wire.hello.length);
+    struct peer *server;
+    UNTIL(f, (server = opened(f)) != NULL);
     assert_int_equal(connecting(f->server_port), 0);
     goodbye(f, client, server);
-    assert_int_equal(f->served_count, 3); /* the first one, the one that filled the queue, and it */
 }
 
 int main(void)
