@@ -23,7 +23,8 @@ _OPENINGS_IN_A_ROW = int(100_000 * _SCALE)
 _CLASSIC_RATE, _TURBO_RATE = 80, 15
 _ATTEMPTS = 3
 
-_SESSIONS_BYTES = 64 * MIB
+_SESSIONS_BYTES = 85 * MIB
+"""1,024 sessions of 85 KiB; see --max-sessions."""
 _BASE_BYTES = 16 * MIB
 """Above what the idle edge has: tables of ended ids and sources, and 1 + 4 KiB for each connection."""
 _PENDING_MAX = 128
