@@ -182,7 +182,7 @@ static const char help_intro[] =
 static const char help_end[] =
     "\n"
     "Limits:\n"
-    "  Connecting to the upstream may take 10 seconds. There is no idle timeout. The\n"
+    "  Connecting to the upstream may take 60 seconds. There is no idle timeout. The\n"
     "  soft limit of open files is raised to the hard one, which bounds the number\n"
     "  of connections. A quarter of these may be clients of turbo: whose first bytes\n"
     "  have not come; beyond that the oldest of them is reset for each new one.\n"

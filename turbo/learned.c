@@ -70,18 +70,21 @@ void turbo_learned_configure(struct turbo_learned *l, turbo_time now,
 
 static void pause(struct turbo_learned *l, turbo_time now, turbo_time length)
 {
-    l->paused_at = now;
+    l->failed_at = now;
     l->paused_until = now + length;
     l->trial_until = 0;
     l->silent_in_row = l->partial_in_row = 0;
+    l->worked = false;
 }
 
 /* `in_row` connections have failed, the last one just now. */
 static void failed(struct turbo_learned *l, turbo_time now,
                    const struct turbo_client_report *report, uint8_t *in_row, uint8_t enough)
 {
-    if (report->asked_at < l->paused_at)
-        return; /* it began before the pause that it would bring about */
+    /* A stall lets all connections of a moment fail: that is one failure. */
+    if (report->asked_at < l->failed_at)
+        return;
+    l->failed_at = now;
     if (++*in_row < enough && !report->trial)
         return;
     turbo_time length = TURBO_PAUSE_MIN << l->pauses_in_row;
@@ -93,7 +96,8 @@ static void failed(struct turbo_learned *l, turbo_time now,
 static void succeeded(struct turbo_learned *l)
 {
     l->silent_in_row = l->partial_in_row = l->pauses_in_row = 0;
-    l->paused_at = l->paused_until = l->trial_until = 0;
+    l->failed_at = l->paused_until = l->trial_until = 0;
+    l->worked = true;
 }
 
 /* RFC 6298 §2. */
@@ -127,7 +131,8 @@ static void judge(struct turbo_learned *l, turbo_time now, const struct turbo_cl
     else if (!report->asked || report->refused || report->tcp_up_us == 0)
         return;
     else if (!report->responded && report->outcome == TURBO_OUTCOME_CLASSIC)
-        failed(l, now, report, &l->silent_in_row, TURBO_SILENT_IN_ROW);
+        failed(l, now, report, &l->silent_in_row,
+               l->worked ? TURBO_SILENT_PROVEN : TURBO_SILENT_IN_ROW);
     else if (report->flight_known && report->flight_by_udp)
         succeeded(l);
     else if (report->flight_known)

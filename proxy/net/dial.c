@@ -7,6 +7,9 @@
 #include "proxy/net/socket.h"
 #include "turbo/protocol.h"
 
+static const double ADDRESS_SECONDS = (double)TURBO_ADDRESS_TIME / (double)TURBO_SECOND;
+static const double FRESH_SECONDS = (double)TURBO_FRESH_SYN_TIME / (double)TURBO_SECOND;
+
 struct dial {
     struct ev_loop *loop;
     const struct dial_events *events;
@@ -20,7 +23,7 @@ struct dial {
         ev_io io;
     } attempts[2]; /* the second by dial_again */
     int error;
-    ev_timer timer;
+    ev_timer timer, fresh;
     double seconds_left;
     double attempt_seconds;
 };
@@ -37,6 +40,7 @@ static void stop_attempts(struct dial *d)
     for (size_t i = 0; i < 2; i++)
         drop(d, &d->attempts[i]);
     ev_timer_stop(d->loop, &d->timer);
+    ev_timer_stop(d->loop, &d->fresh);
 }
 
 static void destroy(struct dial *d)
@@ -71,10 +75,13 @@ static void watch(struct dial *d, struct attempt *a, int fd)
 static void start_attempt(struct dial *d, int fd)
 {
     watch(d, &d->attempts[0], fd);
-    /* The addresses that are left share the time that is left. */
+    /* The addresses that are left share the time that is left, and most of it is the last one's. */
     d->attempt_seconds = d->seconds_left / (double)(d->count - d->next + 1);
+    if (d->next < d->count && d->attempt_seconds > ADDRESS_SECONDS / (double)d->count)
+        d->attempt_seconds = ADDRESS_SECONDS / (double)d->count;
     ev_timer_set(&d->timer, d->attempt_seconds, 0.);
     ev_timer_start(d->loop, &d->timer);
+    ev_timer_again(d->loop, &d->fresh);
     if (d->events->started != NULL)
         d->events->started(d->owner, fd, current(d));
 }
@@ -86,6 +93,16 @@ void dial_again(struct dial *d)
     int fd = socket_connect_tcp(current(d));
     if (fd >= 0)
         watch(d, &d->attempts[1], fd);
+}
+
+/* The kernel's retries come ever more seldom: 1, 3, 7, 15 s after the first SYN. */
+static void on_fresh(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void)loop;
+    (void)revents;
+    struct dial *d = timer->data;
+    drop(d, &d->attempts[1]);
+    dial_again(d);
 }
 
 static void try_next(struct dial *d)
@@ -181,7 +198,9 @@ struct dial *dial_start(struct ev_loop *loop, struct resolver *resolver, const c
         d->attempts[i].io.data = d;
     }
     ev_init(&d->timer, on_timeout);
-    d->timer.data = d;
+    ev_init(&d->fresh, on_fresh);
+    d->fresh.repeat = FRESH_SECONDS;
+    d->timer.data = d->fresh.data = d;
     d->query = resolver_resolve(resolver, host, on_resolved, d);
     if (d->query == NULL) {
         free(d);

@@ -24,8 +24,8 @@ struct dial_events {
 };
 
 /*
- * Starts connecting. The connect timeout is protocol §8's, shared by the addresses. NULL: out of
- * memory.
+ * Starts connecting. The connect timeout is protocol §8's; while it lasts there is a fresh SYN now
+ * and then. NULL: out of memory.
  */
 struct dial *dial_start(struct ev_loop *loop, struct resolver *resolver, const char *host,
                         uint16_t port, const struct dial_events *events, void *owner);

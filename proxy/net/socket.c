@@ -52,6 +52,11 @@ static bool bind_to(int fd, struct address *address, bool dual)
     return true;
 }
 
+bool socket_retry_evenly(int fd)
+{
+    return set_option(fd, IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS, 1);
+}
+
 static int listen_tcp(struct address *address, bool dual)
 {
     int fd = new_socket(address_family(address), SOCK_STREAM);
@@ -60,8 +65,8 @@ static int listen_tcp(struct address *address, bool dual)
     /* Accepted sockets inherit these, which saves a call for each. */
     if (!set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) ||
         !set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) ||
-        !set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1) || !bind_to(fd, address, dual) ||
-        listen(fd, LISTEN_BACKLOG) != 0)
+        !set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1) || !socket_retry_evenly(fd) ||
+        !bind_to(fd, address, dual) || listen(fd, LISTEN_BACKLOG) != 0)
         return fail(fd);
     return fd;
 }

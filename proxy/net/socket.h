@@ -27,6 +27,12 @@ int socket_accept(int listener, struct address *peer);
 
 /* Starts a TCP connect (EINPROGRESS counts as started). */
 int socket_connect_tcp(const struct address *peer);
+/*
+ * Where few segments are under way, as in a handshake, TCP repeats a lost one up to six times
+ * without doubling the time in between (tcp(7) calls that thin streams): on a path that loses much
+ * a connection would else be silent for minutes. Listening sockets and those they accept have it.
+ */
+bool socket_retry_evenly(int fd);
 /* A UDP socket from the local IP address of the TCP socket `like` to `peer`. */
 int socket_connect_udp(const struct address *peer, int like);
 

@@ -307,6 +307,7 @@ static void on_up(void *owner, int fd, const struct address *peer)
     assert(s->tag == TURBO_CLIENT_TAG);
     s->dial = NULL;
     s->tcp.fd = fd;
+    socket_retry_evenly(fd);
     turbo_client_tcp_up(s->session, s->worker->now);
     step_and_wake(s);
 }

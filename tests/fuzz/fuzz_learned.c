@@ -19,13 +19,14 @@ struct model {
     struct turbo_learned learned;
     turbo_time now;
     struct out out[OUT_MAX];
-    bool spoke;           /* a report has told that it speaks */
-    turbo_time failed_at; /* the last that could pause */
-    unsigned failures;    /* that could pause, since a success */
-    unsigned in_row[2];   /* of SILENT and PARTIAL, since a pause or a success */
-    unsigned pauses;      /* that in_row brought about, since a success */
-    turbo_time paused_at;
-    turbo_time trial_at; /* a trial that nobody has noted; 0: none */
+    bool spoke;            /* a report has told that it speaks */
+    turbo_time failed_at;  /* the last that could pause */
+    unsigned failures;     /* that could pause, since a success */
+    unsigned in_row[2];    /* of SILENT and PARTIAL, since a pause or a success */
+    unsigned pauses;       /* that in_row brought about, since a success */
+    turbo_time counted_at; /* the last failure that counted */
+    bool worked;           /* since the last pause */
+    turbo_time trial_at;   /* a trial that nobody has noted; 0: none */
 
     struct turbo_client_report noted[NOTED_MAX];
     size_t count;
@@ -125,11 +126,14 @@ static void configure(struct model *m, struct out *out)
 static void check_failure(struct model *m, enum how how, const struct turbo_client_report *r,
                           turbo_time until_before)
 {
-    static const unsigned enough[] = {[SILENT] = 2, [PARTIAL] = 4};
     const struct turbo_learned *l = &m->learned;
-    if (r->asked_at >= m->paused_at)
+    unsigned enough = how == SILENT && !m->worked ? 2 : 4;
+    bool counts = r->asked_at >= m->counted_at;
+    if (counts) {
         m->in_row[how]++;
-    if (r->asked_at < m->paused_at || (m->in_row[how] < enough[how] && !r->trial)) {
+        m->counted_at = m->now;
+    }
+    if (!counts || (m->in_row[how] < enough && !r->trial)) {
         assert(l->paused_until == until_before);
         return;
     }
@@ -138,7 +142,7 @@ static void check_failure(struct model *m, enum how how, const struct turbo_clie
         length *= 2;
     assert(l->paused_until == m->now + (length < 600 * TURBO_SECOND ? length : 600 * TURBO_SECOND));
     m->pauses++;
-    m->paused_at = m->now;
+    m->worked = false;
     m->in_row[SILENT] = m->in_row[PARTIAL] = 0;
 }
 
@@ -156,13 +160,15 @@ static void check_judgement(struct model *m, enum how how, const struct turbo_cl
         assert(until == 0);
         m->in_row[SILENT] = m->in_row[PARTIAL] = m->pauses = 0;
         m->failures = 0;
-        m->trial_at = m->paused_at = 0;
+        m->trial_at = m->counted_at = 0;
+        m->worked = true;
         return;
     case DRAFT:
     case UNHEARD:
         assert(until == m->now + 600 * TURBO_SECOND);
         m->in_row[SILENT] = m->in_row[PARTIAL] = 0;
-        m->paused_at = m->now;
+        m->counted_at = m->now;
+        m->worked = false;
         break;
     default: assert(until == until_before); return;
     }

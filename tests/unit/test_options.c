@@ -464,7 +464,7 @@ static void help_teaches_everything_within_80_columns(void **state)
         "At most 30;",
         "also -h",
         "also -V",
-        "10 seconds",
+        "60 seconds",
         "60 seconds",
         "no idle timeout",
         "soft limit of open files",

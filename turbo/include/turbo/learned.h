@@ -30,11 +30,13 @@ struct turbo_learned {
     bool late_known;
 
     /* No UDP for a while (protocol §6.9). */
-    uint8_t silent_in_row;              /* connections without anything by UDP */
-    uint8_t partial_in_row;             /* connections with a part of the flight only */
-    uint8_t pauses_in_row;              /* each is twice as long as the one before */
-    turbo_time paused_at, paused_until; /* 0: not */
-    turbo_time trial_until; /* the pause is over, and a connection is finding out; 0: not */
+    uint8_t silent_in_row;   /* connections without anything by UDP */
+    uint8_t partial_in_row;  /* connections with a part of the flight only */
+    uint8_t pauses_in_row;   /* each is twice as long as the one before */
+    bool worked;             /* UDP has, since the last pause */
+    turbo_time failed_at;    /* what began before has failed for the same reason; 0: never */
+    turbo_time paused_until; /* 0: not */
+    turbo_time trial_until;  /* the pause is over, and a connection is finding out; 0: not */
 };
 
 /*

@@ -40,6 +40,7 @@
 
 #define TURBO_LEARNED_FLIGHTS 8 /* an upstream's last flights remembered */
 #define TURBO_SILENT_IN_ROW   2 /* connections without any UDP: then a pause */
+#define TURBO_SILENT_PROVEN   4 /* the same, where UDP has worked since the last pause */
 #define TURBO_PARTIAL_IN_ROW  4 /* connections with a part of the flight: then a pause */
 
 /* First contact: what a flight is expected to need before anything was learned (protocol §4). */
@@ -82,12 +83,14 @@
 #define TURBO_WAIT_MAX         (50 * TURBO_MILLISECOND) /* in all, restarts included */
 #define TURBO_WAIT_RTT_DIVISOR 8                        /* first contact: RTT / 8 */
 /* TCP is not up after 1.5 round trips, but so much later than one at least: connect again. */
-#define TURBO_SYN_SLACK     (10 * TURBO_MILLISECOND)
-#define TURBO_MEASURE_TIME  (2 * TURBO_SECOND)  /* the flight is measured, after the opening */
-#define TURBO_PAUSE_MIN     (30 * TURBO_SECOND) /* no UDP; doubled each time it still fails */
-#define TURBO_PAUSE_MAX     (600 * TURBO_SECOND)
-#define TURBO_CONNECT_TIME  (10 * TURBO_SECOND)
-#define TURBO_OPENING_TIME  (60 * TURBO_SECOND)
-#define TURBO_HANDOVER_TIME (5 * TURBO_SECOND) /* pending sessions may join while draining */
+#define TURBO_SYN_SLACK      (10 * TURBO_MILLISECOND)
+#define TURBO_MEASURE_TIME   (2 * TURBO_SECOND)  /* the flight is measured, after the opening */
+#define TURBO_PAUSE_MIN      (30 * TURBO_SECOND) /* no UDP; doubled each time it still fails */
+#define TURBO_PAUSE_MAX      (600 * TURBO_SECOND)
+#define TURBO_ADDRESS_TIME   (10 * TURBO_SECOND) /* for all addresses but the last */
+#define TURBO_FRESH_SYN_TIME (10 * TURBO_SECOND) /* the kernel's retries have become too rare */
+#define TURBO_CONNECT_TIME   (60 * TURBO_SECOND)
+#define TURBO_OPENING_TIME   (60 * TURBO_SECOND)
+#define TURBO_HANDOVER_TIME  (5 * TURBO_SECOND) /* pending sessions may join while draining */
 
 #endif
