@@ -178,6 +178,8 @@ static void on_udp(struct ev_loop *loop, ev_io *io, int events)
     enum turbo_client_state before = turbo_client_state(s->session);
     const uint8_t *data;
     receive_datagrams(s);
+    if (turbo_client_report(s->session).responded)
+        memory_of(&s->upstream->memory, &s->peer)->learned.speaks = true; /* others know at once */
     step(s);
     /* Most are repeats, which are nothing to the relay. */
     if (turbo_client_peek(s->session, &data) > 0 || turbo_client_state(s->session) != before ||

@@ -276,10 +276,35 @@ TEST(after_a_success_pauses_begin_at_30_s_again)
     connect_and_note(complete);
     assert_paused(false);
     assert_false(configured().trial);
-    note(silent());
+    note_times(3, silent());
     assert_paused(false);
     note(silent());
     assert_paused_for(30);
+}
+
+TEST(where_udp_has_worked_it_takes_4_silent_connections)
+{
+    note(complete());
+    note_times(3, silent());
+    assert_paused(false);
+    note(silent());
+    assert_paused_for(30);
+    now += 31 * TURBO_SECOND;
+    connect_and_note(silent); /* the trial; and it has not worked since */
+    assert_paused_for(60);
+}
+
+TEST(what_began_before_a_failure_is_no_other_one) /* a stall lets all of a moment fail */
+{
+    struct turbo_client_report begun = silent();
+    now += TURBO_SECOND;
+    for (int i = 0; i < 20; i++) {
+        note(begun);
+        now += TURBO_MILLISECOND;
+    }
+    assert_paused(false);
+    note(silent());
+    assert_paused(true);
 }
 
 TEST(one_connection_is_the_trial_and_the_others_wait_for_it)
@@ -386,6 +411,8 @@ int main(void)
         CASE(a_complete_flight_ends_the_row_though_it_be_late),
         CASE(each_pause_is_twice_as_long_up_to_10_minutes),
         CASE(after_a_success_pauses_begin_at_30_s_again),
+        CASE(where_udp_has_worked_it_takes_4_silent_connections),
+        CASE(what_began_before_a_failure_is_no_other_one),
         CASE(one_connection_is_the_trial_and_the_others_wait_for_it),
         CASE(a_trial_that_shows_nothing_lets_another_try),
         CASE(what_began_before_a_pause_does_not_bring_about_the_next),
