@@ -307,7 +307,9 @@ void turbo_client_tcp_failed(struct turbo_client *c, turbo_time now)
 {
     bool tombstone =
         c->report.outcome == TURBO_OUTCOME_TURBO || c->report.outcome == TURBO_OUTCOME_RESUMED;
-    c->report.unheard = client_measuring(c) && tombstone && !c->heard;
+    bool never_up = (c->state == TURBO_CLIENT_ASKING || c->state == TURBO_CLIENT_WAITING) &&
+                    c->report.responded;
+    c->report.unheard = never_up || (client_measuring(c) && tombstone && !c->heard);
     client_measure_stop(c);
     c->redial_at = TURBO_NEVER;
     client_handle(c, EVENT_TCP_FAILED, now);

@@ -310,7 +310,7 @@ void dialed_check_report(const struct dialed *s, const struct turbo_client_repor
     assert(report->responded == s->responded);
     assert(report->tcp_up_us == (s->up ? s->up_at - s->dialed_at : 0));
     if (report->unheard)
-        assert(s->tombstone && !s->heard && s->last == TURBO_CLIENT_FAILED);
+        assert(s->last == TURBO_CLIENT_FAILED && (s->tombstone ? !s->heard : s->responded));
     if (report->flight_known)
         check_flight(s, report);
     if (report->late_known)

@@ -325,6 +325,16 @@ TEST(a_reset_behind_a_byte_or_a_classic_opening_is_anyones)
     assert_false(report().unheard);
 }
 
+TEST(tcp_that_fails_before_the_opening_though_udp_answers_is_told)
+{
+    respond(T(41), 1, 1);
+    turbo_client_tcp_failed(d.client, T(80));
+    assert_true(report().unheard);
+    again();
+    turbo_client_tcp_failed(d.client, T(80));
+    assert_false(report().unheard);
+}
+
 TEST(a_reset_after_2_s_is_anyones)
 {
     open_with_answer(2);
@@ -363,6 +373,7 @@ int main(void)
         CASE(a_late_flight_needs_all_of_it_by_udp_though_nothing_in_time),
         CASE(a_reset_behind_the_tombstone_without_a_byte_is_told),
         CASE(a_reset_behind_a_byte_or_a_classic_opening_is_anyones),
+        CASE(tcp_that_fails_before_the_opening_though_udp_answers_is_told),
         CASE(a_reset_after_2_s_is_anyones),
         CASE(a_late_refusal_says_why_it_was_silent),
     };

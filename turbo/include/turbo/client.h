@@ -141,7 +141,7 @@ struct turbo_client_report {
     bool rebuilt;          /* parity made up for a lost chunk */
     bool refused;          /* REFUSED came: it speaks TurboTLS, though not now */
     bool draft;            /* it answers as draft servers do */
-    bool unheard;          /* reset behind the tombstone, without a byte from TCP */
+    bool unheard;          /* UDP answered, and TCP failed without a byte */
     bool flight_known;     /* the app has answered: the next four are facts */
     bool flight_by_udp;    /* all of it came by UDP, be it after the opening */
     uint8_t flight_chunks; /* as many as it needs */
