@@ -349,6 +349,27 @@ static bool step_session(struct dialler *d)
     return moved;
 }
 
+/* The app has said more than ChangeCipherSpec behind its ClientHello: an answer. */
+static bool app_has_answered(const struct dialler *d)
+{
+    const struct connection *c = d->connection;
+    size_t no_answer = c->plan->hello + (c->plan->ccs ? CONTENT_CCS_BYTES : 0);
+    return c->plan->hello > 0 && c->app.taken > no_answer;
+}
+
+/* With TCP up nothing keeps the opening back once there is an answer, or no UDP to wait for. */
+static void check_opening(const struct dialler *d)
+{
+    struct turbo_client_report r = turbo_client_report(d->session);
+    struct journal *j = &world_of(d)->journal;
+    if (d->tcp == NULL || turbo_client_state(d->session) >= TURBO_CLIENT_OPEN)
+        return;
+    if (app_has_answered(d))
+        journal_breach(j, d->connection->index, "6.4", "the answer waits though TCP is up");
+    if (!r.responded && (r.refused || r.reason == TURBO_REASON_UNREACHABLE))
+        journal_breach(j, d->connection->index, "6.7", "it waits for UDP that is no more");
+}
+
 static void step(struct dialler *d)
 {
     bool moved = true;
@@ -366,6 +387,8 @@ static void step(struct dialler *d)
             app_aborts(d);
         moved |= settle(d);
     }
+    if (d->session != NULL)
+        check_opening(d);
     if (!d->over && d->fin_sent && d->app_told)
         end_connection(d, false);
 }
