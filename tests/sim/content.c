@@ -28,7 +28,7 @@ static const uint8_t *noise(void)
 
 static size_t with_headers(size_t message, size_t record)
 {
-    return message + (message + record - 1) / record * RECORD_HEADER;
+    return message + (message + record - 1) / record * (size_t)RECORD_HEADER;
 }
 
 /* Of a hello of about `length` bytes; lengths that padding cannot make are passed over. */
@@ -125,7 +125,7 @@ static void put_server(uint8_t *out, const struct connection_plan *plan, const u
 
 void content_make(struct content *c, const struct connection_plan *plan, unsigned index)
 {
-    const uint8_t *from = noise() + index * 1021 + plan->seed % 64 * 32;
+    const uint8_t *from = noise() + (size_t)index * 1021 + plan->seed % 64 * 32;
     uint8_t *behind = c->room + CONTENT_HELLO_MAX;
     size_t more = plan->app.total - plan->hello;
     assert(plan->app.total >= plan->hello && more <= CONTENT_STREAM_MAX &&

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "tests/sim/properties.h"
 #include "tests/sim/sha256.h"
 #include "tests/sim/world.h"
 
@@ -61,6 +62,7 @@ static void end_connection(struct dialler *d, bool reset)
 
 static void fail_connection(struct dialler *d)
 {
+    properties_check_failure(world_of(d), d->connection);
     actor_told(&d->connection->app, TURBO_END_RESET);
     end_connection(d, true);
 }
@@ -181,7 +183,7 @@ static void look_at_attempts(struct dialler *d)
             return;
         }
     }
-    if (d->attempts[0]->state != TCP_FAILED)
+    if (d->attempts[0] == NULL || d->attempts[0]->state != TCP_FAILED)
         return;
     world_count(world_of(d), COVER_TCP_REFUSED);
     address_failed(d);

@@ -32,12 +32,13 @@ struct dialler {
 };
 
 void dialler_init(struct dialler *dialler, struct connection *connection);
+/* These are happenings, and have a dialler as their owner. */
 /* The app connects: the SYN leaves. */
-void dialler_start(void *dialler, uint64_t unused);
+void dialler_start(void *owner, uint64_t unused);
 /* The app has something to say, or has given up. */
-void dialler_wake(void *dialler);
-void dialler_datagram(void *dialler, const struct datagram *datagram);
+void dialler_wake(void *owner);
+void dialler_datagram(void *owner, const struct datagram *datagram);
 /* ICMP: nobody listens there. */
-void dialler_unreachable(void *dialler, uint64_t unused);
+void dialler_unreachable(void *owner, uint64_t unused);
 
 #endif

@@ -41,7 +41,7 @@ struct edge {
 };
 
 void edge_init(struct edge *edge, struct world *world);
-void edge_datagram(void *edge, const struct datagram *datagram);
+void edge_datagram(void *owner, const struct datagram *datagram);
 /* Something happened to a session: datagrams may be due. */
 void edge_kick(struct edge *edge);
 struct serving *edge_new_serving(struct edge *edge);

@@ -19,6 +19,12 @@ static bool is_complete(const struct connection *c)
     return actor_content(&c->app) && c->server != NULL && actor_content(c->server);
 }
 
+void properties_check_failure(struct world *w, const struct connection *c)
+{
+    if (c->excuses == 0 && !was_aborted(w, c))
+        journal_breach(&w->journal, c->index, "12.2", "it fails, though nobody has aborted it");
+}
+
 static void check_connection(struct world *w, struct connection *c)
 {
     struct journal *j = &w->journal;

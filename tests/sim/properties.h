@@ -15,6 +15,7 @@
 
 #include "tests/sim/plan.h"
 
+struct connection;
 struct world;
 
 /* How one connection went, to compare with. */
@@ -28,6 +29,8 @@ struct courses {
     struct course of[CONNECTIONS_MAX];
 };
 
+/* The app is being told that its connection has failed. */
+void properties_check_failure(struct world *world, const struct connection *c);
 void properties_check_end(struct world *world);
 void properties_take_courses(const struct world *world, struct courses *courses);
 /* The run in `world` against the classic one; a breach is in its journal. */

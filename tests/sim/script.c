@@ -4,6 +4,52 @@
 
 #include "tests/sim/content.h"
 
+#define MS TURBO_MILLISECOND
+
+/* ---- a conversation as it comes ---- */
+
+static size_t draw_hello(struct rng *r)
+{
+    uint64_t kind = rng_below(r, 20);
+    if (kind == 0)
+        return CONTENT_HELLO_MIN;
+    if (kind < 13)
+        return rng_between(r, 180, 700);
+    if (kind < 18)
+        return rng_between(r, 1100, 2500);
+    return rng_between(r, 2500, kind == 18 ? 9400 : 20000);
+}
+
+static size_t draw_flight(struct rng *r)
+{
+    uint64_t kind = rng_below(r, 40);
+    if (kind < 30)
+        return rng_between(r, 200, 5000);
+    return rng_between(r, 3000, kind < 39 ? 16000 : 26000);
+}
+
+struct talk script_draw_talk(struct rng *r, size_t record)
+{
+    struct talk t = {
+        .hello = content_hello_length(draw_hello(r), record),
+        .app_start = rng_chance(r, 800) ? rng_below(r, 2 * MS) : rng_below(r, 200 * MS),
+        .ccs = rng_chance(r, 150),
+        .retry = rng_chance(r, 100) ? 99 : 0,
+        .flight = draw_flight(r),
+        .pieces = rng_chance(r, 300) ? (unsigned)rng_between(r, 2, 3) : 1,
+        .pause = rng_chance(r, 700) ? rng_below(r, 4 * MS) : rng_below(r, 40 * MS),
+        .server_think = rng_chance(r, 800) ? rng_below(r, 2 * MS) : rng_below(r, 60 * MS),
+        .app_think = rng_chance(r, 800) ? rng_below(r, 2 * MS) : rng_below(r, 120 * MS),
+        .answer = rng_between(r, 36, 700),
+        .reply = rng_between(r, 1, 4000),
+        .app_ends_first = rng_chance(r, 500),
+    };
+    t.data = rng_chance(r, 200) ? rng_between(r, 1, 6000) : 0;
+    return t;
+}
+
+/* ---- stage by stage ---- */
+
 static void add(struct script *script, size_t after, turbo_time think, size_t send)
 {
     assert(script->count < STAGES_MAX);

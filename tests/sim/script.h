@@ -5,6 +5,7 @@
 #define SIM_SCRIPT_H
 
 #include "tests/sim/plan.h"
+#include "tests/sim/rng.h"
 
 /* A TLS conversation; what is 0 is left out. */
 struct talk {
@@ -20,6 +21,8 @@ struct talk {
     bool app_ends_first;
 };
 
+/* For a ClientHello in such records. */
+struct talk script_draw_talk(struct rng *rng, size_t record);
 void script_write(struct connection_plan *plan, const struct talk *talk);
 /* The server speaks first, and the app answers: not TLS. */
 void script_write_opaque(struct connection_plan *plan, size_t greeting, size_t answer,
