@@ -84,7 +84,7 @@ static void send_batch(const struct udp_endpoint *e, const struct udp_datagram *
 {
     for (int sent = 0; sent < count;) {
         int n = udp_send(e->fd, e->family, batch + sent, count - sent);
-        sent += n < count - sent ? n + 1 : n;
+        sent += n > 0 ? n : 1;
     }
 }
 

@@ -25,8 +25,8 @@ int udp_receive(int fd, struct udp_datagram out[static UDP_BATCH]);
 
 /*
  * Sends `count` datagrams, at most UDP_BATCH: back along their paths on a listening socket of
- * `family`; on a connected socket (AF_UNSPEC) to its peer. Returns how many were sent; when that
- * is fewer, errno tells why the next one was not: it is lost, as datagrams may be.
+ * `family`; on a connected socket (AF_UNSPEC) to its peer. Returns how many were sent. Fewer: try
+ * again with the rest (sendmmsg keeps the reason to itself); 0: errno tells why the first was not.
  */
 int udp_send(int fd, int family, const struct udp_datagram *datagrams, int count);
 

@@ -89,9 +89,10 @@ static void send_datagrams(struct turbo_client_side *s)
     struct udp_datagram batch[UDP_BATCH];
     int count;
     while ((count = poll_batch(s->session, batch)) > 0) {
-        for (int sent = 0; sent < count; sent++) {
-            sent += udp_send(s->udp, AF_UNSPEC, batch + sent, count - sent);
-            if (sent < count && !is_loss(errno)) {
+        for (int sent = 0; sent < count;) {
+            int n = udp_send(s->udp, AF_UNSPEC, batch + sent, count - sent);
+            sent += n > 0 ? n : 1;
+            if (n == 0 && !is_loss(errno)) {
                 turbo_client_unreachable(s->session, s->worker->now);
                 break;
             }
