@@ -30,6 +30,7 @@
     X(PARITY_SENT, true, "parity sent")                                                            \
     X(SECOND_SYN, true, "a second SYN")                                                            \
     X(SECOND_SYN_WON, true, "and its connection won")                                              \
+    X(FRESH_SYN, true, "a fresh SYN after 10 s")                                                   \
     X(TOMBSTONE, true, "joined by tombstone")                                                      \
     X(TOMBSTONE_ZERO, true, "a tombstone with n = 0")                                              \
     X(TOMBSTONE_FRESH, true, "a tombstone that starts afresh")                                     \
@@ -66,7 +67,7 @@
     X(PAUSED_FLIGHT, true, "a pause within the flight")                                            \
     X(HOSTILE, true, "connections with corrupted datagrams")                                       \
     X(TCP_REFUSED, true, "TCP refused")                                                            \
-    X(CONNECT_TIMEOUT, true, "TCP not up in 10 s")                                                 \
+    X(CONNECT_TIMEOUT, true, "TCP not up in time")                                                 \
     X(CCS, true, "ChangeCipherSpec before the answer")                                             \
     X(NEXT_ADDRESS, true, "the next address of the upstream")                                      \
     X(BOUND_TO_HOST, true, "no next address: the app has bytes of this one")                       \

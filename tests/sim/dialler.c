@@ -117,6 +117,8 @@ void dialler_datagram(void *owner, const struct datagram *datagram)
     TRACE(&world_of(d)->journal, c->index, "response comes: %u bytes, flags %02x, number %u",
           datagram->length, datagram->bytes[12], datagram->bytes[15]);
     turbo_client_datagram(d->session, now(d), datagram->bytes, datagram->length);
+    if (turbo_client_report(d->session).responded)
+        world_of(d)->learned[d->address].speaks = true; /* others know at once */
     step(d);
 }
 
@@ -137,10 +139,24 @@ static void start_attempt(struct dialler *d, unsigned i)
 {
     struct connection *c = d->connection;
     struct world *w = world_of(d);
-    d->attempts[i] = &c->tcp[d->address][i];
+    unsigned number = d->tried++;
+    d->attempts[i] = &c->tcp[d->address][number];
     tcp_connect(d->attempts[i], &w->clock, &w->journal, &c->plan->tcp, world_host(c, d->address),
-                c->index, d->address, i);
+                c->index, d->address, number);
     tcp_own(d->attempts[i], TCP_CLIENT, dialler_wake, d);
+}
+
+/* The kernel's retries become ever more seldom (protocol §6.8). */
+static void fresh_syn(void *owner, uint64_t address)
+{
+    struct dialler *d = owner;
+    if (d->over || d->tcp != NULL || d->address != address || d->tried == TCP_ATTEMPTS)
+        return;
+    if (d->attempts[1] != NULL)
+        tcp_abort(d->attempts[1], TCP_CLIENT);
+    world_count(world_of(d), COVER_FRESH_SYN);
+    start_attempt(d, 1);
+    clock_after(&world_of(d)->clock, TURBO_FRESH_SYN_TIME, fresh_syn, d, address);
 }
 
 static void give_up_dialling(struct dialler *d)
@@ -337,7 +353,7 @@ static bool settle(struct dialler *d)
 /* As step() in turbo_client.c. */
 static bool step_session(struct dialler *d)
 {
-    if (turbo_client_dial_again(d->session) && d->tcp == NULL) {
+    if (turbo_client_dial_again(d->session) && d->tcp == NULL && d->attempts[1] == NULL) {
         world_count(world_of(d), COVER_SECOND_SYN);
         start_attempt(d, 1);
     }
@@ -349,27 +365,6 @@ static bool step_session(struct dialler *d)
         d->udp_open = false;
     alarm_set(&d->alarm, turbo_client_deadline(d->session));
     return moved;
-}
-
-/* The app has said more than ChangeCipherSpec behind its ClientHello: an answer. */
-static bool app_has_answered(const struct dialler *d)
-{
-    const struct connection *c = d->connection;
-    size_t no_answer = c->plan->hello + (c->plan->ccs ? CONTENT_CCS_BYTES : 0);
-    return c->plan->hello > 0 && c->app.taken > no_answer;
-}
-
-/* With TCP up nothing keeps the opening back once there is an answer, or no UDP to wait for. */
-static void check_opening(const struct dialler *d)
-{
-    struct turbo_client_report r = turbo_client_report(d->session);
-    struct journal *j = &world_of(d)->journal;
-    if (d->tcp == NULL || turbo_client_state(d->session) >= TURBO_CLIENT_OPEN)
-        return;
-    if (app_has_answered(d))
-        journal_breach(j, d->connection->index, "6.4", "the answer waits though TCP is up");
-    if (!r.responded && (r.refused || r.reason == TURBO_REASON_UNREACHABLE))
-        journal_breach(j, d->connection->index, "6.7", "it waits for UDP that is no more");
 }
 
 static void step(struct dialler *d)
@@ -390,7 +385,7 @@ static void step(struct dialler *d)
         moved |= settle(d);
     }
     if (d->session != NULL)
-        check_opening(d);
+        properties_check_opening(d->connection);
     if (!d->over && d->fin_sent && d->app_told)
         end_connection(d, false);
 }
@@ -441,8 +436,10 @@ static void start_address(struct dialler *d, turbo_time until)
 {
     start_attempt(d, 0);
     clock_at(&world_of(d)->clock, until, dial_timeout, d, d->address);
-    if (!world_of(d)->classic)
-        start_session(d);
+    if (world_of(d)->classic)
+        return; /* the kernel alone */
+    clock_after(&world_of(d)->clock, TURBO_FRESH_SYN_TIME, fresh_syn, d, d->address);
+    start_session(d);
 }
 
 /* What the app has said so far is said to the next host. */
@@ -475,6 +472,7 @@ static void try_next_address(struct dialler *d)
     d->attempts[0] = d->attempts[1] = NULL;
     d->session = NULL;
     d->address++;
+    d->tried = 0;
     d->connection->server_lost = true; /* another host is another TLS server (§6.1e) */
     world_count(world_of(d), COVER_NEXT_ADDRESS);
     start_address(d, d->started + TURBO_CONNECT_TIME);
@@ -489,8 +487,8 @@ void dialler_start(void *owner, uint64_t unused)
     (void)unused;
     TRACE(&world_of(d)->journal, c->index, "the app connects");
     d->started = now(d);
-    /* The addresses share the time there is. */
-    start_address(d, now(d) + TURBO_CONNECT_TIME / (has_another_address(d) ? 2 : 1));
+    start_address(d,
+                  now(d) + (has_another_address(d) ? TURBO_ADDRESS_TIME / 2 : TURBO_CONNECT_TIME));
     actor_start(&c->app, &c->plan->app, c->content.c2s, c->content.s2c, c->plan->server.total);
     step(d);
 }

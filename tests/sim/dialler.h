@@ -22,6 +22,7 @@ struct dialler {
     turbo_time started;
     unsigned address;        /* which of the upstream's is being tried */
     struct tcp *attempts[2]; /* NULL: none (any more) */
+    unsigned tried;          /* connects to this address */
     struct tcp *tcp;         /* that came up */
     struct alarm alarm;
     unsigned requests;

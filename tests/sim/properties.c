@@ -19,6 +19,26 @@ static bool is_complete(const struct connection *c)
     return actor_content(&c->app) && c->server != NULL && actor_content(c->server);
 }
 
+/* The app has said more than ChangeCipherSpec behind its ClientHello: an answer. */
+static bool app_has_answered(const struct connection *c)
+{
+    size_t no_answer = c->plan->hello + (c->plan->ccs ? CONTENT_CCS_BYTES : 0);
+    return c->plan->hello > 0 && c->app.taken > no_answer;
+}
+
+void properties_check_opening(const struct connection *c)
+{
+    const struct dialler *d = &c->dialler;
+    struct turbo_client_report r = turbo_client_report(d->session);
+    struct journal *j = &c->world->journal;
+    if (d->tcp == NULL || turbo_client_state(d->session) >= TURBO_CLIENT_OPEN)
+        return;
+    if (app_has_answered(c))
+        journal_breach(j, c->index, "6.4", "the answer waits though TCP is up");
+    if (!r.responded && (r.refused || r.reason == TURBO_REASON_UNREACHABLE))
+        journal_breach(j, c->index, "6.7", "it waits for UDP that is no more");
+}
+
 void properties_check_failure(struct world *w, const struct connection *c)
 {
     if (c->excuses == 0 && !was_aborted(w, c))

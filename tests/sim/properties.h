@@ -29,6 +29,8 @@ struct courses {
     struct course of[CONNECTIONS_MAX];
 };
 
+/* With TCP up nothing keeps the opening back once there is an answer, or no UDP to wait for. */
+void properties_check_opening(const struct connection *c);
 /* The app is being told that its connection has failed. */
 void properties_check_failure(struct world *world, const struct connection *c);
 void properties_check_end(struct world *world);

@@ -5,7 +5,7 @@
 
 #include "tests/sim/rng.h"
 
-enum { BLOCK = 1400, SYNS = 4, LOSSES_MAX = 6 };
+enum { BLOCK = 1400, SYNS = 6, LOSSES_MAX = 6 };
 
 #define RTO_MIN (200 * TURBO_MILLISECOND)
 
@@ -92,7 +92,7 @@ void tcp_connect(struct tcp *tcp, struct clock *clock, struct journal *journal,
 
                  unsigned address, unsigned attempt)
 {
-    static const turbo_time retry[SYNS] = {0, TURBO_SECOND, 3 * TURBO_SECOND, 7 * TURBO_SECOND};
+    static const unsigned retry[SYNS] = {0, 1, 3, 7, 15, 31}; /* seconds, as Linux does */
     memset(tcp, 0, offsetof(struct tcp, flows));
     for (size_t i = 0; i < 2; i++)
         memset(&tcp->flows[i], 0, offsetof(struct tcp_flow, bytes));
@@ -106,9 +106,10 @@ void tcp_connect(struct tcp *tcp, struct clock *clock, struct journal *journal,
     TRACE(journal, who, "SYN %u", attempt + 1);
     bool silent = plan->unreachable || listener->listens == NULL;
     for (unsigned i = 0; i < SYNS && !silent; i++) {
-        if (rng_is_chance(draw(tcp, 8 + 2 * address + attempt, SYN_BLOCK, i), plan->syn_loss))
+        if (rng_is_chance(draw(tcp, 8 + TCP_ATTEMPTS * address + attempt, SYN_BLOCK, i),
+                          plan->syn_loss))
             continue;
-        clock_after(clock, retry[i] + plan->delay, syn_arrives, tcp, 0);
+        clock_after(clock, retry[i] * TURBO_SECOND + plan->delay, syn_arrives, tcp, 0);
         return;
     }
 }

@@ -43,7 +43,8 @@ struct tcp_listener {
     void (*accept)(void *owner, struct tcp *tcp);
 };
 
-enum { TCP_ADDRESSES = 2 };
+/* The first SYN's connection, the second one's, and a fresh one every 10 s (protocol §6.8). */
+enum { TCP_ADDRESSES = 2, TCP_ATTEMPTS = 8 };
 
 struct tcp {
     struct clock *clock;

@@ -38,7 +38,7 @@ struct connection {
     struct actor app;
     struct actor *server; /* the TLS server that TCP leads to; NULL: none yet */
     struct dialler dialler;
-    struct tcp tcp[TCP_ADDRESSES][2];
+    struct tcp tcp[TCP_ADDRESSES][TCP_ATTEMPTS];
     struct link requests, responses;
     bool over; /* at the client end */
 };
