@@ -90,12 +90,11 @@ static void put_hello(uint8_t *out, size_t length, size_t record, uint64_t seed)
 /* One stage of the TLS server's: records, and a Finished at its end where there is room. */
 static void put_records(struct writer *w, size_t length, const uint8_t *from, bool finished)
 {
-    enum { FINISHED = 53, RECORD_MAX = 16384 };
-    size_t last =
-        finished && length > 2 * (FINISHED + RECORD_HEADER) ? FINISHED + RECORD_HEADER : 0;
+    static const size_t finished_record = RECORD_HEADER + 53, record_max = 16384;
+    size_t last = finished && length > 2 * finished_record ? finished_record : 0;
     while (length > 0) {
         size_t n = length > last ? length - last : last;
-        n = n < RECORD_MAX ? n : RECORD_MAX;
+        n = n < record_max ? n : record_max;
         if (n > RECORD_HEADER) {
             writer_bytes(w, length == last ? "\x17\x03\x03" : "\x16\x03\x03", 3);
             writer_number(w, (uint32_t)(n - RECORD_HEADER), 2);

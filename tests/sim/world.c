@@ -89,7 +89,7 @@ void world_excuse_all(struct world *w, enum excuse excuse)
         if (excuse == EXCUSE_RESTART && c->plan->start > w->clock.now - RUN_STARTS)
             continue; /* it finds the new process */
         c->excuses |= excuse;
-        c->server_lost = true;
+        c->server_lost |= excuse == EXCUSE_RESTART;
     }
 }
 
