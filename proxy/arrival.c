@@ -22,6 +22,9 @@ enum {
     BYTES_STEP = 4096,
 };
 
+/* A client may take so long for its first bytes, however many others there are: a round trip. */
+static const turbo_time GRACE_TIME = 250 * TURBO_MILLISECOND;
+
 struct arrival {
     uint32_t tag;
     struct worker *worker;
@@ -110,6 +113,12 @@ void arrivals_end_late(struct worker *w)
             arrival_abort(a);
     }
     w->ending_late = false;
+}
+
+void arrivals_make_room(struct worker *w)
+{
+    while (worker_is_crowded(w) && w->now >= w->oldest_arrival->started + GRACE_TIME)
+        end(w->oldest_arrival, TURBO_REASON_CROWDED_OUT, true);
 }
 
 /* A connection of its own: what came goes to the upstream first. */
@@ -333,6 +342,5 @@ void arrival_start(struct worker *w, struct listener *listener, int fd,
     start_timer(w, &a->timeout, w->options->opening_timeout_s);
     if (!a->late)
         start_timer(w, &a->sniff, w->options->sniff_timeout_s);
-    if (worker_is_crowded(w))
-        end(w->oldest_arrival, TURBO_REASON_CROWDED_OUT, true);
+    arrivals_make_room(w);
 }

@@ -12,7 +12,7 @@ enum {
     SNIFF_MAX_S = 30,
     OPENING_MAX_S = 3600,
     SESSIONS_MAX = 65536,
-    RATE_MAX = 1000000,
+    RATE_MAX = 100000,
 };
 
 static const char *const level_names[] = {"error", "warning", "info", "debug"};
@@ -185,7 +185,8 @@ static const char help_end[] =
     "  Connecting to the upstream may take 60 seconds. There is no idle timeout. The\n"
     "  soft limit of open files is raised to the hard one, which bounds the number\n"
     "  of connections. A quarter of these may be clients of turbo: whose first bytes\n"
-    "  have not come; beyond that the oldest of them is reset for each new one.\n"
+    "  have not come; beyond that those are reset that have been silent for the\n"
+    "  longest, and for a quarter of a second at least.\n"
     "\n"
     "Signals:\n"
     "  SIGTERM, SIGINT           Stop accepting; let connections finish within\n"

@@ -16,6 +16,9 @@
 
 enum { UDP_ENDPOINT_TAG = 0x55647045 /* "UdpE" */, BATCHES_A_TURN = 4 };
 
+/* An id is remembered for so long, rounded up. */
+enum { ENDED_SECONDS = (TURBO_ENDED_TIME / TURBO_SECOND) + 2 };
+
 static const turbo_time COMPLAINT_PAUSE = 10 * TURBO_SECOND;
 
 struct udp_endpoint {
@@ -197,6 +200,9 @@ static struct turbo_endpoint *new_turbo(const struct options *options)
     struct turbo_endpoint_config config;
     turbo_endpoint_config_init(&config);
     config.sessions_max = options->sessions_max;
+    uint64_t ended = (uint64_t)options->session_rate * ENDED_SECONDS;
+    if (ended > config.ended_max)
+        config.ended_max = (uint32_t)ended; /* else they would be the lower limit */
     config.memory_max = (uint64_t)options->sessions_max * turbo_server_bytes();
     config.rate = options->session_rate;
     config.source_rate = options->source_rate;

@@ -22,7 +22,7 @@ enum {
 };
 
 static const turbo_time COMPLAINT_PAUSE = 10 * TURBO_SECOND;
-static const double RETRY_SECONDS = 0.1; /* accepting again, when no connection ended meanwhile */
+static const double RETRY_SECONDS = 0.1; /* can connections be accepted again? */
 
 /* ---- limits ---- */
 
@@ -78,11 +78,22 @@ static void resume_accepting(struct worker *w)
         listener_resume(w->listeners[i]);
 }
 
+static void retry_soon(struct worker *w)
+{
+    ev_timer_stop(w->loop, &w->retry_timer);
+    ev_timer_set(&w->retry_timer, RETRY_SECONDS, 0.);
+    ev_timer_start(w->loop, &w->retry_timer);
+}
+
 static void on_retry(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void)loop;
     (void)events;
-    resume_accepting(timer->data);
+    struct worker *w = timer->data;
+    arrivals_make_room(w);
+    resume_accepting(w);
+    if (!w->accepting)
+        retry_soon(w);
 }
 
 /* Says so once, however often it happens, until it has not happened for a while. */
@@ -94,6 +105,7 @@ static void pause_accepting(struct worker *w, const char *message, int error)
                   LOG_ERRNO(error));
     w->paused_at = now;
     stop_accepting(w);
+    retry_soon(w);
 }
 
 void worker_exhausted(struct worker *w, int error)
@@ -102,9 +114,6 @@ void worker_exhausted(struct worker *w, int error)
         return;
     pause_accepting(w, "out of descriptors or memory: not accepting until a connection ends",
                     error);
-    ev_timer_stop(w->loop, &w->retry_timer);
-    ev_timer_set(&w->retry_timer, RETRY_SECONDS, 0.);
-    ev_timer_start(w->loop, &w->retry_timer);
 }
 
 void worker_connection_began(struct worker *w)

@@ -85,7 +85,8 @@ async def run(proxies: Proxies, at_the_door: int) -> Pair:
     echo = Echo()
     server = await asyncio.start_server(echo.serve, "127.0.0.1", 0, backlog=CONNECTIONS)
     async with server:
-        pair = proxies.pair(server.sockets[0].getsockname()[1], open_files=open_files())
+        pair = proxies.pair(server.sockets[0].getsockname()[1], open_files=open_files(),
+                            edge_options=["--source-rate", str(10 * CONNECTIONS)])
         crowd = Crowd(pair.port, at_the_door)
         visits = [crowd.visit(number, size) for number, size in enumerate(sizes())]
         await asyncio.wait_for(asyncio.gather(*visits), 4 * DEADLINE_S)

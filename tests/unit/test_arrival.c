@@ -147,6 +147,42 @@ static void an_opening_that_does_not_come_is_reset(void **state)
     assert_int_equal(f->served_count, 0);
 }
 
+static void the_oldest_silent_clients_make_room_for_others(void **state)
+{
+    struct fixture *f = *state;
+    struct peer *clients[6];
+    start_edge(f);
+    f->worker->connections_max = 16; /* 4 of them */
+    for (int i = 0; i < 5; i++)
+        clients[i] = fixture_client(f);
+    UNTIL(f, f->worker->connections == 5); /* they may still say something */
+    turbo_time later = f->worker->now + 260 * TURBO_MILLISECOND;
+    UNTIL(f, f->worker->now > later);
+    clients[5] = fixture_client(f);
+    UNTIL(f, peer_was_reset(clients[0]) && peer_was_reset(clients[1]));
+    assert_int_equal(f->worker->connections, 4);
+    assert_int_equal(fixture_log_count(f, "reason=crowded-out"), 2);
+    peer_send(clients[5], wire.hello.bytes, wire.hello.length);
+    UNTIL(f, f->served_count == 1);
+    peer_reset(clients[5]);
+    peer_reset(clients[4]);
+    UNTIL(f, f->worker->connections == 2);
+}
+
+static void where_silent_clients_have_taken_all_room_they_give_it_back(void **state)
+{
+    struct fixture *f = *state;
+    struct peer *clients[6];
+    start_edge(f);
+    f->worker->connections_max = 5;
+    for (int i = 0; i < 6; i++)
+        clients[i] = fixture_client(f);
+    UNTIL(f, !f->worker->accepting);
+    /* The first makes room for the sixth, and the second follows. */
+    UNTIL(f, peer_was_reset(clients[0]) && peer_was_reset(clients[1]));
+    UNTIL(f, f->worker->connections == 4 && f->worker->accepting);
+}
+
 static void silent_clients_end_with_the_worker(void **state)
 {
     struct fixture *f = *state;
@@ -372,6 +408,8 @@ int main(void)
         FIXTURE_CASE(an_end_within_the_hello_passes_what_came),
         FIXTURE_CASE(a_reset_before_the_opening_is_clear_connects_nowhere),
         FIXTURE_CASE(an_opening_that_does_not_come_is_reset),
+        FIXTURE_CASE(the_oldest_silent_clients_make_room_for_others),
+        FIXTURE_CASE(where_silent_clients_have_taken_all_room_they_give_it_back),
         FIXTURE_CASE(silent_clients_end_with_the_worker),
         FIXTURE_CASE(a_tombstone_for_nothing_we_know_is_reset),
         FIXTURE_CASE(one_behind_which_nothing_was_consumed_starts_afresh),

@@ -49,8 +49,8 @@
 
 /* Defaults of an endpoint's limits; its user may change them. */
 #define TURBO_SESSIONS_DEFAULT 1024
-#define TURBO_PENDING_DEFAULT  128   /* connections to one TLS server that no TCP has joined yet */
-#define TURBO_ENDED_DEFAULT    65536 /* ids remembered as ended */
+#define TURBO_PENDING_DEFAULT  128    /* connections to one TLS server that no TCP has joined yet */
+#define TURBO_ENDED_DEFAULT    262144 /* ids remembered as ended */
 #define TURBO_MEMORY_DEFAULT   67108864 /* bytes of all sessions: 64 MiB */
 /*
  * New sessions a second; as many may come at once. Globally, from one IPv4 address or IPv6 /64,
