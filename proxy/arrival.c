@@ -176,6 +176,13 @@ static void drop_front(struct arrival *a, size_t length)
     memmove(a->bytes, a->bytes + length, a->length);
 }
 
+static void prove_address(const struct arrival *a)
+{
+    struct turbo_address peer;
+    address_to_turbo(&a->client, &peer);
+    turbo_endpoint_prove(endpoint_of(a), a->worker->now, &peer);
+}
+
 static void judge(struct arrival *a, size_t from);
 
 static void tombstone(struct arrival *a)
@@ -204,8 +211,14 @@ static void judge(struct arrival *a, size_t from)
                        endpoint_of(a));
     switch (a->opening.kind) {
     case TURBO_OPENING_MORE: break;
-    case TURBO_OPENING_CLASSIC: classic(a); break;
-    case TURBO_OPENING_TOMBSTONE: tombstone(a); break;
+    case TURBO_OPENING_CLASSIC:
+        prove_address(a);
+        classic(a);
+        break;
+    case TURBO_OPENING_TOMBSTONE:
+        prove_address(a);
+        tombstone(a);
+        break;
     case TURBO_OPENING_OTHER: become_relay(a, TURBO_OUTCOME_OPAQUE, TURBO_REASON_NOT_TLS); break;
     }
 }

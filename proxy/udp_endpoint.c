@@ -51,7 +51,9 @@ static void release(void *owner, void *memory)
 static void start_connection(struct udp_endpoint *e, struct turbo_server *session)
 {
     struct worker *w = e->worker;
-    if (!upstream_has_room(&w->upstream) || !worker_has_room_for_udp(w)) {
+    struct turbo_path path = turbo_server_path(session);
+    bool proven = turbo_endpoint_is_proven(e->turbo, w->now, &path.peer);
+    if (!upstream_has_room(&w->upstream, proven) || !worker_has_room_for_udp(w)) {
         turbo_server_refuse(session);
         turbo_server_release(session, w->now);
         return;
@@ -62,7 +64,6 @@ static void start_connection(struct udp_endpoint *e, struct turbo_server *sessio
         turbo_server_release(session, w->now);
         return;
     }
-    struct turbo_path path = turbo_server_path(session);
     struct address client;
     struct access access;
     address_from_turbo(&path.peer, &client);

@@ -23,9 +23,9 @@ struct side *upstream_open(struct upstream *u, struct worker *worker)
     return plain_connecting(worker, u);
 }
 
-bool upstream_has_room(const struct upstream *u)
+bool upstream_has_room(const struct upstream *u, bool proven)
 {
-    return u->pending < TURBO_PENDING_DEFAULT;
+    return u->pending < (proven ? TURBO_PENDING_DEFAULT : TURBO_PENDING_UNPROVEN);
 }
 
 void upstream_failed(const struct upstream *u, struct log *log, const char *error)

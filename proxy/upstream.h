@@ -23,8 +23,9 @@ struct upstream {
 void upstream_init(struct upstream *upstream, const struct upstream_option *option);
 /* The far side of a new connection. NULL: out of memory. */
 struct side *upstream_open(struct upstream *upstream, struct worker *worker);
-/* May one more session that began on UDP connect to it (protocol §7.1)? */
-bool upstream_has_room(const struct upstream *upstream);
+/* May one more session that began on UDP connect to it (§7.1)? From a source that is `proven`: is
+ * there room at all; from another: in the half that strangers may have. */
+bool upstream_has_room(const struct upstream *upstream, bool proven);
 /* It could not be reached: says so in the log. */
 void upstream_failed(const struct upstream *upstream, struct log *log, const char *error);
 

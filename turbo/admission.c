@@ -47,6 +47,13 @@ static void count(struct sketch *s, const struct columns *c, turbo_time now)
             s->paid_at[i][c->row[i]] = paid_at;
 }
 
+static struct columns source_columns(const struct admission *a, const struct turbo_address *peer)
+{
+    if (is_ipv4(peer))
+        return columns_of(&a->sources, peer->ip + IPV4_AT, IPV4_BYTES);
+    return columns_of(&a->sources, peer->ip, SUBNET_BYTES);
+}
+
 static void sketch_init(struct sketch *s, uint32_t per_second, const uint8_t *seed)
 {
     s->per_second = per_second;
@@ -68,8 +75,7 @@ enum turbo_limit admission_ask(struct admission *a, turbo_time now,
                                const struct turbo_address *peer)
 {
     bool ipv4 = is_ipv4(peer);
-    struct columns source = ipv4 ? columns_of(&a->sources, peer->ip + IPV4_AT, IPV4_BYTES)
-                                 : columns_of(&a->sources, peer->ip, SUBNET_BYTES);
+    struct columns source = source_columns(a, peer);
     struct columns site = columns_of(&a->sites, peer->ip, SITE_BYTES);
     if (!rate_allows(a->paid_at, now, a->per_second))
         return TURBO_LIMIT_RATE;
@@ -82,6 +88,23 @@ enum turbo_limit admission_ask(struct admission *a, turbo_time now,
     if (!ipv4)
         count(&a->sites, &site, now);
     return TURBO_LIMIT_COUNT;
+}
+
+void admission_prove(struct admission *a, turbo_time now, const struct turbo_address *peer)
+{
+    struct columns source = source_columns(a, peer);
+    for (size_t i = 0; i < ADMISSION_ROWS; i++)
+        a->proven_until[i][source.row[i]] = now + TURBO_PROVEN_TIME;
+}
+
+bool admission_is_proven(const struct admission *a, turbo_time now,
+                         const struct turbo_address *peer)
+{
+    struct columns source = source_columns(a, peer);
+    for (size_t i = 0; i < ADMISSION_ROWS; i++)
+        if (now >= a->proven_until[i][source.row[i]])
+            return false;
+    return true;
 }
 
 const char *turbo_limit_text(enum turbo_limit limit)

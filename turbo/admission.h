@@ -25,6 +25,9 @@ struct admission {
     uint32_t per_second;
     turbo_time paid_at;
     struct sketch sources, sites;
+    /* Sources that TCP has shown to be real, placed as `sources` are; proven where all rows say so.
+     */
+    turbo_time proven_until[ADMISSION_ROWS][ADMISSION_COLUMNS];
 };
 
 /* Rates of `config`, each at least 1. */
@@ -36,5 +39,10 @@ void admission_init(struct admission *admission, const struct turbo_endpoint_con
  */
 enum turbo_limit admission_ask(struct admission *admission, turbo_time now,
                                const struct turbo_address *peer);
+/* The source of `peer` is real for TURBO_PROVEN_TIME from now on. */
+void admission_prove(struct admission *admission, turbo_time now, const struct turbo_address *peer);
+/* Wrong, saying true, once in a long while: where other sources have proven all its counters. */
+bool admission_is_proven(const struct admission *admission, turbo_time now,
+                         const struct turbo_address *peer);
 
 #endif

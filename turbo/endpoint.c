@@ -433,6 +433,18 @@ enum turbo_join turbo_endpoint_adopt(struct turbo_endpoint *e, turbo_time now,
     return TURBO_JOIN_SESSION;
 }
 
+void turbo_endpoint_prove(struct turbo_endpoint *e, turbo_time now,
+                          const struct turbo_address *peer)
+{
+    admission_prove(e->admission, now, peer);
+}
+
+bool turbo_endpoint_is_proven(const struct turbo_endpoint *e, turbo_time now,
+                              const struct turbo_address *peer)
+{
+    return admission_is_proven(e->admission, now, peer);
+}
+
 /* Only ids without the fixed bits matter; with them turbo_opening knows by itself. */
 bool turbo_endpoint_prefix_known(void *owner, const uint8_t *bytes, size_t length)
 {

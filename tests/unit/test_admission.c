@@ -283,6 +283,42 @@ static void a_flood_from_many_addresses_meets_the_limit_on_all(void **state)
     assert_int_equal(admitted, 1000 + 999); /* a second's worth at once, and one second */
 }
 
+static bool is_proven(turbo_time now, const char *text)
+{
+    struct turbo_address peer = address(text);
+    return admission_is_proven(&admission, now, &peer);
+}
+
+static void a_source_that_tcp_has_proven_is_told_from_others_for_an_hour(void **state)
+{
+    (void)state;
+    struct turbo_address v4 = address("::ffff:192.0.2.1"), v6 = address("2001:db8:1:2::3");
+    begin(RATE, SOURCE, SITE);
+    admission_prove(&admission, T(0), &v4);
+    admission_prove(&admission, T(0), &v6);
+    assert_true(is_proven(T(0), "::ffff:192.0.2.1"));
+    assert_true(is_proven(T(0) + TURBO_PROVEN_TIME - 1, "2001:db8:1:2::4"));
+    assert_false(is_proven(T(0) + TURBO_PROVEN_TIME, "2001:db8:1:2::3"));
+    assert_false(is_proven(T(0), "::ffff:192.0.2.2"));
+    assert_false(is_proven(T(0), "2001:db8:1:3::3"));
+}
+
+static void of_those_who_have_proven_nothing_few_pass_for_others(void **state)
+{
+    (void)state;
+    unsigned passed = 0;
+    begin(RATE, SOURCE, SITE);
+    for (uint32_t n = 0; n < 200; n++) {
+        struct turbo_address peer = ipv4(n);
+        admission_prove(&admission, T(0), &peer);
+    }
+    for (uint32_t n = 1000; n < 11000; n++) {
+        struct turbo_address peer = ipv4(n);
+        passed += admission_is_proven(&admission, T(0), &peer);
+    }
+    assert_true(passed < 100); /* 1 in 400 is to be expected */
+}
+
 static void every_limit_has_a_word_of_its_own(void **state)
 {
     (void)state;
@@ -311,6 +347,8 @@ int main(void)
         CASE(only_where_all_counters_are_shared_is_the_rate),
         CASE(the_keys_decide_who_shares),
         CASE(a_flood_from_many_addresses_meets_the_limit_on_all),
+        CASE(a_source_that_tcp_has_proven_is_told_from_others_for_an_hour),
+        CASE(of_those_who_have_proven_nothing_few_pass_for_others),
         CASE(every_limit_has_a_word_of_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

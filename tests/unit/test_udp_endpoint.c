@@ -172,6 +172,22 @@ static void too_many_pending_sessions_are_refused(void **state)
     assert_int_equal(f->served_count, 0);
 }
 
+static void of_the_pending_ones_half_are_for_addresses_that_tcp_has_proven(void **state)
+{
+    struct fixture *f = *state;
+    start(f, "127.0.0.1");
+    f->worker->upstream.pending = TURBO_PENDING_UNPROVEN;
+    wire_client_ask(&wire, f, "127.0.0.1", fixture_udp_port(f, 0));
+    UNTIL(f, wire_client_was_refused(&wire));
+    struct peer *client = fixture_client(f);
+    peer_send(client, wire.hello.bytes, wire.hello.length); /* classic */
+    fixture_server(f, 0);
+    wire_client_init(&wire, 2);
+    wire_client_ask(&wire, f, "127.0.0.1", fixture_udp_port(f, 0));
+    UNTIL(f, wire_client_passed(&wire, fixture_server(f, 1), ""));
+    f->worker->upstream.pending -= TURBO_PENDING_UNPROVEN;
+}
+
 static void an_aborted_session_is_gone_and_not_begun_again(void **state)
 {
     struct fixture *f = *state;
@@ -211,6 +227,7 @@ int main(void)
         FIXTURE_CASE(a_datagram_that_is_too_large_is_no_request),
         FIXTURE_CASE(requests_may_come_before_the_first_chunk),
         FIXTURE_CASE(too_many_pending_sessions_are_refused),
+        FIXTURE_CASE(of_the_pending_ones_half_are_for_addresses_that_tcp_has_proven),
         FIXTURE_CASE(an_aborted_session_is_gone_and_not_begun_again),
         FIXTURE_CASE(the_log_names_the_client_and_the_listener),
     };

@@ -49,11 +49,15 @@ static void pending_sessions_are_limited(void **state)
     (void)state;
     struct upstream u;
     text_of(&u, ENDPOINT_TCP, "example.org");
-    assert_true(upstream_has_room(&u));
+    assert_true(upstream_has_room(&u, false));
+    u.pending = TURBO_PENDING_UNPROVEN - 1;
+    assert_true(upstream_has_room(&u, false));
+    u.pending = TURBO_PENDING_UNPROVEN;
+    assert_false(upstream_has_room(&u, false));
     u.pending = TURBO_PENDING_DEFAULT - 1;
-    assert_true(upstream_has_room(&u));
+    assert_true(upstream_has_room(&u, true));
     u.pending++;
-    assert_false(upstream_has_room(&u));
+    assert_false(upstream_has_room(&u, true));
 }
 
 static void a_failure_is_logged_with_its_name_and_reason(void **state)

@@ -50,6 +50,7 @@
 /* Defaults of an endpoint's limits; its user may change them. */
 #define TURBO_SESSIONS_DEFAULT 1024
 #define TURBO_PENDING_DEFAULT  128    /* connections to one TLS server that no TCP has joined yet */
+#define TURBO_PENDING_UNPROVEN 64     /* those of them whose source may be forged */
 #define TURBO_ENDED_DEFAULT    262144 /* ids remembered as ended */
 #define TURBO_MEMORY_DEFAULT   67108864 /* bytes of all sessions: 64 MiB */
 /*
@@ -65,11 +66,12 @@
 #define TURBO_MILLISECOND 1000ull
 #define TURBO_SECOND      1000000ull
 
-#define TURBO_PENDING_TIME  (10 * TURBO_SECOND) /* a session that has sent no response */
-#define TURBO_ANSWERED_TIME (30 * TURBO_SECOND) /* one that has, waiting for TCP */
-#define TURBO_ENDED_TIME    (30 * TURBO_SECOND) /* an ended id is remembered */
-#define TURBO_ORPHAN_TIME   (1 * TURBO_SECOND)  /* a chunk without its chunk 1 */
-#define TURBO_HOLD_TIME     500ull              /* a partial chunk waits for more bytes */
+#define TURBO_PENDING_TIME  (10 * TURBO_SECOND)   /* a session that has sent no response */
+#define TURBO_ANSWERED_TIME (30 * TURBO_SECOND)   /* one that has, waiting for TCP */
+#define TURBO_ENDED_TIME    (30 * TURBO_SECOND)   /* an ended id is remembered */
+#define TURBO_PROVEN_TIME   (3600 * TURBO_SECOND) /* a source has opened a TCP connection */
+#define TURBO_ORPHAN_TIME   (1 * TURBO_SECOND)    /* a chunk without its chunk 1 */
+#define TURBO_HOLD_TIME     500ull                /* a partial chunk waits for more bytes */
 /*
  * No S→C byte for this long: spare permits repeat chunks. Longer than an RSA signature takes: a TLS
  * server may send what comes before it first, and the permits must last for what comes after.

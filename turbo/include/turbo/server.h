@@ -138,6 +138,14 @@ enum turbo_join turbo_endpoint_join(struct turbo_endpoint *endpoint, turbo_time 
 enum turbo_join turbo_endpoint_adopt(struct turbo_endpoint *endpoint, turbo_time now,
                                      const uint8_t *stream, size_t hello_length,
                                      struct turbo_server **session);
+/*
+ * A TCP connection from `peer` has opened, however: nobody forges that address, nor its source (an
+ * IPv4 address, an IPv6 /64). For a while sessions from there are told from a flood.
+ */
+void turbo_endpoint_prove(struct turbo_endpoint *endpoint, turbo_time now,
+                          const struct turbo_address *peer);
+bool turbo_endpoint_is_proven(const struct turbo_endpoint *endpoint, turbo_time now,
+                              const struct turbo_address *peer);
 /* A turbo_prefix_known for turbo_opening_push; `owner` is the endpoint. */
 bool turbo_endpoint_prefix_known(void *owner, const uint8_t *bytes, size_t length);
 
