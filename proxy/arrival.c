@@ -117,7 +117,7 @@ void arrivals_end_late(struct worker *w)
 
 void arrivals_make_room(struct worker *w)
 {
-    while (worker_is_crowded(w) && w->now >= w->oldest_arrival->started + GRACE_TIME)
+    if (worker_is_crowded(w) && w->now >= w->oldest_arrival->started + GRACE_TIME)
         end(w->oldest_arrival, TURBO_REASON_CROWDED_OUT, true);
 }
 

@@ -16,7 +16,7 @@ void arrival_start(struct worker *worker, struct listener *listener, int fd,
                    const struct address *client);
 /* Resets those that came while draining, once there is nothing left that they could join. */
 void arrivals_end_late(struct worker *worker);
-/* Too many, and the oldest have been silent for a while: these are reset. */
+/* Too many, and the oldest has been silent for a while: it is reset. */
 void arrivals_make_room(struct worker *worker);
 /* Resets it: shutting down. */
 void arrival_abort(struct arrival *arrival);
