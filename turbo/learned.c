@@ -93,8 +93,27 @@ static void failed(struct turbo_learned *l, turbo_time now,
     pause(l, now, length < TURBO_PAUSE_MAX ? length : TURBO_PAUSE_MAX);
 }
 
+/*
+ * UDP and TCP seem to reach different hosts. One success does not refute that, since by chance they
+ * may reach the same. But a TLS server that resets a client looks alike: no long pause at first.
+ */
+static void torn(struct turbo_learned *l, turbo_time now, const struct turbo_client_report *report)
+{
+    if (report->asked_at < l->failed_at)
+        return;
+    turbo_time length = TURBO_PAUSE_MIN << l->resets;
+    if (length < TURBO_PAUSE_MAX)
+        l->resets++;
+    l->good_in_row = 0;
+    pause(l, now, length < TURBO_PAUSE_MAX ? length : TURBO_PAUSE_MAX);
+}
+
 static void succeeded(struct turbo_learned *l)
 {
+    if (l->good_in_row < TURBO_LEARNED_FLIGHTS)
+        l->good_in_row++;
+    if (l->good_in_row == TURBO_LEARNED_FLIGHTS)
+        l->resets = 0;
     l->silent_in_row = l->partial_in_row = l->pauses_in_row = 0;
     l->failed_at = l->paused_until = l->trial_until = 0;
     l->worked = true;
@@ -126,8 +145,10 @@ static void judge(struct turbo_learned *l, turbo_time now, const struct turbo_cl
 {
     if (report->responded)
         l->silent_in_row = 0;
-    if (report->draft || report->unheard)
+    if (report->draft)
         pause(l, now, TURBO_PAUSE_MAX);
+    else if (report->unheard)
+        torn(l, now, report);
     else if (!report->asked || report->refused || report->tcp_up_us == 0)
         return;
     else if (!report->responded && report->outcome == TURBO_OUTCOME_CLASSIC)

@@ -26,6 +26,7 @@ struct model {
     unsigned pauses;       /* that in_row brought about, since a success */
     turbo_time counted_at; /* the last failure that counted */
     bool worked;           /* since the last pause */
+    unsigned resets, good; /* UNHEARD since 8 GOOD in a row, and these */
     turbo_time trial_at;   /* a trial that nobody has noted; 0: none */
 
     struct turbo_client_report noted[NOTED_MAX];
@@ -162,9 +163,22 @@ static void check_judgement(struct model *m, enum how how, const struct turbo_cl
         m->failures = 0;
         m->trial_at = m->counted_at = 0;
         m->worked = true;
+        if (++m->good >= 8)
+            m->resets = 0;
         return;
-    case DRAFT:
     case UNHEARD:
+        if (r->asked_at < m->counted_at) {
+            assert(until == until_before);
+            break;
+        }
+        assert(until == m->now + (m->resets < 5 ? 30u << m->resets : 600u) * TURBO_SECOND);
+        m->resets++;
+        m->good = 0;
+        m->in_row[SILENT] = m->in_row[PARTIAL] = 0;
+        m->counted_at = m->now;
+        m->worked = false;
+        break;
+    case DRAFT:
         assert(until == m->now + 600 * TURBO_SECOND);
         m->in_row[SILENT] = m->in_row[PARTIAL] = 0;
         m->counted_at = m->now;

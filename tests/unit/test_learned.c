@@ -383,16 +383,43 @@ TEST(what_did_not_put_udp_to_the_test_counts_neither_way)
     }
 }
 
-TEST(a_draft_server_or_one_unheard_behind_the_tombstone_gets_no_udp_for_10_minutes)
+TEST(a_draft_server_gets_no_udp_for_10_minutes)
 {
-    struct turbo_client_report draft = silent(), unheard = complete();
+    struct turbo_client_report draft = silent();
     draft.draft = true;
     note(draft);
     assert_paused_for(600);
-    learned = (struct turbo_learned){0};
-    unheard.unheard = true; /* whatever UDP brought */
-    note(unheard);
-    assert_paused_for(600);
+}
+
+static struct turbo_client_report unheard(void)
+{
+    struct turbo_client_report report = complete(); /* whatever UDP brought */
+    report.unheard = true;
+    return report;
+}
+
+TEST(pauses_for_one_unheard_behind_the_tombstone_grow_though_another_succeeds)
+{
+    static const uint64_t pauses[] = {30, 60, 120, 240, 480, 600, 600};
+    for (size_t i = 0; i < COUNT(pauses); i++) {
+        note(unheard());
+        assert_paused_for(pauses[i]);
+        connect_and_note(complete);
+        assert_paused(false);
+    }
+    for (int i = 0; i < TURBO_LEARNED_FLIGHTS; i++)
+        note(complete());
+    note(unheard());
+    assert_paused_for(30);
+}
+
+TEST(what_a_restart_tears_at_once_is_one_reset)
+{
+    struct turbo_client_report begun = unheard();
+    now += TURBO_SECOND;
+    for (int i = 0; i < 8; i++)
+        note(begun);
+    assert_paused_for(30);
 }
 
 int main(void)
@@ -418,7 +445,9 @@ int main(void)
         CASE(what_began_before_a_pause_does_not_bring_about_the_next),
         CASE(a_success_that_began_before_a_pause_ends_it),
         CASE(what_did_not_put_udp_to_the_test_counts_neither_way),
-        CASE(a_draft_server_or_one_unheard_behind_the_tombstone_gets_no_udp_for_10_minutes),
+        CASE(a_draft_server_gets_no_udp_for_10_minutes),
+        CASE(pauses_for_one_unheard_behind_the_tombstone_grow_though_another_succeeds),
+        CASE(what_a_restart_tears_at_once_is_one_reset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

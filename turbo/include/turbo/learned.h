@@ -33,6 +33,8 @@ struct turbo_learned {
     uint8_t silent_in_row;   /* connections without anything by UDP */
     uint8_t partial_in_row;  /* connections with a part of the flight only */
     uint8_t pauses_in_row;   /* each is twice as long as the one before */
+    uint8_t resets;          /* pauses because TCP failed where UDP had answered; as above */
+    uint8_t good_in_row;     /* flights that came whole since; some are the end of `resets` */
     bool worked;             /* UDP has, since the last pause */
     turbo_time failed_at;    /* what began before has failed for the same reason; 0: never */
     turbo_time paused_until; /* 0: not */
