@@ -41,9 +41,10 @@ static void start_plain(struct listener *l, int fd, const struct address *client
     }
     struct access access;
     access_init(&access, client, l->text, w->upstream.text, w->now);
-    access.listener_outcome = TURBO_OUTCOME_OPAQUE;
-    access.listener_reason =
-        w->upstream.option.kind == ENDPOINT_TCP ? TURBO_REASON_PLAIN_UPSTREAM : TURBO_REASON_NONE;
+    if (w->upstream.option.kind == ENDPOINT_TCP) {
+        access.listener_outcome = TURBO_OUTCOME_OPAQUE;
+        access.listener_reason = TURBO_REASON_PLAIN_UPSTREAM;
+    }
     relay_start(w, near, NULL, &access);
 }
 

@@ -327,6 +327,9 @@ void turbo_client_tcp_consume(struct turbo_client *c, size_t length)
 {
     c->out_start += length;
     assert(c->out_start <= c->out_end);
+    c->tcp_taken += length;
+    if (c->answered && c->tcp_taken > TURBO_STREAM_KEPT_MAX)
+        client_measure_stop(c);     /* an upload: it is TCP's alone the sooner the better */
     if (c->out_start == c->out_end) /* all taken: the room is there again */
         c->out_start = c->out_end = STREAM_START;
 }

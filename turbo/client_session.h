@@ -37,6 +37,7 @@ struct turbo_client {
     turbo_time measure_end; /* TURBO_NEVER: not, or over */
     bool heard;             /* TCP has brought something */
     size_t tcp_bytes;       /* S→C, from TCP */
+    size_t tcp_taken;       /* C→S, by TCP */
     size_t answered_bytes;  /* S→C, when the app answered */
 
     struct parity parity;

@@ -65,7 +65,8 @@ static int listen_tcp(struct address *address, bool dual)
     /* Accepted sockets inherit these, which saves a call for each. */
     if (!set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) ||
         !set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) ||
-        !set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1) || !socket_retry_evenly(fd) ||
+        !set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1) ||
+        !set_option(fd, SOL_SOCKET, SO_OOBINLINE, 1) || !socket_retry_evenly(fd) ||
         !bind_to(fd, address, dual) || listen(fd, LISTEN_BACKLOG) != 0)
         return fail(fd);
     return fd;
@@ -139,7 +140,8 @@ int socket_connect_tcp(const struct address *peer)
     if (fd < 0)
         return -1;
     if (!set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) ||
-        !set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1))
+        !set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1) ||
+        !set_option(fd, SOL_SOCKET, SO_OOBINLINE, 1))
         return fail(fd);
     if (connect(fd, &peer->any, peer->length) != 0 && errno != EINPROGRESS)
         return fail(fd);

@@ -3,10 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "proxy/net/socket.h"
 
-enum { ENOUGH_SPLICED = 16 * 1024 };
+enum { ENOUGH_SPLICED = 16 * 1024, BEHIND_MARK_BYTES = 4096 };
 
 void stream_init(struct stream *s, struct ev_loop *loop,
                  void (*callback)(struct ev_loop *loop, ev_io *io, int events), void *owner)
@@ -90,13 +91,24 @@ ssize_t stream_read(struct stream *s, uint8_t *buffer, size_t capacity)
     return read_result(s, recv(s->fd, buffer, capacity, 0), capacity);
 }
 
+/* Splicing stops for ever before TCP's urgent byte (RFC 9293 §3.8.5); recv steps over it. */
+static ssize_t copy_behind_mark(int fd, int write_end)
+{
+    uint8_t bytes[BEHIND_MARK_BYTES];
+    ssize_t n = recv(fd, bytes, sizeof(bytes), 0);
+    return n > 0 ? write(write_end, bytes, (size_t)n) : n; /* the pipe is empty: it takes all */
+}
+
 ssize_t stream_read_pipe(struct stream *s, int write_end, size_t capacity)
 {
     unsigned flags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK;
     if (s->drained)
         return SIDE_AGAIN;
+    ssize_t n = splice(s->fd, NULL, write_end, NULL, capacity, flags);
+    if ((n == 0 || is_again(n)) && sockatmark(s->fd) == 1)
+        n = copy_behind_mark(s->fd, write_end);
     /* A pipe is full of small pieces long before it is full of bytes. */
-    return read_result(s, splice(s->fd, NULL, write_end, NULL, capacity, flags), ENOUGH_SPLICED);
+    return read_result(s, n, ENOUGH_SPLICED);
 }
 
 ssize_t stream_write(struct stream *s, const uint8_t *data, size_t length)

@@ -215,6 +215,9 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
     (void)events;
     struct turbo_client_side *s = timer->data;
     assert(s->tag == TURBO_CLIENT_TAG);
+    /* After a stall: what has come counts before the time that has passed. */
+    if (s->udp >= 0)
+        receive_datagrams(s);
     turbo_client_tick(s->session, s->worker->now);
     step_and_wake(s);
 }

@@ -88,6 +88,18 @@ def test_the_server_may_end_first_and_still_read(proxies: Proxies, way: str) -> 
 
 
 @every_way
+def test_an_urgent_byte_is_a_byte_of_the_stream(proxies: Proxies, way: str) -> None:
+    """Splicing stops before one (RFC 9293 §3.8.5), and must not stop there."""
+    opening = Opening(way)
+    with TcpServer(opening.server(read_to_end)) as server:
+        with opening.client(start(way, proxies, server.port)) as client:
+            client.sendall(b"before")
+            client.send(b"!", socket.MSG_OOB)
+            client.sendall(b"behind")
+        assert server.result() == b"before!behind"
+
+
+@every_way
 def test_a_close_of_the_client_reaches_the_server(proxies: Proxies, way: str) -> None:
     opening = Opening(way)
     with TcpServer(opening.server(read_to_end)) as server:
