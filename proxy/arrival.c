@@ -22,8 +22,10 @@ enum {
     BYTES_STEP = 4096,
 };
 
-/* A client may take so long for its first bytes, however many others there are: a round trip. */
+/* A client may take so long for its first bytes, however many others there are: a round trip, long
+ * or, where nobody else could be accepted, short. */
 static const turbo_time GRACE_TIME = 250 * TURBO_MILLISECOND;
+static const turbo_time GRACE_TIME_FULL = 50 * TURBO_MILLISECOND;
 
 struct arrival {
     uint32_t tag;
@@ -117,7 +119,8 @@ void arrivals_end_late(struct worker *w)
 
 void arrivals_make_room(struct worker *w)
 {
-    if (worker_is_crowded(w) && w->now >= w->oldest_arrival->started + GRACE_TIME)
+    turbo_time grace = w->connections < w->connections_max ? GRACE_TIME : GRACE_TIME_FULL;
+    if (worker_is_crowded(w) && w->now >= w->oldest_arrival->started + grace)
         end(w->oldest_arrival, TURBO_REASON_CROWDED_OUT, true);
 }
 
