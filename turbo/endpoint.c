@@ -62,7 +62,7 @@ struct turbo_endpoint *turbo_endpoint_init(void *memory, const struct turbo_endp
     for (size_t i = 0; i < TURBO_ORPHANS_MAX; i++)
         e->orphans[i].length = 0;
     struct queue *queues[] = {&e->pending, &e->answered, &e->joined,  &e->holding,
-                              &e->lulling, &e->stilling, &e->sending, &e->events};
+                              &e->ending,  &e->stilling, &e->sending, &e->events};
     for (size_t i = 0; i < sizeof(queues) / sizeof(queues[0]); i++)
         queue_init(queues[i]);
     return e;
@@ -313,7 +313,7 @@ turbo_time turbo_endpoint_deadline(const struct turbo_endpoint *e)
         queue_deadline(&e->pending, TURBO_PENDING_TIME),
         queue_deadline(&e->answered, TURBO_ANSWERED_TIME),
         queue_deadline(&e->holding, TURBO_HOLD_TIME),
-        queue_deadline(&e->lulling, TURBO_PARITY_TIME),
+        queue_deadline(&e->ending, TURBO_QUIET_TIME_ENDED),
         queue_deadline(&e->stilling, TURBO_QUIET_TIME),
     };
     turbo_time first = TURBO_NEVER;
@@ -327,8 +327,8 @@ void turbo_endpoint_tick(struct turbo_endpoint *e, turbo_time now)
     struct queue_node *node;
     while ((node = queue_due(&e->holding, now, TURBO_HOLD_TIME)) != NULL)
         server_hold_over(QUEUE_OWNER(node, struct turbo_server, hold), now);
-    while ((node = queue_due(&e->lulling, now, TURBO_PARITY_TIME)) != NULL)
-        server_lull(QUEUE_OWNER(node, struct turbo_server, lull), now);
+    while ((node = queue_due(&e->ending, now, TURBO_QUIET_TIME_ENDED)) != NULL)
+        server_still(QUEUE_OWNER(node, struct turbo_server, still), now);
     while ((node = queue_due(&e->stilling, now, TURBO_QUIET_TIME)) != NULL)
         server_still(QUEUE_OWNER(node, struct turbo_server, still), now);
     while ((node = queue_due(&e->pending, now, TURBO_PENDING_TIME)) != NULL)

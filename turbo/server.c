@@ -97,7 +97,6 @@ void server_leave_timers(struct turbo_server *s)
 {
     queue_remove(&s->life);
     queue_remove(&s->hold);
-    queue_remove(&s->lull);
     queue_remove(&s->still);
     queue_remove(&s->send);
 }
@@ -306,26 +305,20 @@ size_t server_poll_datagram(struct turbo_server *s, turbo_time now,
         return poll_new_chunk(s, now, out, path);
     if (s->s2c.chunk_count == 0 || retained_uncut(&s->s2c) > 0)
         return 0;
-    if (s->parity_due && !s->parity_sent) {
+    if (!s->quiet)
+        return 0;
+    if (!s->parity_sent) {
         size_t length = poll_parity(s, now, out, path);
         if (length > 0)
             return length;
     }
-    return s->quiet ? poll_repeat(s, now, out, path) : 0;
+    return poll_repeat(s, now, out, path);
 }
 
 void server_hold_over(struct turbo_server *s, turbo_time now)
 {
     queue_remove(&s->hold);
     s->flush = true;
-    want_send(s, now);
-}
-
-void server_lull(struct turbo_server *s, turbo_time now)
-{
-    queue_remove(&s->lull);
-    s->parity_due = true;
-    s->quiet = s->flight_ended;
     want_send(s, now);
 }
 
@@ -406,13 +399,11 @@ size_t turbo_server_push(struct turbo_server *s, turbo_time now, const uint8_t *
     size_t n = on_udp(s) ? retained_append(&s->s2c, data, length) : 0;
     if (n == 0)
         return 0;
-    s->quiet = s->parity_due = false;
-    queue_remove(&s->lull);
-    queue_add(&s->endpoint->lulling, &s->lull, now);
+    s->quiet = false;
+    bool ended = flight_end_push(&s->flight, data, n);
     queue_remove(&s->still);
-    queue_add(&s->endpoint->stilling, &s->still, now);
-    s->flight_ended = flight_end_push(&s->flight, data, n);
-    if (s->flight_ended) {
+    queue_add(ended ? &s->endpoint->ending : &s->endpoint->stilling, &s->still, now);
+    if (ended) {
         s->flush = true;
         queue_remove(&s->hold);
     }

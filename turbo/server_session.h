@@ -45,17 +45,14 @@ struct turbo_server {
     size_t s2c_tcp; /* offset of the next byte for TCP; set by the join */
     enum turbo_end s2c_end;
     struct flight_end flight;
-    bool flight_ended;    /* as it seems: nothing more comes for now */
-    bool flush;           /* a partial chunk may leave */
-    bool quiet;           /* nothing more seems to come: spare permits repeat chunks */
+    bool flush; /* a partial chunk may leave */
+    bool quiet; /* nothing more seems to come: parity, and permits to spare repeat chunks */
     uint32_t next_repeat; /* chunk number - 1 */
-    bool parity_due;      /* no S→C byte for TURBO_PARITY_TIME */
     bool parity_sent;
 
     struct queue_node life;  /* in endpoint->pending or ->answered */
     struct queue_node hold;  /* in endpoint->holding */
-    struct queue_node lull;  /* in endpoint->lulling: parity is due when this is */
-    struct queue_node still; /* in endpoint->stilling: quiet begins when due */
+    struct queue_node still; /* in endpoint->ending or ->stilling: quiet begins when due */
     struct queue_node send;  /* in endpoint->sending */
     struct queue_node event; /* in endpoint->events */
 };
@@ -87,7 +84,7 @@ struct turbo_endpoint {
     uint32_t drafts; /* pending sessions whose id has not, or not yet, proved to be a hash */
     bool draining;
     struct queue pending, answered, joined; /* each session is in one of them, by age */
-    struct queue holding, lulling, stilling, sending, events;
+    struct queue holding, ending, stilling, sending, events;
     struct refusal refusals[REFUSALS_MAX];
     uint8_t refusal_count;
     struct orphan *orphans;
@@ -105,7 +102,6 @@ bool server_join(struct turbo_server *s, turbo_time now, uint32_t consumed, bool
 size_t server_poll_datagram(struct turbo_server *s, turbo_time now,
                             uint8_t out[static TURBO_DATAGRAM_MAX], struct turbo_path *path);
 void server_hold_over(struct turbo_server *s, turbo_time now);
-void server_lull(struct turbo_server *s, turbo_time now);
 void server_still(struct turbo_server *s, turbo_time now);
 void server_expire(struct turbo_server *s, turbo_time now);
 /* C→S bytes that UDP brought and that count. */

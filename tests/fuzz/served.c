@@ -219,7 +219,7 @@ static void check_chunk(struct served *s, const struct turbo_datagram *d, turbo_
         s->chunk_count++;
         s->chunk_end[d->sequence] = start + d->length;
     } else {
-        turbo_time quiet = flight_seems_complete(s) ? TURBO_PARITY_TIME : TURBO_QUIET_TIME;
+        turbo_time quiet = flight_seems_complete(s) ? TURBO_QUIET_TIME_ENDED : TURBO_QUIET_TIME;
         assert(all_cut(s) && now >= s->pushed_at + quiet);
     }
     assert(d->length > 0 && s->chunk_end[d->sequence] == start + d->length);
@@ -233,7 +233,8 @@ static void check_parity(struct served *s, const struct turbo_datagram *d, turbo
 {
     uint8_t sum[TURBO_REQUEST_PAYLOAD_MAX] = {0};
     size_t longest = 0;
-    assert(!s->parity_sent && now >= s->pushed_at + TURBO_PARITY_TIME);
+    turbo_time quiet = flight_seems_complete(s) ? TURBO_QUIET_TIME_ENDED : TURBO_QUIET_TIME;
+    assert(!s->parity_sent && now >= s->pushed_at + quiet);
     assert(d->sequence == s->chunk_count && all_cut(s));
     for (uint32_t k = 1; k <= s->chunk_count; k++) {
         size_t start = s->chunk_end[k - 1], length = s->chunk_end[k] - start;

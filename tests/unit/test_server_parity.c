@@ -81,19 +81,34 @@ static void assert_parity(turbo_time now, uint32_t m, size_t last)
 
 /* ---- when ---- */
 
-TEST(it_leaves_1_ms_after_the_last_byte) /* §9.1 */
+TEST(it_leaves_3_ms_after_the_last_byte) /* §9.1 */
 {
     permit(T(0), 4);
     edge_push(s, T(0), 0, CHUNK);
     assert_int_equal(edge_poll_all(&e, T(0)), 1);
     edge_push(s, T(700), CHUNK, CHUNK); /* it begins anew */
     assert_int_equal(edge_poll_all(&e, T(700)), 1);
-    assert_int_equal(turbo_endpoint_deadline(e.endpoint), T(1700));
-    assert_int_equal(tick(T(1699)), 0);
-    assert_parity(T(1700), 2, CHUNK);
-    assert_int_equal(edge_poll_all(&e, T(1700)), 0);
+    assert_int_equal(turbo_endpoint_deadline(e.endpoint), T(700 + TURBO_QUIET_TIME));
+    assert_int_equal(tick(T(699 + TURBO_QUIET_TIME)), 0);
+    assert_parity(T(700 + TURBO_QUIET_TIME), 2, CHUNK);
+    assert_int_equal(edge_poll_all(&e, T(700 + TURBO_QUIET_TIME)), 2); /* permits to spare */
     assert_int_equal(counters().parities, 1);
-    assert_int_equal(counters().responses, 3);
+    assert_int_equal(counters().responses, 5);
+}
+
+TEST(where_the_records_show_the_flights_end_it_leaves_after_1_ms) /* §7.2f */
+{
+    static const uint8_t alert[] = {21, 3, 3, 0, 2, 2, 40};
+    struct turbo_datagram response;
+    permit(T(0), 1);
+    assert_int_equal(turbo_server_push(s, T(0), alert, sizeof(alert)), sizeof(alert));
+    assert_int_equal(edge_poll_all(&e, T(0)), 1); /* nor is it held */
+    permit(T(1), 1);
+    assert_int_equal(tick(T(TURBO_QUIET_TIME_ENDED - 1)), 0);
+    turbo_endpoint_tick(e.endpoint, T(TURBO_QUIET_TIME_ENDED));
+    assert_int_equal(edge_poll(&e, T(TURBO_QUIET_TIME_ENDED), &response, NULL),
+                     TURBO_HEADER_BYTES + 2 + sizeof(alert));
+    assert_int_equal(response.flags, PARITY);
 }
 
 TEST(it_covers_any_number_of_chunks_and_is_as_long_as_the_longest) /* §9.2 */
@@ -106,7 +121,7 @@ TEST(it_covers_any_number_of_chunks_and_is_as_long_as_the_longest) /* §9.2 */
         uint32_t chunks = (uint32_t)((flights[i] + CHUNK - 1) / CHUNK);
         edge_push(s, T(0), 0, flights[i]);
         assert_int_equal(edge_poll_all(&e, T(0)) + tick(T(TURBO_HOLD_TIME)), chunks);
-        assert_parity(T(TURBO_PARITY_TIME), chunks, flights[i] - (chunks - 1) * (size_t)CHUNK);
+        assert_parity(T(TURBO_QUIET_TIME), chunks, flights[i] - (chunks - 1) * (size_t)CHUNK);
     }
 }
 
@@ -115,12 +130,12 @@ TEST(it_leaves_once_whatever_comes_after) /* §9.1 */
     permit(T(0), 9);
     edge_push(s, T(0), 0, CHUNK);
     assert_int_equal(edge_poll_all(&e, T(0)), 1);
-    assert_parity(T(1000), 1, CHUNK);
-    edge_push(s, T(1500), CHUNK, CHUNK);
-    assert_int_equal(edge_poll_all(&e, T(1500)), 1);
-    assert_int_equal(tick(T(2500)), 0);
-    permit(T(2600), 3);
-    assert_int_equal(edge_poll_all(&e, T(2600)), 0);
+    assert_parity(T(3000), 1, CHUNK);
+    edge_push(s, T(3500), CHUNK, CHUNK);
+    assert_int_equal(edge_poll_all(&e, T(3500)), 1);
+    assert_int_equal(tick(T(6400)), 0);
+    permit(T(6450), 3);
+    assert_int_equal(edge_poll_all(&e, T(6450)), 0);
     assert_true(tick(T(6500)) > 0); /* chunks, repeated */
     assert_int_equal(counters().parities, 1);
 }
@@ -129,24 +144,24 @@ TEST(it_waits_until_everything_was_sent)
 {
     edge_push(s, T(0), 0, 2 * CHUNK);
     assert_int_equal(edge_poll_all(&e, T(0)), 1); /* one permit */
-    assert_int_equal(tick(T(2000)), 0);
-    permit(T(2000), 1);
-    assert_int_equal(edge_poll_all(&e, T(2000)), 1); /* chunk 2 */
-    permit(T(2100), 2);
-    assert_parity(T(2100), 2, CHUNK);
+    assert_int_equal(tick(T(4000)), 0);
+    permit(T(4000), 1);
+    assert_int_equal(edge_poll_all(&e, T(4000)), 1); /* chunk 2 */
+    permit(T(4100), 2);
+    assert_parity(T(4100), 2, CHUNK);
 }
 
-TEST(new_bytes_put_it_off_though_it_was_due)
+TEST(new_bytes_put_it_off)
 {
     permit(T(0), 1);
     edge_push(s, T(0), 0, CHUNK);
     assert_int_equal(edge_poll_all(&e, T(0)), 1);
-    assert_int_equal(tick(T(1000)), 0); /* due, and nothing to spare */
-    edge_push(s, T(1500), CHUNK, CHUNK);
-    assert_int_equal(edge_poll_all(&e, T(1500)), 1);
-    permit(T(1600), 2);
-    assert_int_equal(edge_poll_all(&e, T(1600)), 0);
-    assert_parity(T(2500), 2, CHUNK);
+    assert_int_equal(tick(T(2900)), 0);
+    edge_push(s, T(2950), CHUNK, CHUNK);
+    assert_int_equal(edge_poll_all(&e, T(2950)), 1);
+    permit(T(2960), 2);
+    assert_int_equal(tick(T(3000)), 0);
+    assert_parity(T(5950), 2, CHUNK);
 }
 
 TEST(without_a_byte_there_is_none)
@@ -171,15 +186,19 @@ TEST(behind_the_join_there_is_none)
 
 TEST(the_last_permit_is_not_spent_on_it) /* §9.1: a chunk may follow */
 {
+    struct turbo_datagram response;
     permit(T(0), 1);
     edge_push(s, T(0), 0, CHUNK);
     assert_int_equal(edge_poll_all(&e, T(0)), 1);
-    assert_int_equal(tick(T(1000)), 0);
-    permit(T(2000), 1); /* now there are two, and still no byte came */
-    assert_parity(T(2000), 1, CHUNK);
-    edge_push(s, T(2100), CHUNK, CHUNK);
-    assert_int_equal(edge_poll_all(&e, T(2100)), 1);
-    assert_int_equal(edge_poll_all(&e, T(2100)), 0);
+    turbo_endpoint_tick(e.endpoint, T(3000));
+    assert_true(edge_poll(&e, T(3000), &response, NULL) > 0);
+    assert_int_equal(response.flags,
+                     TURBO_FLAG_PROFILE1); /* a repeat costs no more, and says more */
+    permit(T(3100), 2);                    /* now there are two, and still no byte came */
+    assert_parity(T(3100), 1, CHUNK);
+    edge_push(s, T(3200), CHUNK, CHUNK);
+    assert_int_equal(edge_poll_all(&e, T(3200)), 1);
+    assert_int_equal(edge_poll_all(&e, T(3200)), 0);
 }
 
 TEST(permits_of_two_addresses_are_not_two_of_one) /* §4.2 */
@@ -191,9 +210,11 @@ TEST(permits_of_two_addresses_are_not_two_of_one) /* §4.2 */
     edge_push(s, T(0), 0, CHUNK);
     assert_int_equal(edge_poll_all(&e, T(0)), 1); /* one is left there */
     edge_request(&e, T(10), &other, &id, &hello, 1);
-    assert_int_equal(tick(T(1000)), 0);
-    edge_request(&e, T(1100), &other, &id, &hello, 1);
-    assert_true(edge_poll(&e, T(1100), &response, &to) > 0);
+    assert_int_equal(tick(T(3000)), 2); /* repeats */
+    assert_int_equal(counters().parities, 0);
+    edge_request(&e, T(3100), &other, &id, &hello, 1);
+    edge_request(&e, T(3100), &other, &id, &hello, 1);
+    assert_true(edge_poll(&e, T(3100), &response, &to) > 0);
     assert_int_equal(response.flags, PARITY);
     assert_int_equal(to.peer.port, other.peer.port);
 }
@@ -207,14 +228,14 @@ TEST(it_is_never_beyond_three_times_the_bytes) /* §4.1 */
     assert_int_equal(edge_poll_all(&e, T(0)), 1);
     for (uint32_t k = 2; k < 26; k++) /* 24 × 48 is 1152: 1202 in all */
         edge_request(&e, T(1), &path, &id, &hello, k);
-    assert_parity(T(1000), 1, CHUNK); /* 1200 */
+    assert_parity(T(3000), 1, CHUNK); /* 1200 */
     end();
     begin(400);
     edge_push(s, T(0), 0, CHUNK);
     assert_int_equal(edge_poll_all(&e, T(0)), 1);
     for (uint32_t k = 2; k < 25; k++)
         edge_request(&e, T(1), &path, &id, &hello, k);
-    assert_int_equal(tick(T(1000)), 0); /* 1154 */
+    assert_int_equal(tick(T(3000)), 0); /* 1154 */
     assert_int_equal(counters().parities, 0);
 }
 
@@ -234,7 +255,7 @@ TEST(where_the_bytes_are_short_chunks_are_repeated_without_it)
 {
     struct turbo_datagram response;
     earn_beyond_a_flight(9);
-    assert_parity(T(1000), 1, 500);
+    assert_parity(T(3000), 1, 500);
     earn_beyond_a_flight(8);
     assert_int_equal(tick(T(1000)), 0);
     turbo_endpoint_tick(e.endpoint, T(TURBO_QUIET_TIME));
@@ -249,9 +270,7 @@ TEST(spare_permits_repeat_chunks_behind_it) /* §4.5 */
     permit(T(0), 3);
     edge_push(s, T(0), 0, CHUNK);
     assert_int_equal(edge_poll_all(&e, T(0)), 1);
-    assert_parity(T(1000), 1, CHUNK);
-    assert_int_equal(tick(T(TURBO_QUIET_TIME - 1)), 0);
-    turbo_endpoint_tick(e.endpoint, T(TURBO_QUIET_TIME));
+    assert_parity(T(TURBO_QUIET_TIME), 1, CHUNK);
     for (int i = 0; i < 2; i++) {
         assert_true(edge_poll(&e, T(TURBO_QUIET_TIME), &response, NULL) > 0);
         assert_int_equal(response.flags, TURBO_FLAG_PROFILE1);
@@ -262,11 +281,12 @@ TEST(spare_permits_repeat_chunks_behind_it) /* §4.5 */
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(it_leaves_1_ms_after_the_last_byte),
+        CASE(it_leaves_3_ms_after_the_last_byte),
+        CASE(where_the_records_show_the_flights_end_it_leaves_after_1_ms),
         CASE(it_covers_any_number_of_chunks_and_is_as_long_as_the_longest),
         CASE(it_leaves_once_whatever_comes_after),
         CASE(it_waits_until_everything_was_sent),
-        CASE(new_bytes_put_it_off_though_it_was_due),
+        CASE(new_bytes_put_it_off),
         CASE(without_a_byte_there_is_none),
         CASE(behind_the_join_there_is_none),
         CASE(the_last_permit_is_not_spent_on_it),

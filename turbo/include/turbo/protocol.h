@@ -73,13 +73,12 @@
 #define TURBO_ORPHAN_TIME   (1 * TURBO_SECOND)    /* a chunk without its chunk 1 */
 #define TURBO_HOLD_TIME     500ull                /* a partial chunk waits for more bytes */
 /*
- * No S→C byte for this long: spare permits repeat chunks. Longer than an RSA signature takes: a TLS
- * server may send what comes before it first, and the permits must last for what comes after.
+ * No S→C byte for this long: parity, and permits to spare repeat chunks. Longer than an RSA
+ * signature takes: a TLS server may send what comes before it first, and the permits must last for
+ * what comes after; shorter than any wait of a client end. Where the flight seems complete: less.
  */
-#define TURBO_QUIET_TIME (3 * TURBO_MILLISECOND)
-
-/* No S→C byte for this long, and all sent: parity. */
-#define TURBO_PARITY_TIME (1 * TURBO_MILLISECOND)
+#define TURBO_QUIET_TIME       (3 * TURBO_MILLISECOND)
+#define TURBO_QUIET_TIME_ENDED (1 * TURBO_MILLISECOND)
 
 #define TURBO_WAIT_MIN         (5 * TURBO_MILLISECOND)  /* TCP up, app silent: then open anyway */
 #define TURBO_WAIT_MAX         (50 * TURBO_MILLISECOND) /* in all, restarts included */
