@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -91,6 +92,13 @@ ssize_t stream_read(struct stream *s, uint8_t *buffer, size_t capacity)
     return read_result(s, recv(s->fd, buffer, capacity, 0), capacity);
 }
 
+/* As sockatmark(3), whose variable valgrind takes for uninitialised. */
+static bool is_at_mark(int fd)
+{
+    int mark = 0;
+    return ioctl(fd, SIOCATMARK, &mark) == 0 && mark != 0;
+}
+
 /* Splicing stops for ever before TCP's urgent byte (RFC 9293 §3.8.5); recv steps over it. */
 static ssize_t copy_behind_mark(int fd, int write_end)
 {
@@ -105,7 +113,7 @@ ssize_t stream_read_pipe(struct stream *s, int write_end, size_t capacity)
     if (s->drained)
         return SIDE_AGAIN;
     ssize_t n = splice(s->fd, NULL, write_end, NULL, capacity, flags);
-    if ((n == 0 || is_again(n)) && sockatmark(s->fd) == 1)
+    if ((n == 0 || is_again(n)) && is_at_mark(s->fd))
         n = copy_behind_mark(s->fd, write_end);
     /* A pipe is full of small pieces long before it is full of bytes. */
     return read_result(s, n, ENOUGH_SPLICED);
