@@ -18,7 +18,8 @@ enum {
     PIPES_MAX = 256,
     PIPES_SHARE = 16, /* of the files, one in so many becomes a pipe */
     CONNECTIONS_MIN = 4,
-    ARRIVALS_SHARE = 4,
+    ARRIVALS_SHARE = 4,  /* of the connections, a quarter */
+    ARRIVALS_LEAST = 64, /* where files are few, a burst of honest clients looks the same */
 };
 
 static const turbo_time COMPLAINT_PAUSE = 10 * TURBO_SECOND;
@@ -48,6 +49,10 @@ static size_t share_files(struct worker *w, size_t files)
     files = files > reserved ? files - reserved : 0;
     w->pipes.max = files / PIPES_SHARE < PIPES_MAX ? files / PIPES_SHARE : PIPES_MAX;
     w->connections_max = (files - FILES_A_PIPE * w->pipes.max) / each;
+    /* Whoever opens connections and says nothing must not fill it all. */
+    w->arrivals_max = w->connections_max / ARRIVALS_SHARE;
+    if (w->arrivals_max < ARRIVALS_LEAST)
+        w->arrivals_max = ARRIVALS_LEAST;
     return least;
 }
 
@@ -142,11 +147,9 @@ bool worker_has_room_for_udp(const struct worker *w)
     return w->connections - w->arrival_count < w->connections_max / 2;
 }
 
-/* A quarter of the room: whoever opens connections and says nothing must not fill it. */
 bool worker_is_crowded(const struct worker *w)
 {
-    size_t most = w->connections_max / ARRIVALS_SHARE;
-    return w->arrival_count > (most > CONNECTIONS_MIN ? most : CONNECTIONS_MIN);
+    return w->arrival_count > w->arrivals_max;
 }
 
 /* ---- life ---- */

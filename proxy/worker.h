@@ -38,6 +38,7 @@ struct worker {
     /* Linked list, the newest first. */
     struct arrival *arrivals, *oldest_arrival;
     size_t arrival_count;
+    size_t arrivals_max;    /* beyond it old ones make room for new ones */
     size_t connections;     /* relays and arrivals */
     size_t connections_max; /* from the limit of open files */
     bool accepting;         /* false: no descriptors for more, until one ends */

@@ -152,7 +152,7 @@ static void the_oldest_silent_clients_make_room_for_others(void **state)
     struct fixture *f = *state;
     struct peer *clients[6];
     start_edge(f);
-    f->worker->connections_max = 16; /* 4 of them */
+    f->worker->arrivals_max = 4;
     for (int i = 0; i < 5; i++)
         clients[i] = fixture_client(f);
     UNTIL(f, f->worker->connections == 5); /* they may still say something */
@@ -175,6 +175,7 @@ static void where_silent_clients_have_taken_all_room_they_give_it_back(void **st
     struct peer *clients[6];
     start_edge(f);
     f->worker->connections_max = 5;
+    f->worker->arrivals_max = 4;
     for (int i = 0; i < 6; i++)
         clients[i] = fixture_client(f);
     UNTIL(f, !f->worker->accepting);
