@@ -241,7 +241,7 @@ static bool take_response(struct turbo_client *c, turbo_time now, const struct t
     c->taken_at = now;
     if (!c->report.responded) {
         c->report.responded = true;
-        c->report.first_response_us = now - c->asked_at;
+        c->report.first_response_us = now - c->report.asked_at;
     }
     client_handle(c, EVENT_RESPONSE, now);
     return true;
@@ -276,7 +276,8 @@ void turbo_client_unreachable(struct turbo_client *c, turbo_time now)
 
 bool turbo_client_uses_udp(const struct turbo_client *c)
 {
-    return c->state <= TURBO_CLIENT_WAITING || c->abort_due || client_measuring(c);
+    return (c->state <= TURBO_CLIENT_WAITING && !c->config.paused) || c->abort_due ||
+           client_measuring(c);
 }
 
 /* ---- TCP ---- */

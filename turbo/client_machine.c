@@ -138,7 +138,7 @@ static turbo_time wait_time(const struct turbo_client *c)
 
 static void restart_wait(struct turbo_client *c, turbo_time now)
 {
-    turbo_time began = c->up_at > c->asked_at ? c->up_at : c->asked_at;
+    turbo_time began = c->up_at > c->report.asked_at ? c->up_at : c->report.asked_at;
     c->wait_end = earlier(now + wait_time(c), began + TURBO_WAIT_MAX);
 }
 
@@ -147,7 +147,7 @@ static void ask(struct turbo_client *c, turbo_time now)
     turbo_id_from_hello(&c->id, c->config.sha256, client_stream(c), c->hello.length);
     c->plan = request_plan_make(c->hello.length, c->config.expected_chunks,
                                 c->config.expected_bytes, c->config.requests_max);
-    c->asked_at = c->report.asked_at = now;
+    c->report.asked_at = now;
     c->report.asked = true;
     if (c->state == TURBO_CLIENT_WAITING)
         restart_wait(c, now);

@@ -17,7 +17,6 @@ struct turbo_client {
     struct turbo_client_report report;
     turbo_time dialed_at; /* the SYN left */
     turbo_time up_at;     /* TCP was up */
-    turbo_time asked_at;  /* the first request left */
     turbo_time wait_end;  /* open anyway at this time (protocol §6.5) */
     turbo_time redial_at; /* the SYN counts as lost (protocol §6.8) */
     turbo_time taken_at;  /* UDP brought something new, the last time */

@@ -77,20 +77,32 @@ static void pause(struct turbo_learned *l, turbo_time now, turbo_time length)
     l->worked = false;
 }
 
+/* Each pause is twice as long as the one before; `before` counts them, up to the longest. */
+static void pause_again(struct turbo_learned *l, turbo_time now, uint8_t *before)
+{
+    turbo_time length = TURBO_PAUSE_MIN << *before;
+    if (length < TURBO_PAUSE_MAX)
+        ++*before;
+    pause(l, now, length < TURBO_PAUSE_MAX ? length : TURBO_PAUSE_MAX);
+}
+
+/* A stall lets all connections of a moment fail: that is one failure, the one that is told first.
+ */
+static bool is_another_failure(const struct turbo_learned *l,
+                               const struct turbo_client_report *report)
+{
+    return report->asked_at >= l->failed_at;
+}
+
 /* `in_row` connections have failed, the last one just now. */
 static void failed(struct turbo_learned *l, turbo_time now,
                    const struct turbo_client_report *report, uint8_t *in_row, uint8_t enough)
 {
-    /* A stall lets all connections of a moment fail: that is one failure. */
-    if (report->asked_at < l->failed_at)
+    if (!is_another_failure(l, report))
         return;
     l->failed_at = now;
-    if (++*in_row < enough && !report->trial)
-        return;
-    turbo_time length = TURBO_PAUSE_MIN << l->pauses_in_row;
-    if (length < TURBO_PAUSE_MAX)
-        l->pauses_in_row++;
-    pause(l, now, length < TURBO_PAUSE_MAX ? length : TURBO_PAUSE_MAX);
+    if (++*in_row >= enough || report->trial)
+        pause_again(l, now, &l->pauses_in_row);
 }
 
 /*
@@ -99,13 +111,10 @@ static void failed(struct turbo_learned *l, turbo_time now,
  */
 static void torn(struct turbo_learned *l, turbo_time now, const struct turbo_client_report *report)
 {
-    if (report->asked_at < l->failed_at)
+    if (!is_another_failure(l, report))
         return;
-    turbo_time length = TURBO_PAUSE_MIN << l->resets;
-    if (length < TURBO_PAUSE_MAX)
-        l->resets++;
     l->good_in_row = 0;
-    pause(l, now, length < TURBO_PAUSE_MAX ? length : TURBO_PAUSE_MAX);
+    pause_again(l, now, &l->resets);
 }
 
 static void succeeded(struct turbo_learned *l)

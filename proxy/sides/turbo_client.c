@@ -252,7 +252,6 @@ static void open_udp(struct turbo_client_side *s, int tcp)
 {
     struct address peer = s->peer;
     address_set_port(&peer, s->upstream->option.udp_port);
-    close_udp(s);
     s->udp = socket_connect_udp(&peer, tcp);
     if (s->udp < 0)
         return; /* sending fails, and the session goes the classic way */
@@ -294,7 +293,9 @@ static void on_started(void *owner, int fd, const struct address *peer)
         side_wake(&s->base);
         return;
     }
-    open_udp(s, fd);
+    close_udp(s); /* that of the attempt before */
+    if (turbo_client_uses_udp(s->session))
+        open_udp(s, fd);
     if (before != NULL) {
         const uint8_t *data;
         size_t length = turbo_client_unsent(before, &data);
