@@ -46,16 +46,7 @@ static void deliver(turbo_time now)
     assert_int_equal(dialer_read(&d), TURBO_RESPONSE_PAYLOAD_MAX);
 }
 
-#define TEST(name)                                                                                 \
-    static void name(void **unused_);                                                              \
-    static void name##_(void);                                                                     \
-    static void name(void **unused_)                                                               \
-    {                                                                                              \
-        (void)unused_;                                                                             \
-        name##_();                                                                                 \
-        dialer_stop(&d);                                                                           \
-    }                                                                                              \
-    static void name##_(void)
+#define TEST(name) TEST_BETWEEN(name, (void)0, dialer_stop(&d))
 
 /* ---- HELLO_DIALING ---- */
 

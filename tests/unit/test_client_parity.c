@@ -7,19 +7,14 @@ static struct dialer d;
 
 enum { CHUNK = TURBO_RESPONSE_PAYLOAD_MAX, PARITY = TURBO_FLAG_PROFILE1 | TURBO_FLAG_PARITY };
 
-#define TEST(name)                                                                                 \
-    static void name(void **unused_);                                                              \
-    static void name##_(void);                                                                     \
-    static void name(void **unused_)                                                               \
-    {                                                                                              \
-        (void)unused_;                                                                             \
-        dialer_start_plainly(&d);                                                                  \
-        dialer_hello(&d, T(1));                                                                    \
-        assert_int_equal(dialer_poll_all(&d), TURBO_REQUESTS_UNPROVEN);                            \
-        name##_();                                                                                 \
-        dialer_stop(&d);                                                                           \
-    }                                                                                              \
-    static void name##_(void)
+static void set_up(void)
+{
+    dialer_start_plainly(&d);
+    dialer_hello(&d, T(1));
+    assert_int_equal(dialer_poll_all(&d), TURBO_REQUESTS_UNPROVEN);
+}
+
+#define TEST(name) TEST_BETWEEN(name, set_up(), dialer_stop(&d))
 
 static struct turbo_client_report report(void)
 {

@@ -5,16 +5,7 @@ static struct dialer d;
 
 #define T(milliseconds) (DIAL_START + (milliseconds)*TURBO_MILLISECOND)
 
-#define TEST(name)                                                                                 \
-    static void name(void **unused_);                                                              \
-    static void name##_(void);                                                                     \
-    static void name(void **unused_)                                                               \
-    {                                                                                              \
-        (void)unused_;                                                                             \
-        name##_();                                                                                 \
-        dialer_stop(&d);                                                                           \
-    }                                                                                              \
-    static void name##_(void)
+#define TEST(name) TEST_BETWEEN(name, (void)0, dialer_stop(&d))
 
 /* To an upstream whose round trip is known, in milliseconds; 0: it is not. */
 static void dial(uint64_t rtt, bool speaks)

@@ -7,16 +7,7 @@ static struct dialer d;
 
 enum { CHUNK = TURBO_RESPONSE_PAYLOAD_MAX };
 
-#define TEST(name)                                                                                 \
-    static void name(void **unused_);                                                              \
-    static void name##_(void);                                                                     \
-    static void name(void **unused_)                                                               \
-    {                                                                                              \
-        (void)unused_;                                                                             \
-        name##_();                                                                                 \
-        dialer_stop(&d);                                                                           \
-    }                                                                                              \
-    static void name##_(void)
+#define TEST(name) TEST_BETWEEN(name, (void)0, dialer_stop(&d))
 
 /* Reads requests into a stream; returns how many came. */
 static size_t collect(uint8_t *stream, size_t *length)

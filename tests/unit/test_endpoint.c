@@ -6,19 +6,14 @@ static struct hello hello, other;
 
 #define T(milliseconds) (TURBO_SECOND * 100 + (milliseconds)*TURBO_MILLISECOND)
 
-#define TEST(name)                                                                                 \
-    static void name(void **unused_);                                                              \
-    static void name##_(void);                                                                     \
-    static void name(void **unused_)                                                               \
-    {                                                                                              \
-        (void)unused_;                                                                             \
-        edge_start(&e, EDGE_SESSIONS, EDGE_ENDED);                                                 \
-        hello_simple(&hello, 0);                                                                   \
-        hello_simple(&other, 1000);                                                                \
-        name##_();                                                                                 \
-        edge_stop(&e);                                                                             \
-    }                                                                                              \
-    static void name##_(void)
+static void set_up(void)
+{
+    edge_start(&e, EDGE_SESSIONS, EDGE_ENDED);
+    hello_simple(&hello, 0);
+    hello_simple(&other, 1000);
+}
+
+#define TEST(name) TEST_BETWEEN(name, set_up(), edge_stop(&e))
 
 static struct turbo_endpoint_counters counters(void)
 {

@@ -61,16 +61,7 @@ static void assert_refused(turbo_time now)
     assert_int_equal(edge_poll_all(&e, now), 0);
 }
 
-#define TEST(name)                                                                                 \
-    static void name(void **unused_);                                                              \
-    static void name##_(void);                                                                     \
-    static void name(void **unused_)                                                               \
-    {                                                                                              \
-        (void)unused_;                                                                             \
-        name##_();                                                                                 \
-        edge_stop(&e);                                                                             \
-    }                                                                                              \
-    static void name##_(void)
+#define TEST(name) TEST_BETWEEN(name, (void)0, edge_stop(&e))
 
 /* ---- each limit ---- */
 

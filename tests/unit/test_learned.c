@@ -11,17 +11,13 @@ enum { BYTES = 3000, CHUNKS = 3 };
 static struct turbo_learned learned;
 static turbo_time now;
 
-#define TEST(name)                                                                                 \
-    static void name(void **unused_);                                                              \
-    static void name##_(void);                                                                     \
-    static void name(void **unused_)                                                               \
-    {                                                                                              \
-        (void)unused_;                                                                             \
-        learned = (struct turbo_learned){0};                                                       \
-        now = T(0);                                                                                \
-        name##_();                                                                                 \
-    }                                                                                              \
-    static void name##_(void)
+static void set_up(void)
+{
+    learned = (struct turbo_learned){0};
+    now = T(0);
+}
+
+#define TEST(name) TEST_BETWEEN(name, set_up(), (void)0)
 
 static struct turbo_client_config configured(void)
 {

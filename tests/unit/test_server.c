@@ -8,20 +8,20 @@ static struct turbo_server *s;
 
 #define T(milliseconds) (TURBO_SECOND * 5 + (milliseconds)*TURBO_MILLISECOND)
 
-#define TEST(name)                                                                                 \
-    static void name(void **unused_);                                                              \
-    static void name##_(void);                                                                     \
-    static void name(void **unused_)                                                               \
-    {                                                                                              \
-        (void)unused_;                                                                             \
-        edge_start(&e, EDGE_SESSIONS, EDGE_ENDED);                                                 \
-        s = NULL;                                                                                  \
-        name##_();                                                                                 \
-        if (s != NULL)                                                                             \
-            turbo_server_release(s, T(100000));                                                    \
-        edge_stop(&e);                                                                             \
-    }                                                                                              \
-    static void name##_(void)
+static void set_up(void)
+{
+    edge_start(&e, EDGE_SESSIONS, EDGE_ENDED);
+    s = NULL;
+}
+
+static void tear_down(void)
+{
+    if (s != NULL)
+        turbo_server_release(s, T(100000));
+    edge_stop(&e);
+}
+
+#define TEST(name) TEST_BETWEEN(name, set_up(), tear_down())
 
 static struct turbo_endpoint_counters counters(void)
 {

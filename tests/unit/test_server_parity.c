@@ -25,17 +25,7 @@ static void end(void)
     edge_stop(&e);
 }
 
-#define TEST(name)                                                                                 \
-    static void name(void **unused_);                                                              \
-    static void name##_(void);                                                                     \
-    static void name(void **unused_)                                                               \
-    {                                                                                              \
-        (void)unused_;                                                                             \
-        begin(1000);                                                                               \
-        name##_();                                                                                 \
-        end();                                                                                     \
-    }                                                                                              \
-    static void name##_(void)
+#define TEST(name) TEST_BETWEEN(name, begin(1000), end())
 
 static struct turbo_endpoint_counters counters(void)
 {

@@ -24,17 +24,7 @@ static void end(void)
     edge_stop(&e);
 }
 
-#define TEST(name)                                                                                 \
-    static void name(void **unused_);                                                              \
-    static void name##_(void);                                                                     \
-    static void name(void **unused_)                                                               \
-    {                                                                                              \
-        (void)unused_;                                                                             \
-        begin(1000);                                                                               \
-        name##_();                                                                                 \
-        end();                                                                                     \
-    }                                                                                              \
-    static void name##_(void)
+#define TEST(name) TEST_BETWEEN(name, begin(1000), end())
 
 /* More requests: copies of chunk 1, each a permit and 3048 bytes. */
 static void permit(turbo_time now, int count)

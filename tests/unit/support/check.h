@@ -19,6 +19,19 @@
 #define CASE(name)   cmocka_unit_test(name)
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
+/* TEST_BETWEEN(name, before, after) { … }: a test, between what each test of its file does. */
+#define TEST_BETWEEN(name, before_, after_)                                                        \
+    static void name(void **unused_);                                                              \
+    static void name##_(void);                                                                     \
+    static void name(void **unused_)                                                               \
+    {                                                                                              \
+        (void)unused_;                                                                             \
+        before_;                                                                                   \
+        name##_();                                                                                 \
+        after_;                                                                                    \
+    }                                                                                              \
+    static void name##_(void)
+
 /* A turbo_sha256: libcrypto's. */
 void check_sha256(const uint8_t *data, size_t length, uint8_t digest[static 32]);
 
