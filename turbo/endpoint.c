@@ -127,7 +127,7 @@ static enum turbo_limit admit(struct turbo_endpoint *e, turbo_time now,
         return TURBO_LIMIT_DRAINING;
     if (e->sessions.count == e->sessions.capacity)
         return TURBO_LIMIT_SESSIONS;
-    if (e->memory + turbo_server_bytes() > e->config.memory_max)
+    if ((uint64_t)(e->sessions.count + 1) * turbo_server_bytes() > e->config.memory_max)
         return TURBO_LIMIT_MEMORY;
     if (ids_are_missing(e, now))
         return TURBO_LIMIT_ENDED;
@@ -145,7 +145,6 @@ void turbo_server_release(struct turbo_server *s, turbo_time now)
         remember_ended(e, now, &s->id);
     if (!s->hashed)
         e->drafts--;
-    e->memory -= turbo_server_bytes();
     e->config.release(e->config.owner, s);
 }
 
@@ -227,7 +226,6 @@ static void begin_session(struct turbo_endpoint *e, turbo_time now, const struct
         endpoint_refuse(e, limit, &request->id, path);
         return;
     }
-    e->memory += turbo_server_bytes();
     e->counters.sessions++;
     server_begin(s, e, now, &request->id);
     session_map_add(&e->sessions, &request->id, s, now);

@@ -80,7 +80,6 @@ struct turbo_endpoint {
     struct admission *admission;
     turbo_time refusals_paid_at; /* the rate limit of REFUSED */
     turbo_time ended_overflow;   /* an ended id found no room, the last time; 0: never */
-    uint64_t memory;             /* bytes of all sessions' blocks */
     uint32_t drafts; /* pending sessions whose id has not, or not yet, proved to be a hash */
     bool draining;
     struct queue pending, answered, joined; /* each session is in one of them, by age */
