@@ -9,6 +9,7 @@ const char *turbo_outcome_text(enum turbo_outcome outcome)
     case TURBO_OUTCOME_CLASSIC: return "classic";
     case TURBO_OUTCOME_FAILED: return "failed";
     case TURBO_OUTCOME_OPAQUE: return "opaque";
+    case TURBO_OUTCOME_COUNT: break;
     }
     return "none";
 }
@@ -35,6 +36,13 @@ const char *turbo_reason_text(enum turbo_reason reason)
     case TURBO_REASON_CLIENT_SILENT: return "client-silent";
     case TURBO_REASON_CROWDED_OUT: return "crowded-out";
     case TURBO_REASON_OPENING_TIMEOUT: return "opening-timeout";
+    case TURBO_REASON_DENIED: return "denied";
+    case TURBO_REASON_NO_ROUTE: return "no-route";
+    case TURBO_REASON_PROXY_HEADER: return "proxy-header";
+    case TURBO_REASON_LISTENER_FULL: return "listener-full";
+    case TURBO_REASON_HANDSHAKE_TIMEOUT: return "handshake-timeout";
+    case TURBO_REASON_IDLE: return "idle";
+    case TURBO_REASON_COUNT: break;
     }
     return "-";
 }

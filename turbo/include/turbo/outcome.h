@@ -12,6 +12,7 @@ enum turbo_outcome {
     TURBO_OUTCOME_CLASSIC, /* TLS over TCP from its first byte; the reason says why */
     TURBO_OUTCOME_FAILED,  /* it never came to be; the reason says why */
     TURBO_OUTCOME_OPAQUE,  /* not TLS, or the server spoke first: passed through */
+    TURBO_OUTCOME_COUNT
 };
 
 enum turbo_reason {
@@ -35,6 +36,13 @@ enum turbo_reason {
     TURBO_REASON_CLIENT_SILENT,      /* the client ended without a byte */
     TURBO_REASON_CROWDED_OUT, /* others came, and its first bytes had not come for the longest */
     TURBO_REASON_OPENING_TIMEOUT, /* the client's first bytes did not come in time */
+    TURBO_REASON_DENIED,          /* the client's network may not connect */
+    TURBO_REASON_NO_ROUTE,        /* no route matches */
+    TURBO_REASON_PROXY_HEADER, /* a PROXY header from who may not send one, or none from who must */
+    TURBO_REASON_LISTENER_FULL,     /* as many connections as its limit allows */
+    TURBO_REASON_HANDSHAKE_TIMEOUT, /* no answer to the server's first flight in time */
+    TURBO_REASON_IDLE,              /* nothing came from either end for too long */
+    TURBO_REASON_COUNT
 };
 
 /* "turbo", "resumed-on-tcp", "classic", "opaque", "none". */

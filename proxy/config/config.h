@@ -1,0 +1,145 @@
+/*
+ * The configuration in force, checked and plain: what the rest of the proxy sees of it. The schema,
+ * with every field's unit, default and range, is proto/turbotls/v1/proxy.proto; the names here are
+ * the same.
+ *
+ * A configuration never changes. It is counted: each connection holds the one it began under, so
+ * names and timeouts stay valid for it while the next one is in force.
+ */
+#ifndef PROXY_CONFIG_CONFIG_H
+#define PROXY_CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proxy/net/address.h"
+#include "proxy/net/network.h"
+#include "proxy/ops/log.h"
+
+enum {
+    CONFIG_LISTENERS_MAX = 64,
+    CONFIG_ROUTES_MAX = 1024, /* of a listener */
+    CONFIG_UPSTREAMS_MAX = 1024,
+    CONFIG_SERVERS_MAX = 64, /* of an upstream */
+    CONFIG_HOST_MAX = 255,   /* bytes of a host name, RFC 1035 §2.3.4 */
+    CONFIG_NAME_MAX = 64, /* of a listener, route or upstream; a listener's own address is longer */
+};
+
+enum endpoint_kind {
+    ENDPOINT_TCP,   /* classic TLS (or anything else) over TCP */
+    ENDPOINT_TURBO, /* TurboTLS, and everything ENDPOINT_TCP takes */
+};
+
+enum config_proxy_header { CONFIG_PROXY_NONE, CONFIG_PROXY_V1, CONFIG_PROXY_V2 };
+
+struct config_server {
+    const char *host; /* a name in lower case, or a literal without brackets */
+    uint16_t port;
+    uint16_t udp_port; /* equals `port` unless given */
+    uint32_t weight;
+};
+
+struct config_health {
+    uint32_t max_failures;
+    double back_off_s, max_back_off_s;
+    double check_interval_s; /* 0: none */
+    double check_timeout_s;
+};
+
+struct config_upstream {
+    const char *name;
+    enum endpoint_kind kind;
+    bool always; /* ENDPOINT_TURBO; requests even when TCP is up first (protocol §6.2) */
+    enum config_proxy_header proxy_header; /* ENDPOINT_TCP */
+    double connect_timeout_s;
+    struct config_health health;
+    const struct config_server *servers;
+    size_t server_count;
+};
+
+struct config_bytes {
+    const uint8_t *data;
+    size_t length;
+};
+
+struct config_route {
+    const char *name;
+    /* Lower case, sorted by strcmp; ".example.com" stands for *.example.com. Count 0: any, or none.
+     */
+    const char *const *server_names;
+    size_t server_name_count;
+    const struct config_bytes *alpn;
+    size_t alpn_count;
+    struct networks sources; /* count 0: any */
+    size_t upstream;         /* its index in the configuration */
+};
+
+struct config_rule {
+    bool allow;
+    struct networks networks; /* count 0: any */
+};
+
+struct config_listener {
+    const char *name;
+    enum endpoint_kind kind;
+    struct address address; /* [::] when dual_stack */
+    bool dual_stack;        /* "*": IPv4 and IPv6; [::] alone is IPv6 only */
+    uint16_t udp_port;      /* ENDPOINT_TURBO; same_udp_port: that of the bound TCP port */
+    bool same_udp_port;     /* none was given */
+    const struct config_route *routes;
+    size_t route_count;
+    const struct config_rule *rules;
+    size_t rule_count;
+    struct networks proxy_from; /* who sends a PROXY header; count 0: nobody */
+    uint32_t connections_max;   /* 0: no limit of its own */
+    uint32_t sessions_max, session_rate, source_rate;
+    double opening_timeout_s;
+    double sniff_timeout_s;
+    double handshake_timeout_s;
+    double idle_timeout_s;
+    double half_closed_timeout_s;
+};
+
+struct config {
+    unsigned references;
+    struct config_memory *memory; /* everything that pointers in here lead to */
+    const struct config_listener *listeners;
+    size_t listener_count;
+    const struct config_upstream *upstreams;
+    size_t upstream_count;
+    double drain_timeout_s;
+    enum log_level log_level;
+    enum log_format log_format;
+    enum log_target log_target;
+    struct address admin; /* empty: no administration by HTTP */
+    bool admin_dual_stack;
+    struct networks admin_from;
+    const char *user, *group; /* NULL: stay */
+    bool sandbox;
+};
+
+/* An empty one, held once by the caller. NULL: out of memory. */
+struct config *config_create(void);
+/* Memory that lives as long as `config`, zeroed. NULL: out of memory. */
+void *config_alloc(struct config *config, size_t bytes);
+/* A copy of `text` in it. NULL: out of memory. */
+const char *config_text(struct config *config, const char *text);
+
+struct config *config_hold(struct config *config);
+/* NULL is allowed. */
+void config_release(struct config *config);
+
+/* The same address, kind and UDP port: one that is kept when the configuration changes. */
+bool config_same_listener(const struct config_listener *a, const struct config_listener *b);
+
+/* Which port two listeners would both take; 0 where the kernel chooses never is. */
+enum config_clash { CONFIG_CLASH_NONE, CONFIG_CLASH_TCP, CONFIG_CLASH_UDP };
+enum config_clash config_clash(const struct config_listener *a, const struct config_listener *b);
+
+/* The listener as --listen would take it: "turbo:127.0.0.1:443,udp=8443". Returns `text`. */
+enum { CONFIG_LISTEN_TEXT_BYTES = ADDRESS_TEXT_BYTES + 32 };
+const char *config_listen_text(const struct config_listener *listener,
+                               char text[static CONFIG_LISTEN_TEXT_BYTES]);
+
+#endif

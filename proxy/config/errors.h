@@ -1,0 +1,25 @@
+/*
+ * What is wrong with a configuration: all of it, in the order in which it was found.
+ */
+#ifndef PROXY_CONFIG_ERRORS_H
+#define PROXY_CONFIG_ERRORS_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { CONFIG_ERRORS_MAX = 100 /* further ones are counted only */, CONFIG_ERROR_MAX = 512 };
+
+struct config_errors {
+    char **texts; /* one line each, without its newline; what came from a file is made printable */
+    size_t count; /* of texts */
+    size_t total; /* found; more than `count` beyond CONFIG_ERRORS_MAX or without memory */
+};
+
+void config_errors_init(struct config_errors *errors);
+void config_errors_free(struct config_errors *errors);
+
+__attribute__((format(printf, 2, 3))) void config_error(struct config_errors *errors,
+                                                        const char *format, ...);
+
+#endif

@@ -1,0 +1,24 @@
+/*
+ * A configuration from a file, or from the command line: read, checked, and decoded.
+ */
+#ifndef PROXY_CONFIG_LOAD_H
+#define PROXY_CONFIG_LOAD_H
+
+#include <stdio.h>
+
+#include "proxy/config/config.h"
+#include "proxy/config/errors.h"
+#include "proxy/options.h"
+
+/*
+ * The configuration that `options` ask for: of --config FILE (text, or the serialized form, which
+ * is told by its first bytes), with what the command line says besides; or of the command line
+ * alone. NULL: `errors` says why, one line each: "FILE:LINE:COLUMN: FIELD: what is wrong; what
+ * would be right", the whole of it at once. Opens nothing but the file; looks nothing up.
+ */
+struct config *config_load(const struct options *options, struct config_errors *errors);
+
+/* The same as text, defaults filled in (--print-config). False: `errors` says why. */
+bool config_print(const struct options *options, FILE *out, struct config_errors *errors);
+
+#endif

@@ -1,0 +1,30 @@
+/*
+ * Where in a file each value of a message was read: for errors that are found later.
+ */
+#ifndef PROXY_CONFIG_PLACES_H
+#define PROXY_CONFIG_PLACES_H
+
+#include <stddef.h>
+
+struct place {
+    const void *message;   /* the message that has the field */
+    unsigned field;        /* its number; 0: the message's own beginning */
+    size_t index;          /* of a repeated field */
+    unsigned line, column; /* from 1; columns count bytes */
+};
+
+struct places {
+    struct place *list;
+    size_t count, capacity;
+};
+
+void places_init(struct places *places);
+void places_free(struct places *places);
+/* Without memory the place is forgotten: errors are then told without it. */
+void places_add(struct places *places, const void *message, unsigned field, size_t index,
+                unsigned line, unsigned column);
+/* NULL: the value was not given (or is not from a text). */
+const struct place *places_find(const struct places *places, const void *message, unsigned field,
+                                size_t index);
+
+#endif

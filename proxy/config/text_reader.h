@@ -1,0 +1,32 @@
+/*
+ * Protocol buffers' text format (https://protobuf.dev/reference/protobuf/textformat-spec/), read by
+ * a message's descriptor.
+ *
+ * Reads scalars of every type, enums by name or number, strings and bytes with escapes and in
+ * adjoining pieces, nested messages in {} or <>, repeated fields one by one or as [a, b], comments,
+ * and "," or ";" between fields. Not: extensions, Any, groups' capital letters, and fields by
+ * number. A field that may be given once and is given twice is an error, as in the reference
+ * parser.
+ */
+#ifndef PROXY_CONFIG_TEXT_READER_H
+#define PROXY_CONFIG_TEXT_READER_H
+
+#include <protobuf-c/protobuf-c.h>
+#include <stddef.h>
+
+#include "proxy/config/errors.h"
+#include "proxy/config/places.h"
+
+enum { TEXT_NESTING_MAX = 32 };
+
+/*
+ * Returns a message to be freed with protobuf_c_message_free_unpacked(message, NULL), also when
+ * there were errors: what could be read is in it, so that the rest can be checked too. NULL: out of
+ * memory. `file` is what errors begin with ("edge.txtpb:12:3: listener[0].address: …"). Values that
+ * were read are noted in `places`.
+ */
+ProtobufCMessage *text_read(const ProtobufCMessageDescriptor *descriptor, const char *file,
+                            const char *text, size_t length, struct places *places,
+                            struct config_errors *errors);
+
+#endif

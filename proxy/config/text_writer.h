@@ -1,0 +1,17 @@
+/*
+ * Writes a message in protocol buffers' text format, defaults filled in.
+ */
+#ifndef PROXY_CONFIG_TEXT_WRITER_H
+#define PROXY_CONFIG_TEXT_WRITER_H
+
+#include <protobuf-c/protobuf-c.h>
+#include <stdio.h>
+
+/*
+ * Two spaces for each level; every field that was given, and each that was not but has a default;
+ * of submessages that were not given those whose fields all have defaults. text_read reads it back
+ * as the same configuration.
+ */
+void text_write(const ProtobufCMessage *message, FILE *out);
+
+#endif

@@ -1,0 +1,50 @@
+/*
+ * What is counted of the connections of each route of each listener, for /metrics and /status.
+ * Outlives configurations: the same names go on counting.
+ */
+#ifndef PROXY_OPS_STATS_H
+#define PROXY_OPS_STATS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "turbo/outcome.h"
+#include "turbo/turbo.h"
+
+struct access;
+struct stats;
+
+/* Cumulative, as Prometheus wants them; `counts[i]` is of values up to the i-th bound. */
+enum { STATS_BUCKETS = 14 };
+struct stats_histogram {
+    uint64_t counts[STATS_BUCKETS + 1]; /* the last: all */
+    uint64_t sum_us;
+};
+extern const uint32_t stats_bounds_us[STATS_BUCKETS];
+
+struct route_stats {
+    struct route_stats *next;
+    const char *listener, *route; /* route "": connections that ended before they had one */
+    unsigned references;          /* connections and configurations */
+    uint64_t active;              /* connections now */
+    uint64_t connections[TURBO_OUTCOME_COUNT][TURBO_REASON_COUNT]; /* ended, by how they went */
+    uint64_t round_trips_saved, saved_us;
+    uint64_t bytes_c2s, bytes_s2c;
+    struct stats_histogram first_response, first_answer;
+};
+
+struct stats *stats_create(void);
+/* No route may be held. NULL is allowed. */
+void stats_destroy(struct stats *stats);
+/* Held once by the caller; those that nobody holds are forgotten. NULL: out of memory. */
+struct route_stats *stats_hold(struct stats *stats, const char *listener, const char *route);
+/* NULL is allowed, here and below. */
+void stats_release(struct stats *stats, struct route_stats *route);
+/* All of them, by `next`. */
+const struct route_stats *stats_first(const struct stats *stats);
+
+void stats_began(struct route_stats *route);
+/* `access` is complete. */
+void stats_ended(struct route_stats *route, const struct access *access);
+
+#endif

@@ -1,0 +1,25 @@
+/*
+ * Which route of a listener a connection takes, and whether it may connect at all: by what its
+ * ClientHello asks for, and where it comes from.
+ */
+#ifndef PROXY_ROUTE_H
+#define PROXY_ROUTE_H
+
+#include "proxy/config/config.h"
+#include "turbo/client_hello.h"
+
+/* The first that matches; NULL: none. `hello` NULL: there is none, only routes that ask for neither
+ * name nor protocol match. Names are compared without regard to case and a dot at their end. */
+const struct config_route *route_find(const struct config_listener *listener,
+                                      const struct turbo_client_hello *hello,
+                                      const struct address *client);
+/* Must the ClientHello be read to tell? */
+bool route_needs_hello(const struct config_listener *listener);
+/* Did `route` depend on the client's address, or do the listener's access rules? Then the address
+ * is vouched for (protocol §7.4). */
+bool route_vouches(const struct config_listener *listener, const struct config_route *route);
+
+/* The first rule that matches decides; none: allowed. */
+bool route_allows(const struct config_listener *listener, const struct address *client);
+
+#endif
