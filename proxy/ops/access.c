@@ -13,6 +13,22 @@ void access_init(struct access *a, const struct address *client, const char *lis
     a->started = now;
 }
 
+void access_add_route(struct access *a, const char *route)
+{
+    a->route = route;
+}
+
+void access_add_upstream(struct access *a, const char *upstream)
+{
+    a->upstream = upstream;
+}
+
+void access_add_server(struct access *a, const char *server)
+{
+    free(a->server);
+    a->server = strdup(server);
+}
+
 void access_count_c2s(struct access *a, turbo_time now, size_t bytes)
 {
     if (a->first_request == 0)
@@ -55,10 +71,19 @@ void access_fail(struct access *a, enum turbo_reason reason)
     a->reason = reason;
 }
 
-/* From the first C→S byte on: what the client waited for. 0: it never came. */
 static uint64_t since_request(const struct access *a, turbo_time at)
 {
     return at == 0 || a->first_request == 0 || at < a->first_request ? 0 : at - a->first_request;
+}
+
+uint64_t access_first_response_us(const struct access *a)
+{
+    return since_request(a, a->first_response);
+}
+
+uint64_t access_first_answer_us(const struct access *a)
+{
+    return since_request(a, a->first_answer);
 }
 
 void access_end(struct access *a, struct log *log, turbo_time now)
@@ -68,14 +93,21 @@ void access_end(struct access *a, struct log *log, turbo_time now)
     const char *reason = a->reason == TURBO_REASON_NONE ? NULL : turbo_reason_text(a->reason);
     log_event(log, LOG_LEVEL_INFO, "connection",
               LOG_TEXT("client", address_text(&a->client, client)),
-              LOG_TEXT("listener", a->listener), LOG_TEXT("upstream", a->upstream),
+              LOG_TEXT("listener", a->listener), LOG_TEXT("route", a->route),
+              LOG_TEXT("upstream", a->upstream), LOG_TEXT("server", a->server),
               LOG_TEXT("server_name", a->server_name),
               LOG_TEXT("outcome", turbo_outcome_text(a->outcome)), LOG_TEXT("reason", reason),
               LOG_NUMBER("rtt_us", a->rtt_us),
-              LOG_NUMBER("first_response_us", since_request(a, a->first_response)),
-              LOG_NUMBER("first_answer_us", since_request(a, a->first_answer)),
+              LOG_NUMBER("first_response_us", access_first_response_us(a)),
+              LOG_NUMBER("first_answer_us", access_first_answer_us(a)),
               LOG_NUMBER("bytes_c2s", a->bytes_c2s), LOG_NUMBER("bytes_s2c", a->bytes_s2c),
               LOG_NUMBER("duration_us", now - a->started));
+    access_free(a);
+}
+
+void access_free(struct access *a)
+{
+    free(a->server);
     free(a->server_name);
-    a->server_name = NULL;
+    a->server = a->server_name = NULL;
 }

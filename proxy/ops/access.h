@@ -12,9 +12,12 @@
 
 struct access {
     struct address client;
-    const char *listener; /* as printed at start; owned by the listener */
-    const char *upstream; /* owned by the upstream */
-    char *server_name;    /* from the ClientHello; NULL: none seen */
+    /* Not the record's: of the listener and the configuration that the connection holds. */
+    const char *listener; /* as printed at start */
+    const char *route;    /* NULL: none was chosen */
+    const char *upstream;
+    char *server;      /* of the upstream: "tcp:192.0.2.1:443"; NULL: none was connected to */
+    char *server_name; /* from the ClientHello; NULL: none seen */
     enum turbo_outcome outcome;
     enum turbo_reason reason;
     /* What the listener saw; counts where the sides have nothing to say. */
@@ -31,6 +34,11 @@ struct access {
 
 void access_init(struct access *access, const struct address *client, const char *listener,
                  const char *upstream, turbo_time now);
+/* Once they are known; `upstream` may be NULL in access_init. */
+void access_add_route(struct access *access, const char *route);
+void access_add_upstream(struct access *access, const char *upstream);
+/* Copied. The last one is the one that served. */
+void access_add_server(struct access *access, const char *server);
 /* Bytes went to the server end (C→S) or to the client end (S→C). */
 void access_count_c2s(struct access *access, turbo_time now, size_t bytes);
 void access_count_s2c(struct access *access, turbo_time now, size_t bytes);
@@ -41,7 +49,13 @@ void access_add_outcome(struct access *access, enum turbo_outcome outcome,
                         enum turbo_reason reason);
 /* It came to nothing, whatever the sides may say. */
 void access_fail(struct access *access, enum turbo_reason reason);
-/* Writes the line and frees what the record owns. */
+/* Writes the line and frees what the record owns; its numbers stay, for stats_ended. */
 void access_end(struct access *access, struct log *log, turbo_time now);
+/* Frees what the record owns, without a line. */
+void access_free(struct access *access);
+
+/* What the client waited for: microseconds from the first C→S byte on. 0: it never came. */
+uint64_t access_first_response_us(const struct access *access);
+uint64_t access_first_answer_us(const struct access *access);
 
 #endif

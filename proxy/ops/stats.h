@@ -20,31 +20,40 @@ struct stats_histogram {
     uint64_t counts[STATS_BUCKETS + 1]; /* the last: all */
     uint64_t sum_us;
 };
-extern const uint32_t stats_bounds_us[STATS_BUCKETS];
+extern const uint32_t stats_bounds_us[STATS_BUCKETS]; /* 1 ms to 10 s */
 
 struct route_stats {
-    struct route_stats *next;
-    const char *listener, *route; /* route "": connections that ended before they had one */
-    unsigned references;          /* connections and configurations */
-    uint64_t active;              /* connections now */
+    struct route_stats *next, *previous;
+    struct route_stats *next_alike; /* of those whose names hash alike */
+    char *listener, *route;         /* route "": connections that ended before they had one */
+    unsigned references;            /* connections and configurations */
+    uint64_t active;                /* connections now */
     uint64_t connections[TURBO_OUTCOME_COUNT][TURBO_REASON_COUNT]; /* ended, by how they went */
-    uint64_t round_trips_saved, saved_us;
+    uint64_t round_trips_saved; /* one for each connection whose outcome is turbo … */
+    uint64_t saved_us;          /* … and how long these round trips were */
     uint64_t bytes_c2s, bytes_s2c;
+    /* From the client's first byte to the server's first, and to the client's answer to it. Of
+     * connections that had both. */
     struct stats_histogram first_response, first_answer;
 };
 
+/* NULL: out of memory. */
 struct stats *stats_create(void);
 /* No route may be held. NULL is allowed. */
 void stats_destroy(struct stats *stats);
 /* Held once by the caller; those that nobody holds are forgotten. NULL: out of memory. */
 struct route_stats *stats_hold(struct stats *stats, const char *listener, const char *route);
-/* NULL is allowed, here and below. */
+/* The same again, for a connection. NULL is allowed, here and below. */
+struct route_stats *stats_hold_again(struct route_stats *route);
 void stats_release(struct stats *stats, struct route_stats *route);
-/* All of them, by `next`. */
+/* All of them, in the order in which they came, by `next`. */
 const struct route_stats *stats_first(const struct stats *stats);
 
+/* A connection is under way; of each that began exactly one stats_ended or stats_left is told. */
 void stats_began(struct route_stats *route);
-/* `access` is complete. */
+/* It has found its route: it began there. */
+void stats_left(struct route_stats *route);
+/* After access_end. */
 void stats_ended(struct route_stats *route, const struct access *access);
 
 #endif

@@ -38,9 +38,35 @@ static void a_connection_of_which_nothing_is_known_has_its_line(void **state)
     begin();
     assert_string_equal(end(*state, 1500),
                         " info connection client=192.0.2.7:50122 "
-                        "listener=\"turbo:192.0.2.1:443,udp=443\" upstream=tcp:example.org:443 "
-                        "server_name=- outcome=none reason=- rtt_us=0 first_response_us=0 "
+                        "listener=\"turbo:192.0.2.1:443,udp=443\" route=- "
+                        "upstream=tcp:example.org:443 server=- server_name=- outcome=none reason=- "
+                        "rtt_us=0 first_response_us=0 "
                         "first_answer_us=0 bytes_c2s=0 bytes_s2c=0 duration_us=500\n");
+}
+
+static void route_upstream_and_server_are_told(void **state)
+{
+    char server[] = "tcp:192.0.2.9:443";
+    begin();
+    access_add_route(&access_record, "web");
+    access_add_upstream(&access_record, "servers");
+    access_add_server(&access_record, "tcp:192.0.2.8:443");
+    access_add_server(&access_record, server);
+    server[0] = 'x'; /* a copy is told */
+    const char *line = end(*state, 1500);
+    assert_non_null(strstr(line, " route=web upstream=servers server=tcp:192.0.2.9:443 "));
+}
+
+static void a_record_without_a_line_leaves_nothing_behind(void **state)
+{
+    struct fixture *f = *state;
+    begin();
+    add_hello("www.example.org");
+    access_add_server(&access_record, "tcp:192.0.2.8:443");
+    access_free(&access_record);
+    access_free(&access_record);
+    assert_null(access_record.server_name);
+    assert_int_equal(fixture_log_count(f, "\n"), 0);
 }
 
 static void times_count_from_the_first_request(void **state)
@@ -107,6 +133,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         FIXTURE_CASE(a_connection_of_which_nothing_is_known_has_its_line),
+        FIXTURE_CASE(route_upstream_and_server_are_told),
+        FIXTURE_CASE(a_record_without_a_line_leaves_nothing_behind),
         FIXTURE_CASE(times_count_from_the_first_request),
         FIXTURE_CASE(a_server_that_speaks_first_has_no_time_of_response),
         FIXTURE_CASE(the_first_that_knows_wins),
