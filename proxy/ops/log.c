@@ -221,7 +221,22 @@ int log_descriptor(int fd)
 
 void log_init(struct log *log, int fd, enum log_level level, enum log_format format)
 {
-    *log = (struct log){.fd = fd, .level = level, .format = format};
+    *log = (struct log){.fd = fd, .level = level, .format = format, .daemon = -1};
+}
+
+void log_configure(struct log *log, enum log_level level, enum log_format format,
+                   enum log_target target)
+{
+    log->level = level;
+    log->format = format;
+    log->target = target;
+}
+
+void log_end(struct log *log)
+{
+    if (log->daemon >= 0)
+        close(log->daemon);
+    log->daemon = -1;
 }
 
 void log_write(struct log *log, enum log_level level, const char *message,

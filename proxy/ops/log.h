@@ -1,15 +1,25 @@
 /*
- * The log: one line an event on a file descriptor (standard error), as text or as JSON.
+ * The log: one line an event on a file descriptor (standard error), as text or as JSON; or one
+ * datagram an event to the system's log daemon or to systemd's journal.
  *
  * A line is a level, a fixed message and named fields. It is formatted into a fixed buffer and
  * leaves in one write(2). A line that does not fit is cut and says so (text: " ..." at its end,
  * JSON: "cut":true, and the object stays well-formed). One that the reader does not take (EAGAIN,
  * or any other error) is dropped and counted, and the next line that goes out says how many were
  * lost (lost_lines). So the log never blocks the loop when the descriptor is non-blocking or a
- * regular file, and never allocates. errno is left as it was.
+ * regular file, and never allocates. errno is left as it was. A daemon that is not there is looked
+ * for again with a later line, at most once a second.
  *
  *   text: 2026-11-20T23:55:24.123Z info connection ended client=127.0.0.1:50122 bytes_c2s=517
  *   json: {"time":"2026-11-20T23:55:24.123Z","level":"info","message":"connection ended",...}
+ *
+ *   syslog (RFC 3164 as /dev/log takes it; after ": " text without time and level, or JSON):
+ *     <30>Nov 20 23:55:24 turbotls-proxy[71]: connection ended client=127.0.0.1:50122
+ *   journal: MESSAGE (the text), PRIORITY, SYSLOG_IDENTIFIER, and each field by its name in
+ *     upper case: CLIENT, BYTES_C2S
+ *
+ * Where standard error is systemd's (JOURNAL_STREAM, systemd.exec(5)) a line begins with its
+ * priority as sd-daemon(3) has it, which the journal takes off: "<6>2026-...".
  */
 #ifndef PROXY_OPS_LOG_H
 #define PROXY_OPS_LOG_H
@@ -24,8 +34,13 @@ enum log_target { LOG_TARGET_STDERR, LOG_TARGET_SYSLOG, LOG_TARGET_JOURNAL };
 enum { LOG_LINE_MAX = 2048 };
 
 struct log {
-    int fd;
-    enum log_level level; /* lines above it are not formatted */
+    int fd;      /* LOG_TARGET_STDERR, and of the caller */
+    bool marked; /* fd leads to the journal: lines begin with "<N>" */
+    enum log_target target;
+    const char *path;      /* of the daemon's socket */
+    int daemon;            /* connected to it; -1: not */
+    uint64_t next_look_ms; /* for a daemon that was not there */
+    enum log_level level;  /* lines above it are not formatted */
     enum log_format format;
     uint64_t dropped; /* lines lost since the last one that went out */
     bool torn;        /* a line went out in part; the next one starts with a newline */
@@ -59,6 +74,12 @@ int log_descriptor(int fd);
 
 /* Starts a log on `fd`, which the caller keeps and closes. */
 void log_init(struct log *log, int fd, enum log_level level, enum log_format format);
+/* What holds from the next line on: at start once the configuration is known, and at each reload.
+ */
+void log_configure(struct log *log, enum log_level level, enum log_format format,
+                   enum log_target target);
+/* Closes what log_configure may have opened. */
+void log_end(struct log *log);
 
 /*
  * Writes one line. `fields` ends with LOG_END and may be NULL. In text, values with spaces,
