@@ -49,7 +49,7 @@ static void destroy(struct dial *d)
     free(d);
 }
 
-static void fail(struct dial *d, const char *error)
+static void fail(struct dial *d, const char *error, bool exhausted)
 {
     const struct dial_events *events = d->events;
     void *owner = d->owner;
@@ -57,7 +57,7 @@ static void fail(struct dial *d, const char *error)
     strncpy(text, error, sizeof(text) - 1);
     text[sizeof(text) - 1] = '\0';
     destroy(d);
-    events->failed(owner, text);
+    events->failed(owner, text, exhausted);
 }
 
 static const struct address *current(const struct dial *d)
@@ -117,7 +117,7 @@ static void try_next(struct dial *d)
         }
         d->error = errno;
     }
-    fail(d, strerror(d->error));
+    fail(d, strerror(d->error), socket_exhausted(d->error));
 }
 
 static void address_failed(struct dial *d, int error)
@@ -173,7 +173,7 @@ static void on_resolved(void *owner, const struct address *addresses, size_t cou
     struct dial *d = owner;
     d->query = NULL;
     if (count == 0) {
-        fail(d, error);
+        fail(d, error, false);
         return;
     }
     d->count = count < RESOLVER_ADDRESSES_MAX ? count : RESOLVER_ADDRESSES_MAX;
@@ -182,7 +182,8 @@ static void on_resolved(void *owner, const struct address *addresses, size_t cou
 }
 
 struct dial *dial_start(struct ev_loop *loop, struct resolver *resolver, const char *host,
-                        uint16_t port, const struct dial_events *events, void *owner)
+                        uint16_t port, double seconds, const struct dial_events *events,
+                        void *owner)
 {
     struct dial *d = calloc(1, sizeof(*d));
     if (d == NULL)
@@ -191,7 +192,7 @@ struct dial *dial_start(struct ev_loop *loop, struct resolver *resolver, const c
     d->events = events;
     d->owner = owner;
     d->port = port;
-    d->seconds_left = (double)TURBO_CONNECT_TIME / (double)TURBO_SECOND;
+    d->seconds_left = seconds;
     for (size_t i = 0; i < 2; i++) {
         d->attempts[i].fd = -1;
         ev_init(&d->attempts[i].io, on_writable);

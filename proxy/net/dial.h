@@ -5,6 +5,7 @@
 #define PROXY_NET_DIAL_H
 
 #include <ev.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "proxy/net/address.h"
@@ -19,16 +20,20 @@ struct dial_events {
     void (*started)(void *owner, int fd, const struct address *peer);
     /* Connected: `fd` is the owner's now, and the dial is gone. */
     void (*up)(void *owner, int fd, const struct address *peer);
-    /* Every address failed; the dial is gone. `error` is text, valid during the call. */
-    void (*failed)(void *owner, const char *error);
+    /*
+     * Every address failed; the dial is gone. `error` is text, valid during the call. `exhausted`:
+     * it was for want of descriptors or memory here, which says nothing about the host.
+     */
+    void (*failed)(void *owner, const char *error, bool exhausted);
 };
 
 /*
- * Starts connecting. The connect timeout is protocol §8's; while it lasts there is a fresh SYN now
- * and then. NULL: out of memory.
+ * Starts connecting. All addresses together have `seconds` (> 0), once the name is known; while
+ * they last there is a fresh SYN now and then. NULL: out of memory.
  */
 struct dial *dial_start(struct ev_loop *loop, struct resolver *resolver, const char *host,
-                        uint16_t port, const struct dial_events *events, void *owner);
+                        uint16_t port, double seconds, const struct dial_events *events,
+                        void *owner);
 /*
  * A second SYN to the address that is being tried, beside the first: the kernel repeats a lost one
  * after a second only. Whichever comes up first is the connection. No effect when none is being

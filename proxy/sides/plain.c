@@ -251,8 +251,9 @@ static void on_up(void *owner, int fd, const struct address *peer)
         tell(p, true);
 }
 
-static void on_failed(void *owner, const char *error)
+static void on_failed(void *owner, const char *error, bool exhausted)
 {
+    (void)exhausted;
     struct plain *p = owner;
     assert(p->tag == PLAIN_TAG);
     p->dial = NULL;
@@ -268,8 +269,9 @@ struct side *plain_connecting(struct worker *worker, struct upstream *upstream)
     if (p == NULL)
         return NULL;
     p->dialled = true;
-    p->dial = dial_start(worker->loop, worker->resolver, upstream->option.host,
-                         upstream->option.port, &events, p);
+    p->dial =
+        dial_start(worker->loop, worker->resolver, upstream->option.host, upstream->option.port,
+                   (double)TURBO_CONNECT_TIME / (double)TURBO_SECOND, &events, p);
     if (p->dial == NULL) {
         plain_destroy(&p->base);
         return NULL;

@@ -319,8 +319,9 @@ static void on_up(void *owner, int fd, const struct address *peer)
     step_and_wake(s);
 }
 
-static void on_failed(void *owner, const char *error)
+static void on_failed(void *owner, const char *error, bool exhausted)
 {
+    (void)exhausted;
     struct turbo_client_side *s = owner;
     assert(s->tag == TURBO_CLIENT_TAG);
     s->dial = NULL;
@@ -480,8 +481,9 @@ struct side *turbo_client_side(struct worker *worker, struct upstream *upstream)
     ev_init(&s->udp_io, on_udp);
     ev_init(&s->timer, on_timer);
     s->udp_io.data = s->timer.data = s;
-    s->dial = dial_start(worker->loop, worker->resolver, upstream->option.host,
-                         upstream->option.port, &events, s);
+    s->dial =
+        dial_start(worker->loop, worker->resolver, upstream->option.host, upstream->option.port,
+                   (double)TURBO_CONNECT_TIME / (double)TURBO_SECOND, &events, s);
     if (s->dial == NULL) {
         turbo_client_side_destroy(&s->base);
         return NULL;

@@ -22,10 +22,11 @@ void caller_up(void *owner, int fd, const struct address *peer)
     c->peer = *peer;
 }
 
-void caller_failed(void *owner, const char *error)
+void caller_failed(void *owner, const char *error, bool exhausted)
 {
     struct caller *c = owner;
     c->failures++;
+    c->exhausted = exhausted;
     (void)snprintf(c->error, sizeof(c->error), "%s", error);
 }
 
@@ -34,7 +35,7 @@ void caller_dial(struct fixture *f, struct caller *c, const char *host, uint16_t
     static const struct dial_events events = {
         .started = caller_started, .up = caller_up, .failed = caller_failed};
     *c = (struct caller){.fd = -1};
-    c->dial = dial_start(f->loop, f->worker->resolver, host, port, &events, c);
+    c->dial = dial_start(f->loop, f->worker->resolver, host, port, CALLER_SECONDS, &events, c);
     assert_non_null(c->dial);
     assert_int_equal(c->starts + c->ups + c->failures, 0); /* never from within */
 }

@@ -15,6 +15,7 @@ struct caller {
     struct address started[CALLER_STARTS_MAX], peer;
     int starts, ups, failures, fd;
     char error[128];
+    bool exhausted;
     bool cancels; /* from within `started` */
     bool dials_again;
 };
@@ -22,7 +23,9 @@ struct caller {
 /* The events of a dial whose owner is a caller. */
 void caller_started(void *owner, int fd, const struct address *peer);
 void caller_up(void *owner, int fd, const struct address *peer);
-void caller_failed(void *owner, const char *error);
+void caller_failed(void *owner, const char *error, bool exhausted);
+
+enum { CALLER_SECONDS = 60 };
 
 /* The fixture has been started. */
 void caller_dial(struct fixture *f, struct caller *c, const char *host, uint16_t port);
