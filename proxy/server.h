@@ -1,6 +1,6 @@
 /*
  * One server of an upstream: what is known of it, under whatever configuration it is named.
- * Counted; its upstreams and connections hold it.
+ * Counted: its upstreams and connections hold it.
  */
 #ifndef PROXY_SERVER_H
 #define PROXY_SERVER_H
@@ -16,12 +16,13 @@ struct server {
     enum endpoint_kind kind;
     char host[CONFIG_HOST_MAX + 1];
     uint16_t port, udp_port;
-    char text[SERVER_TEXT_BYTES]; /* "turbo:example.com:443" for logs and metrics */
+    char text[SERVER_TEXT_BYTES]; /* "turbo:example.com:443,udp=8443" for logs and metrics */
     struct memory memory;         /* of its addresses */
     struct health health;
     uint64_t connections;           /* being connected, or connected, now */
-    uint64_t connected, failed;     /* attempts in all */
-    uint64_t checked, check_failed; /* active checks in all */
+    uint64_t connected, failed;     /* clients' attempts in all, by how they ended */
+    uint64_t checked, check_failed; /* active checks in all; those that failed */
+    turbo_time complained;          /* that it cannot be connected to, last; 0: never */
 };
 
 /* Held once by the caller. NULL: out of memory. */
@@ -29,5 +30,9 @@ struct server *server_create(enum endpoint_kind kind, const struct config_server
 struct server *server_hold(struct server *server);
 /* NULL is allowed. */
 void server_release(struct server *server);
+
+/* Is it the one that these settings name? Its weight is the upstream's affair. */
+bool server_is(const struct server *server, enum endpoint_kind kind,
+               const struct config_server *settings);
 
 #endif

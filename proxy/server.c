@@ -1,0 +1,49 @@
+#include "proxy/server.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* As --upstream would take it. */
+static void put_text(struct server *s)
+{
+    bool literal_v6 = strchr(s->host, ':') != NULL;
+    int n = snprintf(s->text, sizeof(s->text), "%s:%s%s%s:%u",
+                     s->kind == ENDPOINT_TURBO ? "turbo" : "tcp", literal_v6 ? "[" : "", s->host,
+                     literal_v6 ? "]" : "", s->port);
+    if (s->kind == ENDPOINT_TURBO && s->udp_port != s->port)
+        (void)snprintf(s->text + n, sizeof(s->text) - (size_t)n, ",udp=%u", s->udp_port);
+}
+
+struct server *server_create(enum endpoint_kind kind, const struct config_server *settings)
+{
+    struct server *s = calloc(1, sizeof(*s));
+    if (s == NULL)
+        return NULL;
+    s->references = 1;
+    s->kind = kind;
+    s->port = settings->port;
+    s->udp_port = settings->udp_port;
+    (void)snprintf(s->host, sizeof(s->host), "%s", settings->host);
+    put_text(s);
+    return s;
+}
+
+struct server *server_hold(struct server *s)
+{
+    s->references++;
+    return s;
+}
+
+void server_release(struct server *s)
+{
+    if (s != NULL && --s->references == 0)
+        free(s);
+}
+
+bool server_is(const struct server *s, enum endpoint_kind kind,
+               const struct config_server *settings)
+{
+    return s->kind == kind && s->port == settings->port && s->udp_port == settings->udp_port &&
+           strcmp(s->host, settings->host) == 0;
+}
