@@ -13,13 +13,9 @@ void access_init(struct access *a, const struct address *client, const char *lis
     a->started = now;
 }
 
-void access_add_route(struct access *a, const char *route)
+void access_add_route(struct access *a, const char *route, const char *upstream)
 {
     a->route = route;
-}
-
-void access_add_upstream(struct access *a, const char *upstream)
-{
     a->upstream = upstream;
 }
 
@@ -65,6 +61,11 @@ void access_add_outcome(struct access *a, enum turbo_outcome outcome, enum turbo
     a->reason = reason;
 }
 
+void access_cut(struct access *a, enum turbo_reason reason)
+{
+    a->cut = reason;
+}
+
 void access_fail(struct access *a, enum turbo_reason reason)
 {
     a->outcome = TURBO_OUTCOME_FAILED;
@@ -90,6 +91,8 @@ void access_end(struct access *a, struct log *log, turbo_time now)
 {
     char client[ADDRESS_TEXT_BYTES];
     access_add_outcome(a, a->listener_outcome, a->listener_reason);
+    if (a->cut != TURBO_REASON_NONE)
+        a->reason = a->cut;
     const char *reason = a->reason == TURBO_REASON_NONE ? NULL : turbo_reason_text(a->reason);
     log_event(log, LOG_LEVEL_INFO, "connection",
               LOG_TEXT("client", address_text(&a->client, client)),

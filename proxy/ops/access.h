@@ -20,6 +20,7 @@ struct access {
     char *server_name; /* from the ClientHello; NULL: none seen */
     enum turbo_outcome outcome;
     enum turbo_reason reason;
+    enum turbo_reason cut; /* NONE: it was not */
     /* What the listener saw; counts where the sides have nothing to say. */
     enum turbo_outcome listener_outcome;
     enum turbo_reason listener_reason;
@@ -35,8 +36,7 @@ struct access {
 void access_init(struct access *access, const struct address *client, const char *listener,
                  const char *upstream, turbo_time now);
 /* Once they are known; `upstream` may be NULL in access_init. */
-void access_add_route(struct access *access, const char *route);
-void access_add_upstream(struct access *access, const char *upstream);
+void access_add_route(struct access *access, const char *route, const char *upstream);
 /* Copied. The last one is the one that served. */
 void access_add_server(struct access *access, const char *server);
 /* Bytes went to the server end (C→S) or to the client end (S→C). */
@@ -47,6 +47,8 @@ void access_add_hello(struct access *access, const struct turbo_client_hello *he
 void access_add_rtt(struct access *access, uint64_t rtt_us);
 void access_add_outcome(struct access *access, enum turbo_outcome outcome,
                         enum turbo_reason reason);
+/* It is cut while under way: its outcome stays, or is still told by a side; this is the reason. */
+void access_cut(struct access *access, enum turbo_reason reason);
 /* It came to nothing, whatever the sides may say. */
 void access_fail(struct access *access, enum turbo_reason reason);
 /* Writes the line and frees what the record owns; its numbers stay, for stats_ended. */

@@ -48,8 +48,7 @@ static void route_upstream_and_server_are_told(void **state)
 {
     char server[] = "tcp:192.0.2.9:443";
     begin();
-    access_add_route(&access_record, "web");
-    access_add_upstream(&access_record, "servers");
+    access_add_route(&access_record, "web", "servers");
     access_add_server(&access_record, "tcp:192.0.2.8:443");
     access_add_server(&access_record, server);
     server[0] = 'x'; /* a copy is told */
@@ -129,6 +128,15 @@ static void and_only_there(void **state)
     assert_non_null(strstr(end(*state, 1300), "outcome=resumed-on-tcp reason=-"));
 }
 
+static void one_that_is_cut_keeps_its_outcome_whoever_tells_it(void **state)
+{
+    begin();
+    access_cut(&access_record, TURBO_REASON_IDLE);
+    access_add_outcome(&access_record, TURBO_OUTCOME_CLASSIC, TURBO_REASON_TCP_FIRST);
+    assert_non_null(strstr(end(*state, 1300), "outcome=classic reason=idle"));
+    assert_int_equal(access_record.reason, TURBO_REASON_IDLE); /* for stats_ended */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,6 +148,7 @@ int main(void)
         FIXTURE_CASE(the_first_that_knows_wins),
         FIXTURE_CASE(what_the_listener_saw_counts_where_the_sides_say_nothing),
         FIXTURE_CASE(and_only_there),
+        FIXTURE_CASE(one_that_is_cut_keeps_its_outcome_whoever_tells_it),
     };
     return cmocka_run_group_tests_name("access", tests, NULL, NULL);
 }
