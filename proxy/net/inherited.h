@@ -13,6 +13,13 @@
 
 enum { INHERITED_MAX = 256 };
 
+/*
+ * What a predecessor announces: the numbers of the descriptors, "7,9,10". (systemd's LISTEN_FDS
+ * would have to be renumbered from 3 on, and LISTEN_PID be known before there is a process.)
+ */
+#define INHERITED_VARIABLE "TURBOTLS_LISTEN_FDS"
+
+/* Those that nobody has taken. */
 struct inherited {
     struct inherited_socket {
         int fd;
@@ -25,16 +32,19 @@ struct inherited {
 
 void inherited_init(struct inherited *inherited);
 /*
- * Those that systemd's LISTEN_FDS or a predecessor's environment announces; the variables are
- * removed. What is no listening TCP or UDP socket over IP is left alone and named in `error`.
- * False: one of them is unusable; `error` says which and why.
+ * Takes over those that systemd (sd_listen_fds(3)) and a predecessor's environment announce; the
+ * variables are removed. False: one is unusable, which would leave its clients unheard; `error`
+ * says which and why. It stays open, the others are taken over.
  */
 bool inherited_from_environment(struct inherited *inherited, char *error, size_t error_bytes);
-/* Takes over `fd`. False: it is no such socket, or there are too many; it is still the caller's. */
-bool inherited_add(struct inherited *inherited, int fd);
 /*
- * The socket of `type` that is bound to `address`, with the options that socket_listen_tcp or
- * socket_listen_udp set, as the caller's; -1: there is none. Port 0 matches none.
+ * Takes over `fd` and gives it the options that socket_listen_tcp or socket_listen_udp set. NULL,
+ * or why it cannot be: then it is still the caller's.
+ */
+const char *inherited_add(struct inherited *inherited, int fd);
+/*
+ * The socket of `type` that is bound to `address`, as the caller's; -1: there is none. Port 0
+ * matches none. On a host without IPv6 dual stack is 0.0.0.0, as socket_listen_tcp_dual has it.
  */
 int inherited_take(struct inherited *inherited, int type, const struct address *address,
                    bool dual_stack);

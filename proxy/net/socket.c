@@ -1,6 +1,7 @@
 #include "proxy/net/socket.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -57,26 +58,50 @@ bool socket_retry_evenly(int fd)
     return set_option(fd, IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS, 1);
 }
 
-static int listen_tcp(struct address *address, bool dual)
-{
-    int fd = new_socket(address_family(address), SOCK_STREAM);
-    if (fd < 0)
-        return -1;
-    /* Accepted sockets inherit these, which saves a call for each. */
-    if (!set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) ||
-        !set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) ||
-        !set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1) ||
-        !set_option(fd, SOL_SOCKET, SO_OOBINLINE, 1) || !socket_retry_evenly(fd) ||
-        !bind_to(fd, address, dual) || listen(fd, LISTEN_BACKLOG) != 0)
-        return fail(fd);
-    return fd;
-}
-
 static bool tell_local_address(int fd, int family)
 {
     if (family == AF_INET)
         return set_option(fd, IPPROTO_IP, IP_PKTINFO, 1);
     return set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+}
+
+static bool set_flags(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+    return flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0 &&
+           fcntl(fd, F_SETFD, FD_CLOEXEC) == 0;
+}
+
+static bool set_tcp_options(int fd)
+{
+    /* Accepted sockets inherit these, which saves a call for each. */
+    return set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) &&
+           set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) &&
+           set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1) &&
+           set_option(fd, SOL_SOCKET, SO_OOBINLINE, 1) && socket_retry_evenly(fd);
+}
+
+static bool set_udp_options(int fd, int family)
+{
+    return dont_fragment(fd, family) && tell_local_address(fd, family);
+}
+
+bool socket_prepare_listener(int fd, int type, int family)
+{
+    return set_flags(fd) &&
+           (type == SOCK_STREAM ? set_tcp_options(fd) : set_udp_options(fd, family));
+}
+
+static int listen_tcp(struct address *address, bool dual)
+{
+    int family = address_family(address);
+    int fd = new_socket(family, SOCK_STREAM);
+    if (fd < 0)
+        return -1;
+    if (!socket_prepare_listener(fd, SOCK_STREAM, family) || !bind_to(fd, address, dual) ||
+        listen(fd, LISTEN_BACKLOG) != 0)
+        return fail(fd);
+    return fd;
 }
 
 static int listen_udp(struct address *address, bool dual)
@@ -85,8 +110,7 @@ static int listen_udp(struct address *address, bool dual)
     int fd = new_socket(family, SOCK_DGRAM);
     if (fd < 0)
         return -1;
-    if (!dont_fragment(fd, family) || !tell_local_address(fd, family) ||
-        !bind_to(fd, address, dual))
+    if (!socket_prepare_listener(fd, SOCK_DGRAM, family) || !bind_to(fd, address, dual))
         return fail(fd);
     /* As much as the system allows: a burst of requests must not be lost here. */
     set_option(fd, SOL_SOCKET, SO_RCVBUF, UDP_BUFFER_BYTES);

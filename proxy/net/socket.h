@@ -21,6 +21,11 @@ int socket_listen_udp(struct address *address);
  */
 int socket_listen_tcp_dual(struct address *address);
 int socket_listen_udp_dual(struct address *address);
+/*
+ * Gives a socket that was bound elsewhere what those above have. Not its backlog and buffers: who
+ * bound it chose them, and may have been allowed larger ones than we are.
+ */
+bool socket_prepare_listener(int fd, int type, int family);
 
 /* The next accepted connection and who it is from; -1 with EAGAIN when there is none. */
 int socket_accept(int listener, struct address *peer);

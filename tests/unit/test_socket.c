@@ -186,6 +186,63 @@ static void without_ipv6_both_families_are_ipv4(void **state)
     socket_close(fds[1]);
 }
 
+/* As systemd passes it: blocking, and without any of our options. */
+static int foreign_socket(int family, int type)
+{
+    struct address address = literal(family == AF_INET ? "127.0.0.1" : "::1", 0);
+    int fd = socket(family, type, 0);
+    assert_int_equal(bind(fd, &address.any, address.length), 0);
+    assert_true(type == SOCK_DGRAM || listen(fd, 1) == 0);
+    return fd;
+}
+
+static void a_listener_of_others_is_prepared_like_ours(void **state)
+{
+    (void)state;
+    struct address tcp6 = literal("::1", 0), udp6 = literal("::1", 0),
+                   udp4 = literal("127.0.0.1", 0);
+    const struct {
+        int ours, type, family;
+    } each[] = {{socket_listen_tcp(&tcp6), SOCK_STREAM, AF_INET6},
+                {socket_listen_udp(&udp6), SOCK_DGRAM, AF_INET6},
+                {socket_listen_udp(&udp4), SOCK_DGRAM, AF_INET}};
+    static const int options[][2] = {{SOL_SOCKET, SO_REUSEADDR},
+                                     {SOL_SOCKET, SO_KEEPALIVE},
+                                     {SOL_SOCKET, SO_OOBINLINE},
+                                     {IPPROTO_IP, IP_MTU_DISCOVER},
+                                     {IPPROTO_IP, IP_PKTINFO},
+                                     {IPPROTO_IPV6, IPV6_MTU_DISCOVER},
+                                     {IPPROTO_IPV6, IPV6_RECVPKTINFO},
+                                     {IPPROTO_TCP, TCP_NODELAY},
+                                     {IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS}};
+    for (size_t i = 0; i < COUNT(each); i++) {
+        int foreign = foreign_socket(each[i].family, each[i].type);
+        assert_true(socket_prepare_listener(foreign, each[i].type, each[i].family));
+        assert_well_made(foreign);
+        for (size_t k = 0; k < COUNT(options); k++) {
+            if (options[k][0] == IPPROTO_TCP && each[i].type != SOCK_STREAM)
+                continue;
+            if (options[k][0] == IPPROTO_IPV6 && each[i].family != AF_INET6)
+                continue;
+            assert_int_equal(option(foreign, options[k][0], options[k][1]),
+                             option(each[i].ours, options[k][0], options[k][1]));
+        }
+        socket_close(foreign);
+        socket_close(each[i].ours);
+    }
+}
+
+static void what_is_no_socket_cannot_be_prepared(void **state)
+{
+    (void)state;
+    int pair[2];
+    assert_int_equal(pipe2(pair, O_CLOEXEC), 0);
+    assert_false(socket_prepare_listener(pair[0], SOCK_STREAM, AF_INET));
+    assert_false(socket_prepare_listener(-1, SOCK_DGRAM, AF_INET));
+    close(pair[0]);
+    close(pair[1]);
+}
+
 static void udp_is_not_fragmented(void **state)
 {
     (void)state;
@@ -317,6 +374,8 @@ int main(void)
         CASE(a_dual_stack_socket_takes_ipv4_as_well),
         CASE(all_others_keep_to_their_family),
         CASE(without_ipv6_both_families_are_ipv4),
+        CASE(a_listener_of_others_is_prepared_like_ours),
+        CASE(what_is_no_socket_cannot_be_prepared),
         CASE(udp_is_not_fragmented),
         CASE(udp_leaves_from_tcps_address),
         CASE(failures_keep_their_errno_and_leave_no_descriptor),
