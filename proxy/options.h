@@ -8,13 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proxy/config/config.h"
 #include "proxy/net/address.h"
 #include "proxy/ops/log.h"
-
-enum endpoint_kind {
-    ENDPOINT_TCP,   /* classic TLS (or anything else) over TCP */
-    ENDPOINT_TURBO, /* TurboTLS, and everything ENDPOINT_TCP takes */
-};
 
 enum {
     OPTIONS_LISTENERS_MAX = 64,
