@@ -5,204 +5,22 @@
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
-/* What may still have to follow after the last thing that fitted. */
-#define LONGEST_END "\",\"cut\":true}\n"
-enum { LINE_ROOM = LOG_LINE_MAX - (int)sizeof(LONGEST_END) };
+#include "proxy/ops/log_journal.h"
+#include "proxy/ops/log_line.h"
 
-struct line {
-    char bytes[LOG_LINE_MAX];
-    size_t length;
-    bool json;
-    bool cut; /* something did not fit; nothing is put from here on */
+static const int priorities[] = {LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG};
+static const char identifier[] = "turbotls-proxy";
+static const char *const daemons[] = {
+    [LOG_TARGET_SYSLOG] = "/dev/log",
+    [LOG_TARGET_JOURNAL] = "/run/systemd/journal/socket",
 };
-
-static const char *const level_names[] = {"error", "warning", "info", "debug"};
-
-/* All of `bytes` or nothing. */
-static void line_put_bytes(struct line *line, const void *bytes, size_t length)
-{
-    line->cut = line->cut || line->length + length > LINE_ROOM;
-    if (line->cut)
-        return;
-    memcpy(line->bytes + line->length, bytes, length);
-    line->length += length;
-}
-
-static void line_put(struct line *line, const char *text)
-{
-    line_put_bytes(line, text, strlen(text));
-}
-
-/* Closes what is open, out of the room kept for that. */
-static void line_end(struct line *line, const char *text)
-{
-    size_t length = strlen(text);
-
-    memcpy(line->bytes + line->length, text, length);
-    line->length += length;
-}
-
-/* One character of a text: its code point and length; not UTF-8 (RFC 3629): one byte, no point. */
-enum { NOT_UTF8 = 0x110000 };
-static uint32_t next_character(const unsigned char *at, size_t *length)
-{
-    static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t bytes = *at < 0x80 ? 1 : *at < 0xc0 ? 0 : *at < 0xe0 ? 2 : *at < 0xf0 ? 3 : 4;
-    uint32_t point = bytes == 1 ? *at : *at & (0x7fu >> bytes);
-
-    *length = 1;
-    if (bytes == 0 || *at > 0xf4)
-        return NOT_UTF8;
-    for (size_t i = 1; i < bytes; i++) {
-        if ((at[i] & 0xc0) != 0x80) /* the final zero byte, too */
-            return NOT_UTF8;
-        point = point << 6 | (at[i] & 0x3fu);
-    }
-    if (point < smallest[bytes] || point > 0x10ffff || (point >= 0xd800 && point <= 0xdfff))
-        return NOT_UTF8;
-    *length = bytes;
-    return point;
-}
-
-/* Controls, and what makes a terminal or a reader start a line or change the direction. */
-static bool is_unprintable(uint32_t point)
-{
-    return point < 0x20 || (point >= 0x7f && point < 0xa0) ||
-           (point >= 0x2028 && point <= 0x202e) || (point >= 0x2066 && point <= 0x2069) ||
-           point == NOT_UTF8;
-}
-
-static bool is_escaped(uint32_t point)
-{
-    return point == '"' || point == '\\' || is_unprintable(point);
-}
-
-static void line_put_escape(struct line *line, uint32_t point, unsigned char byte)
-{
-    static const char plain[] = "\"\\\n\r\t", letters[] = "\"\\nrt";
-    const char *found = point < 0x80 && point != 0 ? strchr(plain, (int)point) : NULL;
-    char escape[8] = {'\\'};
-
-    if (found != NULL)
-        escape[1] = letters[found - plain];
-    else if (point != NOT_UTF8)
-        (void)snprintf(escape, sizeof(escape), "\\u%04" PRIx32, point & 0xffff);
-    else if (line->json)
-        memcpy(escape, "\xef\xbf\xbd", 4);
-    else
-        (void)snprintf(escape, sizeof(escape), "\\x%02x", byte);
-    line_put(line, escape);
-}
-
-static void line_put_escaped(struct line *line, const char *text)
-{
-    const unsigned char *at = (const unsigned char *)text;
-    size_t length;
-
-    for (; *at != '\0' && !line->cut; at += length) {
-        uint32_t point = next_character(at, &length);
-
-        if (is_escaped(point))
-            line_put_escape(line, point, *at);
-        else
-            line_put_bytes(line, at, length);
-    }
-}
-
-static bool needs_quotes(const char *text)
-{
-    const unsigned char *at = (const unsigned char *)text;
-    size_t length;
-
-    for (; *at != '\0'; at += length) {
-        uint32_t point = next_character(at, &length);
-        if (point == ' ' || point == '=' || is_escaped(point))
-            return true;
-    }
-    return text[0] == '\0';
-}
-
-/* A value that may be cut within; false: not even its start fitted. */
-static bool line_put_value(struct line *line, const char *text)
-{
-    bool quoted = line->json || needs_quotes(text);
-
-    if (quoted)
-        line_put(line, "\"");
-    if (line->cut)
-        return false;
-    line_put_escaped(line, text);
-    if (quoted)
-        line_end(line, "\"");
-    return true;
-}
-
-static void line_put_field(struct line *line, const struct log_field *field)
-{
-    char scratch[128];
-    size_t start = line->length;
-    bool fitted;
-    const char *text = field->text;
-
-    line_put(line, line->json ? ",\"" : " ");
-    line_put(line, field->name);
-    line_put(line, line->json ? "\":" : "=");
-    if (field->type == LOG_FIELD_ERRNO)
-        text = strerror_r(field->error, scratch, sizeof(scratch));
-    if (field->type == LOG_FIELD_UNSIGNED) {
-        (void)snprintf(scratch, sizeof(scratch), "%" PRIu64, field->number);
-        line_put(line, scratch);
-        fitted = !line->cut; /* a part of a number would lie */
-    } else if (text == NULL) {
-        line_put(line, line->json ? "null" : "-");
-        fitted = !line->cut;
-    } else {
-        fitted = line_put_value(line, text);
-    }
-    if (!fitted)
-        line->length = start;
-}
-
-static void line_put_head(struct line *line, enum log_level level, const char *message)
-{
-    char seconds[32] = "", head[96];
-    struct timespec now;
-    struct tm utc;
-
-    if (clock_gettime(CLOCK_REALTIME, &now) == 0 && gmtime_r(&now.tv_sec, &utc) != NULL)
-        (void)strftime(seconds, sizeof(seconds), "%Y-%m-%dT%H:%M:%S", &utc);
-    (void)snprintf(head, sizeof(head),
-                   line->json ? "{\"time\":\"%s.%03dZ\",\"level\":\"%s\",\"message\":"
-                              : "%s.%03dZ %s ",
-                   seconds, (int)(now.tv_nsec / 1000000), level_names[level]);
-    line_put(line, head);
-    if (line->json)
-        (void)line_put_value(line, message);
-    else
-        line_put_escaped(line, message);
-}
-
-static void log_send(struct log *log, const struct line *line)
-{
-    ssize_t sent;
-
-    do
-        sent = write(log->fd, line->bytes, line->length);
-    while (sent < 0 && errno == EINTR);
-    if (sent == (ssize_t)line->length) {
-        log->dropped = 0;
-        log->torn = false;
-        return;
-    }
-    log->dropped++;
-    if (sent > 0)
-        log->torn = line->bytes[sent - 1] != '\n';
-}
 
 int log_descriptor(int fd)
 {
@@ -219,9 +37,23 @@ int log_descriptor(int fd)
     return own >= 0 ? own : fd;
 }
 
+/* systemd.exec(5): JOURNAL_STREAM is the device and inode of the stream that it made. */
+static bool leads_to_journal(int fd)
+{
+    const char *stream = getenv("JOURNAL_STREAM");
+    struct stat kind;
+    char own[64];
+
+    if (stream == NULL || fstat(fd, &kind) != 0)
+        return false;
+    (void)snprintf(own, sizeof(own), "%ju:%ju", (uintmax_t)kind.st_dev, (uintmax_t)kind.st_ino);
+    return strcmp(stream, own) == 0;
+}
+
 void log_init(struct log *log, int fd, enum log_level level, enum log_format format)
 {
-    *log = (struct log){.fd = fd, .level = level, .format = format, .daemon = -1};
+    *log = (struct log){.fd = fd, .marked = leads_to_journal(fd), .level = level, .format = format};
+    log_daemon_init(&log->daemon, NULL);
 }
 
 void log_configure(struct log *log, enum log_level level, enum log_format format,
@@ -229,39 +61,155 @@ void log_configure(struct log *log, enum log_level level, enum log_format format
 {
     log->level = level;
     log->format = format;
+    if (target == log->target)
+        return;
     log->target = target;
+    log_end(log);
+    if (target == LOG_TARGET_STDERR)
+        return;
+    log_daemon_init(&log->daemon, daemons[target]);
+    tzset(); /* now: it reads a file, and takes memory */
 }
 
 void log_end(struct log *log)
 {
-    if (log->daemon >= 0)
-        close(log->daemon);
-    log->daemon = -1;
+    log_daemon_close(&log->daemon);
+}
+
+/* ---- what a line of each target is ---- */
+
+static void put_fields(struct log_line *line, const struct log *log, const struct log_field *fields)
+{
+    if (log->dropped > 0)
+        log_line_put_field(line, &LOG_NUMBER("lost_lines", log->dropped));
+    for (; fields != NULL && fields->type != LOG_FIELD_END && !line->cut; fields++)
+        log_line_put_field(line, fields);
+    log_line_finish(line);
+}
+
+/* For standard error. */
+static void build_line(struct log_line *line, const struct log *log, enum log_level level,
+                       const char *message, const struct log_field *fields)
+{
+    char mark[8];
+
+    log_line_start(line, log->format == LOG_FORMAT_JSON);
+    if (log->torn)
+        log_line_put(line, "\n");
+    if (log->marked) {
+        (void)snprintf(mark, sizeof(mark), "<%d>", priorities[level]);
+        log_line_put(line, mark);
+    }
+    log_line_put_head(line, level);
+    log_line_put_message(line, message);
+    put_fields(line, log, fields);
+}
+
+static void build_syslog(struct log_line *line, const struct log *log, enum log_level level,
+                         const char *message, const struct log_field *fields)
+{
+    char when[32] = "", head[96];
+    time_t now = time(NULL);
+    struct tm local;
+
+    if (localtime_r(&now, &local) != NULL)
+        (void)strftime(when, sizeof(when), "%b %e %H:%M:%S", &local);
+    (void)snprintf(head, sizeof(head), "<%d>%s %s[%jd]: ", LOG_DAEMON | priorities[level], when,
+                   identifier, (intmax_t)getpid());
+    log_line_start(line, log->format == LOG_FORMAT_JSON);
+    log_line_put(line, head);
+    if (line->json)
+        log_line_put_head(line, level);
+    log_line_put_message(line, message);
+    put_fields(line, log, fields);
+    line->length--; /* a datagram needs no newline */
+}
+
+static void build_entry(struct log_entry *entry, const struct log *log, enum log_level level,
+                        const char *message, const struct log_field *fields)
+{
+    const char priority[] = {(char)('0' + priorities[level])};
+    struct log_line line;
+
+    log_line_start(&line, false);
+    log_line_put_message(&line, message);
+    put_fields(&line, log, fields);
+    log_entry_start(entry);
+    log_entry_put(entry, "MESSAGE", line.bytes, line.length - 1);
+    log_entry_put(entry, "PRIORITY", priority, sizeof(priority));
+    log_entry_put(entry, "SYSLOG_IDENTIFIER", identifier, sizeof(identifier) - 1);
+    if (log->dropped > 0)
+        log_entry_put_field(entry, &LOG_NUMBER("lost_lines", log->dropped));
+    for (; fields != NULL && fields->type != LOG_FIELD_END; fields++)
+        log_entry_put_field(entry, fields);
+}
+
+/* ---- and how it gets there ---- */
+
+static void write_line(struct log *log, enum log_level level, const char *message,
+                       const struct log_field *fields)
+{
+    struct log_line line;
+    ssize_t sent;
+
+    build_line(&line, log, level, message, fields);
+    do
+        sent = write(log->fd, line.bytes, line.length);
+    while (sent < 0 && errno == EINTR);
+    if (sent == (ssize_t)line.length) {
+        log->dropped = 0;
+        log->torn = false;
+        return;
+    }
+    log->dropped++;
+    if (sent > 0)
+        log->torn = line.bytes[sent - 1] != '\n';
+}
+
+/* False: there is no daemon. */
+static bool send_datagram(struct log *log, const void *bytes, size_t length)
+{
+    enum log_daemon_result result = log_daemon_send(&log->daemon, bytes, length);
+
+    if (result == LOG_DAEMON_SENT)
+        log->dropped = 0;
+    if (result == LOG_DAEMON_BUSY)
+        log->dropped++;
+    return result != LOG_DAEMON_GONE;
+}
+
+static bool send_syslog(struct log *log, enum log_level level, const char *message,
+                        const struct log_field *fields)
+{
+    struct log_line line;
+
+    build_syslog(&line, log, level, message, fields);
+    return send_datagram(log, line.bytes, line.length);
+}
+
+static bool send_entry(struct log *log, enum log_level level, const char *message,
+                       const struct log_field *fields)
+{
+    struct log_entry entry;
+
+    build_entry(&entry, log, level, message, fields);
+    return send_datagram(log, entry.bytes, entry.length);
 }
 
 void log_write(struct log *log, enum log_level level, const char *message,
                const struct log_field *fields)
 {
-    struct line line;
     int saved_errno = errno;
+    bool sent = false;
 
     if (level > log->level)
         return;
-    line.length = 0;
-    line.json = log->format == LOG_FORMAT_JSON;
-    line.cut = false;
-    if (log->torn)
-        line_put(&line, "\n");
-    line_put_head(&line, level, message);
-    if (log->dropped > 0) {
-        struct log_field lost = LOG_NUMBER("lost_lines", log->dropped);
-        line_put_field(&line, &lost);
+    switch (log->target) {
+    case LOG_TARGET_STDERR: break;
+    case LOG_TARGET_SYSLOG: sent = send_syslog(log, level, message, fields); break;
+    case LOG_TARGET_JOURNAL: sent = send_entry(log, level, message, fields); break;
     }
-    for (; fields != NULL && fields->type != LOG_FIELD_END && !line.cut; fields++)
-        line_put_field(&line, fields);
-    if (line.cut)
-        line_end(&line, line.json ? ",\"cut\":true" : " ...");
-    line_end(&line, line.json ? "}\n" : "\n");
-    log_send(log, &line);
+    if (!sent)
+        write_line(log, level, message, fields);
     errno = saved_errno;
 }

@@ -7,8 +7,9 @@
  * JSON: "cut":true, and the object stays well-formed). One that the reader does not take (EAGAIN,
  * or any other error) is dropped and counted, and the next line that goes out says how many were
  * lost (lost_lines). So the log never blocks the loop when the descriptor is non-blocking or a
- * regular file, and never allocates. errno is left as it was. A daemon that is not there is looked
- * for again with a later line, at most once a second.
+ * regular file, and never allocates. errno is left as it was.
+ * A daemon that is not there is looked for at most once a second; meanwhile its lines go to
+ * standard error.
  *
  *   text: 2026-11-20T23:55:24.123Z info connection ended client=127.0.0.1:50122 bytes_c2s=517
  *   json: {"time":"2026-11-20T23:55:24.123Z","level":"info","message":"connection ended",...}
@@ -27,6 +28,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "proxy/ops/log_daemon.h"
+
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 enum log_target { LOG_TARGET_STDERR, LOG_TARGET_SYSLOG, LOG_TARGET_JOURNAL };
@@ -37,10 +40,8 @@ struct log {
     int fd;      /* LOG_TARGET_STDERR, and of the caller */
     bool marked; /* fd leads to the journal: lines begin with "<N>" */
     enum log_target target;
-    const char *path;      /* of the daemon's socket */
-    int daemon;            /* connected to it; -1: not */
-    uint64_t next_look_ms; /* for a daemon that was not there */
-    enum log_level level;  /* lines above it are not formatted */
+    struct log_daemon daemon;
+    enum log_level level; /* lines above it are not formatted */
     enum log_format format;
     uint64_t dropped; /* lines lost since the last one that went out */
     bool torn;        /* a line went out in part; the next one starts with a newline */
