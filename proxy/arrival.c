@@ -7,18 +7,22 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "proxy/connection.h"
 #include "proxy/listener.h"
 #include "proxy/net/socket.h"
+#include "proxy/prelude/proxy_header.h"
 #include "proxy/relay.h"
 #include "proxy/sides/plain.h"
 #include "proxy/sides/turbo_server.h"
+#include "proxy/upstream.h"
 #include "proxy/worker.h"
 #include "turbo/opening.h"
 
 enum {
     ARRIVAL_TAG = 0x41727269, /* "Arri" */
-    /* A tombstone, the largest ClientHello, and what may come with its last byte. */
-    BYTES_MAX = TURBO_TOMBSTONE_BYTES + TURBO_HELLO_MAX + 16384,
+    /* A PROXY header, a tombstone, the largest ClientHello, and what may come with its last byte.
+     */
+    BYTES_MAX = PROXY_HEADER_IN_MAX + TURBO_TOMBSTONE_BYTES + TURBO_HELLO_MAX + 16384,
     BYTES_STEP = 4096,
 };
 
@@ -30,37 +34,45 @@ static const turbo_time GRACE_TIME_FULL = 50 * TURBO_MILLISECOND;
 struct arrival {
     uint32_t tag;
     struct worker *worker;
-    struct listener *listener;
+    struct connection connection;
     struct arrival *next, *previous;
-    struct address client;
-    turbo_time started;
     int fd;
     uint8_t *bytes; /* all that came, less a tombstone that starts afresh */
     size_t length, capacity;
     struct turbo_opening opening;
+    bool header_due;    /* a PROXY header comes first */
     bool afresh;        /* after a tombstone for nothing consumed: the stream follows, no other */
-    bool late;          /* came while draining: only to join a session */
-    struct side *trial; /* --sniff-timeout: connected before the client has spoken */
+    bool late;          /* the listener was leaving: it may only join a session */
+    struct side *trial; /* connected before the client has spoken */
+    struct upstream *trial_upstream; /* to this one; held by the generation */
     ev_io io;
     ev_timer timeout, sniff;
 };
 
+/* NULL: it is not a turbo listener's. */
 static struct turbo_endpoint *endpoint_of(const struct arrival *a)
 {
-    return udp_endpoint_turbo(listener_udp(a->listener));
+    struct udp_endpoint *udp = listener_udp(a->connection.listener);
+    return udp == NULL ? NULL : udp_endpoint_turbo(udp);
 }
 
 /* ---- its ends ---- */
 
-/* Frees it, but for what was taken out of it. */
+static void drop_trial(struct arrival *a)
+{
+    if (a->trial != NULL)
+        a->trial->ops->destroy(a->trial);
+    a->trial = NULL;
+}
+
+/* Frees it, but for what was taken out of it: its socket and its connection. */
 static void dismiss(struct arrival *a)
 {
     struct worker *w = a->worker;
     ev_io_stop(w->loop, &a->io);
     ev_timer_stop(w->loop, &a->timeout);
     ev_timer_stop(w->loop, &a->sniff);
-    if (a->trial != NULL)
-        a->trial->ops->destroy(a->trial);
+    drop_trial(a);
     if (a->previous != NULL)
         a->previous->next = a->next;
     else
@@ -75,27 +87,20 @@ static void dismiss(struct arrival *a)
     free(a);
 }
 
-static void forget(struct arrival *a)
-{
-    struct worker *w = a->worker;
-    dismiss(a);
-    worker_connection_ended(w);
-}
-
 /* An arrival that leads nowhere is a connection all the same, and has its access line. */
 static void end(struct arrival *a, enum turbo_reason reason, bool reset)
 {
-    struct access access;
-    access_init(&access, &a->client, listener_text(a->listener), a->worker->upstream.text,
-                a->started);
-    if (reason != TURBO_REASON_NONE)
-        access_fail(&access, reason);
-    access_end(&access, a->worker->log, a->worker->now);
+    struct worker *w = a->worker;
+    struct connection connection = a->connection;
     if (reset)
         socket_reset(a->fd);
     else
         socket_close(a->fd);
-    forget(a);
+    dismiss(a);
+    if (reason != TURBO_REASON_NONE)
+        access_fail(&connection.access, reason);
+    connection_end(&connection);
+    worker_connection_ended(w);
 }
 
 void arrival_abort(struct arrival *a)
@@ -111,7 +116,7 @@ void arrivals_end_late(struct worker *w)
     struct arrival *next;
     for (struct arrival *a = w->arrivals; a != NULL; a = next) {
         next = a->next;
-        if (a->late)
+        if (a->late && !listener_is_open(a->connection.listener))
             arrival_abort(a);
     }
     w->ending_late = false;
@@ -120,54 +125,87 @@ void arrivals_end_late(struct worker *w)
 void arrivals_make_room(struct worker *w)
 {
     turbo_time grace = w->connections < w->connections_max ? GRACE_TIME : GRACE_TIME_FULL;
-    if (worker_is_crowded(w) && w->now >= w->oldest_arrival->started + grace)
+    if (worker_is_crowded(w) && w->now >= w->oldest_arrival->connection.access.started + grace)
         end(w->oldest_arrival, TURBO_REASON_CROWDED_OUT, true);
+}
+
+static const struct turbo_client_hello *hello_of(const struct arrival *a)
+{
+    return a->opening.hello.state == TURBO_HELLO_COMPLETE ? &a->opening.hello : NULL;
+}
+
+/* The far side: the trial, where it leads to the same servers, or a new one. */
+static struct side *take_far(struct arrival *a)
+{
+    struct side *far = a->trial;
+    if (far == NULL || a->trial_upstream != a->connection.upstream)
+        return connection_open(&a->connection, hello_of(a), NULL);
+    plain_watch_server(far, NULL, NULL);
+    a->trial = NULL;
+    return far;
 }
 
 /* A connection of its own: what came goes to the upstream first. */
 static void become_relay(struct arrival *a, enum turbo_outcome outcome, enum turbo_reason reason)
 {
     struct worker *w = a->worker;
+    enum turbo_reason refused = connection_place(&a->connection, hello_of(a));
+    if (refused != TURBO_REASON_NONE) {
+        end(a, refused, true);
+        return;
+    }
     struct side *near = a->late ? NULL : plain_accepted(w, a->fd, a->bytes, a->length);
     if (near == NULL) {
         end(a, TURBO_REASON_NONE, true);
         return;
     }
-    struct access access;
-    access_init(&access, &a->client, listener_text(a->listener), w->upstream.text, a->started);
-    access.listener_outcome = outcome;
-    access.listener_reason = reason;
-    if (a->opening.hello.state == TURBO_HELLO_COMPLETE)
-        access_add_hello(&access, &a->opening.hello);
-    struct side *far = a->trial;
     a->bytes = NULL;
-    a->trial = NULL;
-    if (far != NULL)
-        plain_watch_server(far, NULL, NULL);
+    struct side *far = take_far(a);
+    struct connection connection = a->connection;
+    connection.access.listener_outcome = outcome;
+    connection.access.listener_reason = reason;
     dismiss(a);
     w->connections--; /* the relay counts it again */
-    relay_start(w, near, far, &access);
+    relay_start(near, far, &connection);
 }
 
 static void join(struct arrival *a, struct turbo_server *session)
 {
+    struct worker *w = a->worker;
     struct side *side = turbo_server_user(session);
     int fd = a->fd;
     uint8_t *bytes = a->bytes;
     size_t length = a->length;
     a->bytes = NULL;
-    forget(a);
+    connection_dismiss(&a->connection);
+    dismiss(a);
+    worker_connection_ended(w);
     turbo_server_side_join(side, fd, bytes, length);
 }
 
 /* ---- what the first bytes say ---- */
 
+static struct turbo_address client_of(const struct arrival *a)
+{
+    struct turbo_address client;
+    address_to_turbo(&a->connection.access.client, &client);
+    return client;
+}
+
+/* On a plain listener there are no sessions. */
+static bool adopt(const struct arrival *a, struct turbo_server **session)
+{
+    struct turbo_endpoint *endpoint = endpoint_of(a);
+    struct turbo_address client = client_of(a);
+    return endpoint != NULL && hello_of(a) != NULL &&
+           turbo_endpoint_adopt(endpoint, a->worker->now, a->bytes, a->opening.hello.length,
+                                &client, session) == TURBO_JOIN_SESSION;
+}
+
 static void classic(struct arrival *a)
 {
     struct turbo_server *session;
-    if (a->opening.hello.state == TURBO_HELLO_COMPLETE &&
-        turbo_endpoint_adopt(endpoint_of(a), a->worker->now, a->bytes, a->opening.hello.length,
-                             &session) == TURBO_JOIN_SESSION)
+    if (adopt(a, &session))
         join(a, session);
     else
         become_relay(a, TURBO_OUTCOME_CLASSIC, TURBO_REASON_CLIENT_CLASSIC);
@@ -181,12 +219,13 @@ static void drop_front(struct arrival *a, size_t length)
 
 static void prove_address(const struct arrival *a)
 {
-    struct turbo_address peer;
-    address_to_turbo(&a->client, &peer);
-    turbo_endpoint_prove(endpoint_of(a), a->worker->now, &peer);
+    struct turbo_address client = client_of(a);
+    if (endpoint_of(a) != NULL)
+        turbo_endpoint_prove(endpoint_of(a), a->worker->now, &client);
 }
 
 static void judge(struct arrival *a, size_t from);
+static void start_sniffing(struct arrival *a);
 
 static void tombstone(struct arrival *a)
 {
@@ -195,8 +234,10 @@ static void tombstone(struct arrival *a)
         become_relay(a, TURBO_OUTCOME_OPAQUE, TURBO_REASON_NOT_TLS);
         return;
     }
+    struct turbo_address client = client_of(a);
     drop_front(a, TURBO_TOMBSTONE_BYTES);
-    switch (turbo_endpoint_join(endpoint_of(a), a->worker->now, &a->opening.tombstone, &session)) {
+    switch (turbo_endpoint_join(endpoint_of(a), a->worker->now, &a->opening.tombstone, &client,
+                                &session)) {
     case TURBO_JOIN_SESSION: join(a, session); break;
     case TURBO_JOIN_FRESH:
         a->afresh = true;
@@ -207,11 +248,36 @@ static void tombstone(struct arrival *a)
     }
 }
 
+/* Whoever is not trusted may not claim to be somebody else; it would be believed further on. */
+static bool claims_to_be_somebody(const struct arrival *a)
+{
+    struct proxy_header header;
+    enum proxy_header_result result = proxy_header_read(a->bytes, a->length, &header);
+    return result == PROXY_HEADER_DONE || result == PROXY_HEADER_BAD;
+}
+
+static void other(struct arrival *a)
+{
+    if (claims_to_be_somebody(a))
+        end(a, TURBO_REASON_PROXY_HEADER, true);
+    else
+        become_relay(a, TURBO_OUTCOME_OPAQUE, TURBO_REASON_NOT_TLS);
+}
+
+static bool never_known(void *owner, const uint8_t *bytes, size_t length)
+{
+    (void)owner;
+    (void)bytes;
+    (void)length;
+    return false;
+}
+
 /* Looks at the bytes from `from` on. */
 static void judge(struct arrival *a, size_t from)
 {
-    turbo_opening_push(&a->opening, a->bytes + from, a->length - from, turbo_endpoint_prefix_known,
-                       endpoint_of(a));
+    struct turbo_endpoint *endpoint = endpoint_of(a);
+    turbo_opening_push(&a->opening, a->bytes + from, a->length - from,
+                       endpoint == NULL ? never_known : turbo_endpoint_prefix_known, endpoint);
     switch (a->opening.kind) {
     case TURBO_OPENING_MORE: break;
     case TURBO_OPENING_CLASSIC:
@@ -219,11 +285,34 @@ static void judge(struct arrival *a, size_t from)
         classic(a);
         break;
     case TURBO_OPENING_TOMBSTONE:
+        if (endpoint == NULL) {
+            other(a);
+            break;
+        }
         prove_address(a);
         tombstone(a);
         break;
-    case TURBO_OPENING_OTHER: become_relay(a, TURBO_OUTCOME_OPAQUE, TURBO_REASON_NOT_TLS); break;
+    case TURBO_OPENING_OTHER: other(a); break;
     }
+}
+
+/* Where a PROXY header is due nothing else is listened to. */
+static void read_header(struct arrival *a)
+{
+    struct proxy_header header;
+    switch (proxy_header_read(a->bytes, a->length, &header)) {
+    case PROXY_HEADER_MORE: return;
+    case PROXY_HEADER_NONE:
+    case PROXY_HEADER_BAD: end(a, TURBO_REASON_PROXY_HEADER, true); return;
+    case PROXY_HEADER_DONE: break;
+    }
+    a->header_due = false;
+    if (header.client.length > 0)
+        connection_vouched(&a->connection, &header.client, &header.server);
+    drop_front(a, header.length);
+    start_sniffing(a);
+    if (a->length > 0)
+        judge(a, 0);
 }
 
 /* ---- events ---- */
@@ -245,7 +334,9 @@ static bool make_room(struct arrival *a)
 /* The client has ended its stream before the opening was clear: as it is, if there is anything. */
 static void ended_early(struct arrival *a)
 {
-    if (a->length > 0 || a->worker->options->sniff_timeout_s > 0.)
+    if (a->header_due)
+        end(a, TURBO_REASON_PROXY_HEADER, true);
+    else if (a->length > 0 || a->connection.settings->sniff_timeout_s > 0.)
         become_relay(a, TURBO_OUTCOME_OPAQUE, TURBO_REASON_HELLO_CUT_SHORT);
     else
         end(a, TURBO_REASON_CLIENT_SILENT, false);
@@ -275,7 +366,10 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int events)
     ev_timer_stop(a->worker->loop, &a->sniff);
     size_t from = a->length;
     a->length += (size_t)n;
-    judge(a, from);
+    if (a->header_due)
+        read_header(a);
+    else
+        judge(a, from);
 }
 
 static void on_timeout(struct ev_loop *loop, ev_timer *timer, int events)
@@ -296,8 +390,7 @@ static void on_server_spoke(void *owner, bool alive)
         become_relay(a, TURBO_OUTCOME_OPAQUE, TURBO_REASON_SERVER_FIRST);
         return;
     }
-    a->trial->ops->destroy(a->trial);
-    a->trial = NULL;
+    drop_trial(a);
 }
 
 static void on_silence(struct ev_loop *loop, ev_timer *timer, int events)
@@ -306,8 +399,14 @@ static void on_silence(struct ev_loop *loop, ev_timer *timer, int events)
     (void)events;
     struct arrival *a = timer->data;
     assert(a->tag == ARRIVAL_TAG);
+    enum turbo_reason refused = connection_place(&a->connection, NULL);
+    if (refused == TURBO_REASON_DENIED)
+        end(a, refused, true);
+    if (refused != TURBO_REASON_NONE)
+        return; /* it takes a ClientHello to know where to */
     /* Over TCP also where the upstream speaks TurboTLS: there is no ClientHello to send by UDP. */
-    a->trial = plain_connecting(a->worker, &a->worker->upstream);
+    a->trial_upstream = a->connection.upstream;
+    a->trial = connection_open_plain(&a->connection);
     if (a->trial != NULL)
         plain_watch_server(a->trial, on_server_spoke, a);
 }
@@ -318,6 +417,12 @@ static void start_timer(struct worker *w, ev_timer *timer, double seconds)
         return;
     ev_timer_set(timer, seconds, 0.);
     ev_timer_start(w->loop, timer);
+}
+
+static void start_sniffing(struct arrival *a)
+{
+    if (!a->late && a->length == 0)
+        start_timer(a->worker, &a->sniff, a->connection.settings->sniff_timeout_s);
 }
 
 static void link_in(struct arrival *a)
@@ -332,9 +437,9 @@ static void link_in(struct arrival *a)
     w->arrival_count++;
 }
 
-void arrival_start(struct worker *w, struct listener *listener, int fd,
-                   const struct address *client)
+void arrival_start(struct listener *listener, int fd, const struct address *client)
 {
+    struct worker *w = listener_worker(listener);
     struct arrival *a = calloc(1, sizeof(*a));
     if (a == NULL) {
         socket_reset(fd);
@@ -342,11 +447,10 @@ void arrival_start(struct worker *w, struct listener *listener, int fd,
     }
     a->tag = ARRIVAL_TAG;
     a->worker = w;
-    a->listener = listener;
-    a->client = *client;
-    a->started = w->now;
+    connection_begin(&a->connection, listener, client, &(struct address){0}, w->now);
     a->fd = fd;
-    a->late = w->draining;
+    a->header_due = networks_hold(&a->connection.settings->proxy_from, client);
+    a->late = listener_is_leaving(listener);
     turbo_opening_init(&a->opening);
     ev_io_init(&a->io, on_readable, fd, EV_READ);
     ev_init(&a->timeout, on_timeout);
@@ -355,8 +459,8 @@ void arrival_start(struct worker *w, struct listener *listener, int fd,
     link_in(a);
     worker_connection_began(w);
     ev_io_start(w->loop, &a->io);
-    start_timer(w, &a->timeout, w->options->opening_timeout_s);
-    if (!a->late)
-        start_timer(w, &a->sniff, w->options->sniff_timeout_s);
+    start_timer(w, &a->timeout, a->connection.settings->opening_timeout_s);
+    if (!a->header_due)
+        start_sniffing(a);
     arrivals_make_room(w);
 }

@@ -1,6 +1,6 @@
 /*
- * A TCP connection to a turbo listener, until its first bytes have told what it is: TCP for a
- * session that began on UDP, classic TLS, or something else (protocol §5).
+ * A TCP connection until its first bytes have told where it goes: behind a PROXY header where one
+ * is due, TCP for a session that began on UDP, classic TLS, or something else (protocol §5).
  */
 #ifndef PROXY_ARRIVAL_H
 #define PROXY_ARRIVAL_H
@@ -12,9 +12,9 @@ struct listener;
 struct worker;
 
 /* Takes over `fd`. It ends by itself: as a relay, as part of one, or not at all well. */
-void arrival_start(struct worker *worker, struct listener *listener, int fd,
-                   const struct address *client);
-/* Resets those that came while draining, once there is nothing left that they could join. */
+void arrival_start(struct listener *listener, int fd, const struct address *client);
+/* Resets those that came to a listener that was leaving, and is closed now: there is nothing left
+ * that they could join. */
 void arrivals_end_late(struct worker *worker);
 /* Too many, and the oldest has been silent for a while: it is reset. */
 void arrivals_make_room(struct worker *worker);

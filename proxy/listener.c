@@ -3,12 +3,17 @@
 #include <assert.h>
 #include <errno.h>
 #include <ev.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "proxy/arrival.h"
+#include "proxy/connection.h"
+#include "proxy/generation.h"
+#include "proxy/net/inherited.h"
 #include "proxy/net/socket.h"
 #include "proxy/relay.h"
+#include "proxy/route.h"
 #include "proxy/sides/plain.h"
 #include "proxy/worker.h"
 
@@ -20,32 +25,67 @@ enum {
 
 struct listener {
     uint32_t tag;
+    unsigned references;
     struct worker *worker;
-    struct listen_option option; /* with the ports the kernel chose */
-    char text[OPTIONS_LISTEN_TEXT_BYTES];
+    struct generation *generation;          /* held */
+    const struct config_listener *settings; /* in it */
+    struct config_listener bound;           /* its address, with the ports the kernel chose */
+    char text[CONFIG_LISTEN_TEXT_BYTES];
     struct udp_endpoint *udp;
-    int fd; /* -1: drained */
+    size_t connections;
+    bool leaving;
+    int fd; /* -1: closed */
     ev_io io;
 };
 
 /* ---- accepting ---- */
 
+static void turn_away(struct listener *l, int fd, const struct address *client,
+                      enum turbo_reason reason)
+{
+    struct connection c;
+    connection_begin(&c, l, client, &(struct address){0}, l->worker->now);
+    access_fail(&c.access, reason);
+    connection_end(&c);
+    socket_reset(fd);
+}
+
 /* To a plain upstream nobody looks inside; a turbo upstream's side tells the outcome itself. */
 static void start_plain(struct listener *l, int fd, const struct address *client)
 {
-    struct worker *w = l->worker;
-    struct side *near = plain_accepted(w, fd, NULL, 0);
-    if (near == NULL) {
-        socket_reset(fd);
+    struct connection c;
+    connection_begin(&c, l, client, &(struct address){0}, l->worker->now);
+    enum turbo_reason refused = connection_place(&c, NULL);
+    if (refused == TURBO_REASON_NONE && c.upstream->settings->kind == ENDPOINT_TCP) {
+        c.access.listener_outcome = TURBO_OUTCOME_OPAQUE;
+        c.access.listener_reason = TURBO_REASON_PLAIN_UPSTREAM;
+    }
+    struct side *near =
+        refused == TURBO_REASON_NONE ? plain_accepted(l->worker, fd, NULL, 0) : NULL;
+    if (near != NULL) {
+        relay_start(near, connection_open(&c, NULL, NULL), &c);
         return;
     }
-    struct access access;
-    access_init(&access, client, l->text, w->upstream.text, w->now);
-    if (w->upstream.option.kind == ENDPOINT_TCP) {
-        access.listener_outcome = TURBO_OUTCOME_OPAQUE;
-        access.listener_reason = TURBO_REASON_PLAIN_UPSTREAM;
-    }
-    relay_start(w, near, NULL, &access);
+    if (refused != TURBO_REASON_NONE)
+        access_fail(&c.access, refused);
+    connection_end(&c);
+    socket_reset(fd);
+}
+
+/* Must the first bytes be looked at before it is known where it goes? */
+static bool must_look(const struct listener *l)
+{
+    return l->udp != NULL || l->settings->proxy_from.count > 0 || route_needs_hello(l->settings);
+}
+
+static void accepted(struct listener *l, int fd, const struct address *client)
+{
+    if (listener_is_full(l))
+        turn_away(l, fd, client, TURBO_REASON_LISTENER_FULL);
+    else if (must_look(l))
+        arrival_start(l, fd, client);
+    else
+        start_plain(l, fd, client);
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int events)
@@ -63,10 +103,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int events)
             continue;
         if (fd < 0)
             return;
-        if (l->udp != NULL)
-            arrival_start(l->worker, l, fd, &client);
-        else
-            start_plain(l, fd, &client);
+        accepted(l, fd, &client);
     }
 }
 
@@ -86,10 +123,16 @@ bool listener_is_open(const struct listener *l)
     return l->fd >= 0;
 }
 
+bool listener_is_leaving(const struct listener *l)
+{
+    return l->leaving;
+}
+
 void listener_drain(struct listener *l, bool even_if_pending)
 {
     if (l->fd < 0)
         return;
+    l->leaving = true;
     if (l->udp != NULL) {
         struct turbo_endpoint *turbo = udp_endpoint_turbo(l->udp);
         turbo_endpoint_drain(turbo);
@@ -108,7 +151,7 @@ void listener_drain(struct listener *l, bool even_if_pending)
 static bool is_ours(const struct listener *l)
 {
     for (size_t i = 0; i < l->worker->listener_count; i++)
-        if (options_clash(&l->option, &l->worker->listeners[i]->option) != OPTIONS_CLASH_NONE)
+        if (config_clash(&l->bound, &l->worker->listeners[i]->bound) != CONFIG_CLASH_NONE)
             return true;
     return false;
 }
@@ -128,7 +171,7 @@ static const char *advise(const struct listener *l, int error)
     case EACCES: return "ports below 1024 need root or CAP_NET_BIND_SERVICE";
     case EADDRNOTAVAIL: return "the address is not one of this host's";
     case EINVAL:
-        return lacks_interface(&l->option.address)
+        return lacks_interface(&l->bound.address)
                    ? "a link-local address needs its interface: [fe80::1%eth0]"
                    : NULL;
     default: return NULL;
@@ -137,55 +180,72 @@ static const char *advise(const struct listener *l, int error)
 
 static struct listener *cannot_listen(struct listener *l, const char *what, int error)
 {
-    char text[OPTIONS_LISTEN_TEXT_BYTES];
+    char text[CONFIG_LISTEN_TEXT_BYTES];
     log_event(l->worker->log, LOG_LEVEL_ERROR, what,
-              LOG_TEXT("listener", options_listen_text(&l->option, text)), LOG_ERRNO(error),
+              LOG_TEXT("listener", config_listen_text(&l->bound, text)), LOG_ERRNO(error),
               LOG_TEXT("hint", advise(l, error)));
-    listener_close(l);
+    listener_release(l);
     return NULL;
 }
 
-/* One try to bind the TCP port and, for turbo, the UDP port; -1 and errno, or the UDP socket. */
-static int try_ports(struct listener *l, const struct listen_option *option, const char **what)
+static int open_tcp(struct listener *l, struct inherited *inherited)
 {
-    l->option = *option;
-    *what = "cannot listen on the TCP port";
-    l->fd = option->dual_stack ? socket_listen_tcp_dual(&l->option.address)
-                               : socket_listen_tcp(&l->option.address);
-    if (l->fd < 0 || option->kind != ENDPOINT_TURBO)
-        return -1;
-    *what = "cannot listen on the UDP port";
-    struct address udp = l->option.address;
-    if (!option->same_udp_port)
-        address_set_port(&udp, option->udp_port);
-    int fd = option->dual_stack ? socket_listen_udp_dual(&udp) : socket_listen_udp(&udp);
+    struct config_listener *b = &l->bound;
+    int fd =
+        inherited == NULL ? -1 : inherited_take(inherited, SOCK_STREAM, &b->address, b->dual_stack);
     if (fd >= 0)
-        l->option.udp_port = address_port(&udp);
+        return fd;
+    return b->dual_stack ? socket_listen_tcp_dual(&b->address) : socket_listen_tcp(&b->address);
+}
+
+static int open_udp(struct listener *l, struct inherited *inherited)
+{
+    struct config_listener *b = &l->bound;
+    struct address udp = b->address;
+    if (!b->same_udp_port)
+        address_set_port(&udp, b->udp_port);
+    int fd = inherited == NULL ? -1 : inherited_take(inherited, SOCK_DGRAM, &udp, b->dual_stack);
+    if (fd < 0)
+        fd = b->dual_stack ? socket_listen_udp_dual(&udp) : socket_listen_udp(&udp);
+    b->udp_port = address_port(&udp);
     return fd;
 }
 
-static bool may_try_again(const struct listen_option *option)
+/* One try to bind the TCP port and, for turbo, the UDP port; -1 and errno, or the UDP socket. */
+static int try_ports(struct listener *l, struct inherited *inherited, const char **what)
 {
-    return errno == EADDRINUSE && option->same_udp_port && address_port(&option->address) == 0;
+    l->bound = *l->settings;
+    *what = "cannot listen on the TCP port";
+    l->fd = open_tcp(l, inherited);
+    if (l->fd < 0 || l->settings->kind != ENDPOINT_TURBO)
+        return -1;
+    *what = "cannot listen on the UDP port";
+    return open_udp(l, inherited);
 }
 
-static struct listener *open_sockets(struct listener *l, const struct listen_option *option)
+static bool may_try_again(const struct config_listener *settings)
+{
+    return errno == EADDRINUSE && settings->same_udp_port && address_port(&settings->address) == 0;
+}
+
+static struct listener *open_sockets(struct listener *l, struct inherited *inherited)
 {
     const char *what = "";
+    bool turbo = l->settings->kind == ENDPOINT_TURBO;
     int udp = -1;
     for (int i = 0; i < PORT_ATTEMPTS; i++) {
-        udp = try_ports(l, option, &what);
-        if (udp >= 0 || l->fd < 0 || option->kind != ENDPOINT_TURBO || !may_try_again(option))
+        udp = try_ports(l, inherited, &what);
+        if (udp >= 0 || l->fd < 0 || !turbo || !may_try_again(l->settings))
             break;
         socket_close(l->fd);
         l->fd = -1;
     }
-    if (l->fd < 0 || (option->kind == ENDPOINT_TURBO && udp < 0))
+    if (l->fd < 0 || (turbo && udp < 0))
         return cannot_listen(l, what, errno);
-    l->option.same_udp_port = false;
-    options_listen_text(&l->option, l->text);
+    l->bound.same_udp_port = false;
+    config_listen_text(&l->bound, l->text);
     if (udp >= 0) {
-        l->udp = udp_endpoint_create(l->worker, udp, &l->option.address, l->text);
+        l->udp = udp_endpoint_create(l, udp);
         if (l->udp == NULL) {
             int error = errno;
             socket_close(udp);
@@ -195,7 +255,8 @@ static struct listener *open_sockets(struct listener *l, const struct listen_opt
     return l;
 }
 
-struct listener *listener_open(struct worker *worker, const struct listen_option *option)
+struct listener *listener_open(struct worker *worker, struct generation *generation, size_t index,
+                               struct inherited *inherited)
 {
     struct listener *l = calloc(1, sizeof(*l));
     if (l == NULL) {
@@ -203,24 +264,79 @@ struct listener *listener_open(struct worker *worker, const struct listen_option
         return NULL;
     }
     l->tag = LISTENER_TAG;
+    l->references = 1;
     l->worker = worker;
     l->fd = -1;
+    listener_adopt(l, generation, index);
     ev_init(&l->io, on_readable);
     l->io.data = l;
-    if (open_sockets(l, option) == NULL)
+    if (open_sockets(l, inherited) == NULL)
         return NULL;
     ev_io_set(&l->io, l->fd, EV_READ);
-    ev_io_start(worker->loop, &l->io);
     return l;
 }
 
-void listener_close(struct listener *l)
+void listener_adopt(struct listener *l, struct generation *generation, size_t index)
 {
+    struct generation *before = l->generation;
+    l->generation = generation_hold(generation);
+    l->settings = &generation->config->listeners[index];
+    generation_release(before);
+    if (l->udp != NULL)
+        udp_endpoint_reconfigure(l->udp);
+}
+
+struct listener *listener_hold(struct listener *l)
+{
+    l->references++;
+    return l;
+}
+
+void listener_release(struct listener *l)
+{
+    if (l == NULL || --l->references > 0)
+        return;
     ev_io_stop(l->worker->loop, &l->io);
     udp_endpoint_destroy(l->udp);
     socket_close(l->fd);
+    generation_release(l->generation);
     l->tag = 0;
     free(l);
+}
+
+bool listener_is_unused(const struct listener *l)
+{
+    return l->fd < 0 && l->references == 1;
+}
+
+bool listener_bequeath(const struct listener *l, struct inherited *heirs)
+{
+    int fds[] = {l->fd, l->udp == NULL ? -1 : udp_endpoint_fd(l->udp)};
+    for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+        int copy = fds[i] < 0 ? -1 : fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
+        if (fds[i] >= 0 && (copy < 0 || !inherited_add(heirs, copy))) {
+            socket_close(copy);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- what it is ---- */
+
+struct worker *listener_worker(const struct listener *l)
+{
+    return l->worker;
+}
+
+struct generation *listener_generation(const struct listener *l)
+{
+    return l->generation;
+}
+
+const struct config_listener *listener_settings(const struct listener *l)
+{
+    return l->settings;
 }
 
 const char *listener_text(const struct listener *l)
@@ -228,7 +344,32 @@ const char *listener_text(const struct listener *l)
     return l->text;
 }
 
+const struct address *listener_address(const struct listener *l)
+{
+    return &l->bound.address;
+}
+
 struct udp_endpoint *listener_udp(const struct listener *l)
 {
     return l->udp;
+}
+
+size_t listener_connections(const struct listener *l)
+{
+    return l->connections;
+}
+
+bool listener_is_full(const struct listener *l)
+{
+    return l->settings->connections_max > 0 && l->connections >= l->settings->connections_max;
+}
+
+void listener_connection_began(struct listener *l)
+{
+    l->connections++;
+}
+
+void listener_connection_ended(struct listener *l)
+{
+    l->connections--;
 }

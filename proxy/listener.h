@@ -1,29 +1,59 @@
 /*
- * One --listen: a TCP socket that accepts, and for turbo a UDP socket beside it.
+ * One address to accept at: a TCP socket, and for turbo a UDP socket beside it. Counted: the worker
+ * holds those it listens at, a connection the one it came by; one that is no longer wanted stops
+ * accepting and goes with its last connection.
  */
 #ifndef PROXY_LISTENER_H
 #define PROXY_LISTENER_H
 
+#include "proxy/config/config.h"
 #include "proxy/net/address.h"
-#include "proxy/options.h"
 #include "proxy/udp_endpoint.h"
 
+struct generation;
+struct inherited;
 struct listener;
 struct worker;
 
-/* NULL, with an explanation in the log. Accepts from the loop's next iteration on. */
-struct listener *listener_open(struct worker *worker, const struct listen_option *option);
-/* No connection may still use it. */
-void listener_close(struct listener *listener);
+/*
+ * The listener `index` of the generation's configuration; its sockets are taken from `inherited`
+ * (may be NULL) where they are there. Does not accept before listener_resume. Held once by the
+ * caller. NULL, with an explanation in the log.
+ */
+struct listener *listener_open(struct worker *worker, struct generation *generation, size_t index,
+                               struct inherited *inherited);
+struct listener *listener_hold(struct listener *listener);
+/* NULL is allowed. Where the worker's hold is the last one it is given up between two turns of the
+ * loop only (worker_reap). */
+void listener_release(struct listener *listener);
+/* Closed, and nobody but the worker holds it. */
+bool listener_is_unused(const struct listener *listener);
+/* From now on it is the listener `index` of this generation; the address is the same. */
+void listener_adopt(struct listener *listener, struct generation *generation, size_t index);
 
+struct worker *listener_worker(const struct listener *listener);
+struct generation *listener_generation(const struct listener *listener);
+const struct config_listener *listener_settings(const struct listener *listener);
 /* "turbo:127.0.0.1:443,udp=443", with the ports the kernel chose. */
 const char *listener_text(const struct listener *listener);
+/* Its TCP address, with the port the kernel chose. */
+const struct address *listener_address(const struct listener *listener);
 /* NULL: not a turbo listener. */
 struct udp_endpoint *listener_udp(const struct listener *listener);
+/* Its connections now. */
+size_t listener_connections(const struct listener *listener);
+/* Has it as many as its own limit allows? */
+bool listener_is_full(const struct listener *listener);
+void listener_connection_began(struct listener *listener);
+void listener_connection_ended(struct listener *listener);
+/* Adds duplicates of its sockets. False: no descriptors, or too many. */
+bool listener_bequeath(const struct listener *listener, struct inherited *heirs);
 
 void listener_pause(struct listener *listener);
 void listener_resume(struct listener *listener);
 bool listener_is_open(const struct listener *listener);
+/* It is no longer wanted: what it accepts from now on may only join a session. */
+bool listener_is_leaving(const struct listener *listener);
 /*
  * Stops accepting. A turbo listener whose sessions wait to be joined goes on for those, unless
  * `even_if_pending`.

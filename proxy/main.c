@@ -1,5 +1,5 @@
 /*
- * turbotls-proxy: arguments in, a worker running, signals out.
+ * turbotls-proxy: arguments in, a configuration checked, a service running.
  */
 #include <errno.h>
 #include <ev.h>
@@ -10,49 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "proxy/config/load.h"
 #include "proxy/options.h"
-#include "proxy/worker.h"
-
-enum { SIGNALS_MAX = 5 };
-
-static void on_end(struct ev_loop *loop, ev_signal *watcher, int events)
-{
-    (void)loop;
-    (void)events;
-    worker_drain(watcher->data);
-}
-
-/* Sent out of habit (to reload, to rotate logs), they must not end connections. */
-static void on_other(struct ev_loop *loop, ev_signal *watcher, int events)
-{
-    (void)loop;
-    (void)events;
-    struct worker *worker = watcher->data;
-    log_event(worker->log, LOG_LEVEL_WARNING, "this signal does nothing here",
-              LOG_TEXT("signal", strsignal(watcher->signum)));
-}
-
-static const struct {
-    int number;
-    void (*callback)(struct ev_loop *loop, ev_signal *watcher, int events);
-} signals[SIGNALS_MAX] = {
-    {SIGTERM, on_end},   {SIGINT, on_end},    {SIGHUP, on_other},
-    {SIGUSR1, on_other}, {SIGUSR2, on_other},
-};
-
-static void serve(struct worker *worker)
-{
-    ev_signal watchers[SIGNALS_MAX];
-    for (int i = 0; i < SIGNALS_MAX; i++) {
-        ev_signal_init(&watchers[i], signals[i].callback, signals[i].number);
-        watchers[i].data = worker;
-        ev_signal_start(worker->loop, &watchers[i]);
-    }
-    worker_print_listeners(worker, stdout);
-    worker_run(worker);
-    for (int i = 0; i < SIGNALS_MAX; i++)
-        ev_signal_stop(worker->loop, &watchers[i]);
-}
+#include "proxy/service.h"
 
 /* What libev cannot do without; it would abort. */
 static void on_loop_failure(const char *message)
@@ -74,21 +34,22 @@ static void *loop_memory(void *block, long bytes)
     return moved;
 }
 
-static int run(const struct options *options)
+static int refuse(const struct config_errors *errors)
 {
-    struct log log;
-    int fd = log_descriptor(STDERR_FILENO);
-    log_init(&log, fd, options->log_level, options->log_format);
-    struct worker *worker = worker_create(options, &log);
-    bool listening = worker != NULL && worker_listen(worker);
-    if (listening)
-        serve(worker);
-    worker_destroy(worker);
-    if (listening)
-        log_write(&log, LOG_LEVEL_INFO, "stopped", NULL);
-    if (fd != STDERR_FILENO)
-        close(fd);
-    return listening ? EXIT_OK : EXIT_STARTUP;
+    for (size_t i = 0; i < errors->count; i++)
+        (void)fprintf(stderr, "%s\n", errors->texts[i]);
+    return EXIT_USAGE;
+}
+
+static int run(const struct options *options, char *const argv[])
+{
+    struct config_errors errors;
+    config_errors_init(&errors);
+    struct config *config = config_load(options, &errors);
+    int code = config == NULL ? refuse(&errors) : service_run(options, config, argv);
+    config_errors_free(&errors);
+    config_release(config);
+    return code;
 }
 
 /* Closed standard streams would make room for sockets, and what is printed would go there. */
@@ -115,7 +76,7 @@ int main(int argc, char *argv[])
     ev_set_allocator(loop_memory);
     ev_set_syserr_cb(on_loop_failure);
     switch (options_parse(&options, argc, argv, message)) {
-    case OPTIONS_RUN: return run(&options);
+    case OPTIONS_RUN: return run(&options, argv);
     case OPTIONS_DONE: return print(message);
     case OPTIONS_INVALID: (void)fprintf(stderr, "turbotls-proxy: %s\n", message); break;
     }

@@ -32,7 +32,7 @@ void relay_drop_side(struct relay *r, enum end end)
 {
     if (r->sides[end] == NULL)
         return;
-    r->sides[end]->ops->report(r->sides[end], &r->access);
+    r->sides[end]->ops->report(r->sides[end], &r->connection.access);
     r->sides[end]->ops->destroy(r->sides[end]);
     r->sides[end] = NULL;
 }
@@ -47,38 +47,45 @@ void relay_destroy(struct relay *r)
         pump_return(&worker->pipes, &r->flows[end].pipe);
     }
     relay_doom_free(r);
-    access_end(&r->access, worker->log, worker->now);
+    relay_stop_timeouts(r);
+    connection_end(&r->connection);
     unlink_from(r);
     r->tag = 0;
     free(r);
     worker_connection_ended(worker);
 }
 
-void relay_start(struct worker *worker, struct side *near, struct side *far,
-                 const struct access *access)
+static void give_up(struct side *near, struct side *far, const struct connection *connection)
 {
+    struct worker *worker = connection->worker;
+    struct connection c = *connection;
+    log_event(worker->log, LOG_LEVEL_ERROR, "out of memory: a connection is reset", LOG_END);
+    if (far != NULL)
+        far->ops->destroy(far);
+    near->ops->reset(near, true);
+    near->ops->destroy(near);
+    connection_dismiss(&c);
+    worker_connection_failed(worker);
+}
+
+void relay_start(struct side *near, struct side *far, const struct connection *connection)
+{
+    struct worker *worker = connection->worker;
     struct relay *r = calloc(1, sizeof(*r));
-    if (far == NULL)
-        far = upstream_open(&worker->upstream, worker);
     if (r == NULL || far == NULL) {
-        log_event(worker->log, LOG_LEVEL_ERROR, "out of memory: a connection is reset", LOG_END);
-        if (far != NULL)
-            far->ops->destroy(far);
-        near->ops->reset(near, true);
-        near->ops->destroy(near);
-        free(access->server_name);
         free(r);
-        worker_connection_failed(worker);
+        give_up(near, far, connection);
         return;
     }
     r->tag = RELAY_TAG;
     r->worker = worker;
-    r->access = *access;
+    r->connection = *connection;
     r->sides[NEAR] = near;
     r->sides[FAR] = far;
     near->relay = far->relay = r;
     link_in(r);
     worker_connection_began(worker);
+    relay_start_timeouts(r);
     relay_run(r);
 }
 
@@ -104,7 +111,7 @@ static enum verdict settle(struct relay *r, enum end end)
         return STUCK;
     uint8_t *early;
     size_t length;
-    side->ops->report(side, &r->access);
+    side->ops->report(side, &r->connection.access);
     int fd = side->ops->hand_over(side, &early, &length);
     struct side *plain = plain_accepted(r->worker, fd, early, length);
     if (plain == NULL) {

@@ -9,18 +9,16 @@
 #ifndef PROXY_RELAY_H
 #define PROXY_RELAY_H
 
-#include "proxy/ops/access.h"
+#include "proxy/connection.h"
 #include "proxy/sides/side.h"
 
 struct relay;
-struct worker;
 
 /*
- * Starts relaying between `near` and `far`, both the relay's from now on, as `access` is. `far`
- * NULL: to the worker's upstream. Failures are dealt with here, as the connection's end.
+ * Starts relaying between `near` and `far`, both the relay's from now on, as `connection` is. `far`
+ * NULL: there was no memory for it. Failures are dealt with here, as the connection's end.
  */
-void relay_start(struct worker *worker, struct side *near, struct side *far,
-                 const struct access *access);
+void relay_start(struct side *near, struct side *far, const struct connection *connection);
 
 /* Moves what can be moved. May destroy the relay and both sides. */
 void relay_run(struct relay *relay);

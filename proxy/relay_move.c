@@ -7,10 +7,11 @@
 static void count(struct relay *r, enum end from, size_t bytes)
 {
     turbo_time now = r->worker->now;
+    r->active_at = now;
     if (from == NEAR)
-        access_count_c2s(&r->access, now, bytes);
+        access_count_c2s(&r->connection.access, now, bytes);
     else
-        access_count_s2c(&r->access, now, bytes);
+        access_count_s2c(&r->connection.access, now, bytes);
 }
 
 static bool hold(struct flow *flow, const uint8_t *data, size_t length)

@@ -5,6 +5,8 @@
 #ifndef PROXY_RELAY_PARTS_H
 #define PROXY_RELAY_PARTS_H
 
+#include <ev.h>
+
 #include "proxy/pump.h"
 #include "proxy/relay.h"
 
@@ -28,7 +30,9 @@ struct relay {
     struct side *sides[2];
     struct flow flows[2]; /* flows[end]: from sides[end] to the other */
     struct doom *doom;    /* NULL: all is well */
-    struct access access;
+    struct connection connection;
+    ev_timer timer;       /* its timeouts */
+    turbo_time active_at; /* bytes moved, the last time */
 };
 
 enum verdict {
@@ -51,6 +55,11 @@ static inline enum end relay_other(enum end end)
 void relay_destroy(struct relay *relay);
 /* The side's report is taken, and it is gone. */
 void relay_drop_side(struct relay *relay, enum end end);
+
+/* ---- relay_timeouts.c ---- */
+
+void relay_start_timeouts(struct relay *relay);
+void relay_stop_timeouts(struct relay *relay);
 
 /* ---- relay_move.c ---- */
 

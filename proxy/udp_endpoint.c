@@ -7,11 +7,14 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "proxy/connection.h"
+#include "proxy/listener.h"
 #include "proxy/net/crypto.h"
 #include "proxy/net/socket.h"
 #include "proxy/net/udp.h"
 #include "proxy/relay.h"
 #include "proxy/sides/turbo_server.h"
+#include "proxy/upstream.h"
 #include "proxy/worker.h"
 
 enum { UDP_ENDPOINT_TAG = 0x55647045 /* "UdpE" */, BATCHES_A_TURN = 4 };
@@ -25,7 +28,7 @@ struct udp_endpoint {
     uint32_t tag;
     struct worker *worker;
     struct turbo_endpoint *turbo;
-    const char *listener;
+    struct listener *listener; /* its owner */
     int fd, family;
     /* A timer of its own: the loop's has a grain of a millisecond, a hold lasts half of one. */
     int timer_fd;
@@ -48,27 +51,51 @@ static void release(void *owner, void *memory)
     free(memory);
 }
 
+/* It goes on as classic TLS, by TCP, and has its record there. */
+static void refuse(struct udp_endpoint *e, struct turbo_server *session)
+{
+    turbo_server_refuse(session);
+    turbo_server_release(session, e->worker->now);
+}
+
+static bool has_room(const struct udp_endpoint *e, const struct connection *c,
+                     const struct turbo_server *session)
+{
+    struct turbo_path path = turbo_server_path(session);
+    bool proven = turbo_endpoint_is_proven(e->turbo, e->worker->now, &path.peer);
+    return upstream_has_room(c->upstream, proven) && worker_has_room_for_udp(e->worker);
+}
+
+/* The address that the client asked; the port is the one it is going to connect to. */
+static struct address asked_address(const struct udp_endpoint *e, const struct turbo_path *path)
+{
+    struct address local;
+    address_from_turbo(&path->local, &local);
+    address_set_port(&local, address_port(listener_address(e->listener)));
+    return local;
+}
+
 static void start_connection(struct udp_endpoint *e, struct turbo_server *session)
 {
-    struct worker *w = e->worker;
     struct turbo_path path = turbo_server_path(session);
-    bool proven = turbo_endpoint_is_proven(e->turbo, w->now, &path.peer);
-    if (!upstream_has_room(&w->upstream, proven) || !worker_has_room_for_udp(w)) {
-        turbo_server_refuse(session);
-        turbo_server_release(session, w->now);
-        return;
-    }
-    struct side *near = turbo_server_side(w, e, session);
-    if (near == NULL) {
-        turbo_server_refuse(session);
-        turbo_server_release(session, w->now);
-        return;
-    }
-    struct address client;
-    struct access access;
+    const struct turbo_client_hello *hello = turbo_server_hello(session);
+    struct turbo_id id = turbo_server_id(session);
+    struct address client, server = asked_address(e, &path);
+    struct connection c;
+    bool full = listener_is_full(e->listener);
     address_from_turbo(&path.peer, &client);
-    access_init(&access, &client, e->listener, w->upstream.text, w->now);
-    relay_start(w, near, NULL, &access);
+    connection_begin(&c, e->listener, &client, &server, e->worker->now);
+    struct side *near = NULL;
+    if (!full && connection_place(&c, hello) == TURBO_REASON_NONE && has_room(e, &c, session))
+        near = turbo_server_side(e->worker, e, session, c.upstream);
+    if (near == NULL) {
+        connection_dismiss(&c);
+        refuse(e, session);
+        return;
+    }
+    if (connection_is_vouched(&c))
+        turbo_server_vouch(session);
+    relay_start(near, connection_open(&c, hello, &id), &c);
 }
 
 static void handle_events(struct udp_endpoint *e)
@@ -128,7 +155,7 @@ static void complain(struct udp_endpoint *e)
         if (limit != TURBO_LIMIT_DRAINING && now >= e->quiet_until)
             log_event(e->worker->log, LOG_LEVEL_WARNING,
                       "sessions by UDP are refused, and go on as classic TLS",
-                      LOG_TEXT("listener", e->listener),
+                      LOG_TEXT("listener", listener_text(e->listener)),
                       LOG_TEXT("limit", turbo_limit_text((enum turbo_limit)limit)));
         e->quiet_until = now + COMPLAINT_PAUSE;
         e->limited[limit] = c.limited[limit];
@@ -191,23 +218,40 @@ void udp_endpoint_kick(struct udp_endpoint *e)
         ev_feed_event(e->worker->loop, &e->kick, EV_CUSTOM);
 }
 
+void udp_endpoint_reconfigure(struct udp_endpoint *e)
+{
+    const struct config_listener *settings = listener_settings(e->listener);
+    turbo_endpoint_set_rates(e->turbo, settings->session_rate, settings->source_rate,
+                             2 * settings->source_rate);
+}
+
+int udp_endpoint_fd(const struct udp_endpoint *e)
+{
+    return e->fd;
+}
+
+struct listener *udp_endpoint_listener(const struct udp_endpoint *e)
+{
+    return e->listener;
+}
+
 struct turbo_endpoint *udp_endpoint_turbo(struct udp_endpoint *e)
 {
     return e->turbo;
 }
 
-static struct turbo_endpoint *new_turbo(const struct options *options)
+static struct turbo_endpoint *new_turbo(const struct config_listener *settings)
 {
     struct turbo_endpoint_config config;
     turbo_endpoint_config_init(&config);
-    config.sessions_max = options->sessions_max;
-    uint64_t ended = (uint64_t)options->session_rate * ENDED_SECONDS;
+    config.sessions_max = settings->sessions_max;
+    uint64_t ended = (uint64_t)settings->session_rate * ENDED_SECONDS;
     if (ended > config.ended_max)
         config.ended_max = (uint32_t)ended; /* else they would be the lower limit */
-    config.memory_max = (uint64_t)options->sessions_max * turbo_server_bytes();
-    config.rate = options->session_rate;
-    config.source_rate = options->source_rate;
-    config.site_rate = 2 * options->source_rate;
+    config.memory_max = (uint64_t)settings->sessions_max * turbo_server_bytes();
+    config.rate = settings->session_rate;
+    config.source_rate = settings->source_rate;
+    config.site_rate = 2 * settings->source_rate;
     config.sha256 = crypto_sha256;
     config.acquire = acquire;
     config.release = release;
@@ -219,13 +263,13 @@ static struct turbo_endpoint *new_turbo(const struct options *options)
     return memory == NULL ? NULL : turbo_endpoint_init(memory, &config);
 }
 
-struct udp_endpoint *udp_endpoint_create(struct worker *worker, int fd,
-                                         const struct address *address, const char *listener)
+struct udp_endpoint *udp_endpoint_create(struct listener *listener, int fd)
 {
     struct udp_endpoint *e = calloc(1, sizeof(*e));
     if (e == NULL)
         return NULL;
-    e->turbo = new_turbo(worker->options);
+    struct worker *worker = listener_worker(listener);
+    e->turbo = new_turbo(listener_settings(listener));
     e->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     if (e->turbo == NULL || e->timer_fd < 0) {
         int error = errno;
@@ -239,7 +283,7 @@ struct udp_endpoint *udp_endpoint_create(struct worker *worker, int fd,
     e->worker = worker;
     e->listener = listener;
     e->fd = fd;
-    e->family = address_family(address);
+    e->family = address_family(listener_address(listener));
     e->armed = TURBO_NEVER;
     ev_io_init(&e->io, on_readable, fd, EV_READ);
     ev_io_init(&e->timer_io, on_timer, e->timer_fd, EV_READ);
@@ -256,10 +300,10 @@ static void log_counters(const struct udp_endpoint *e)
     struct turbo_endpoint_counters c = turbo_endpoint_counters(e->turbo);
     if (c.requests + c.junk + c.late + c.unknown == 0)
         return;
-    log_event(e->worker->log, LOG_LEVEL_INFO, "datagrams", LOG_TEXT("listener", e->listener),
-              LOG_NUMBER("requests", c.requests), LOG_NUMBER("responses", c.responses),
-              LOG_NUMBER("junk", c.junk), LOG_NUMBER("late", c.late),
-              LOG_NUMBER("orphans_dropped", c.orphans_dropped),
+    log_event(e->worker->log, LOG_LEVEL_INFO, "datagrams",
+              LOG_TEXT("listener", listener_text(e->listener)), LOG_NUMBER("requests", c.requests),
+              LOG_NUMBER("responses", c.responses), LOG_NUMBER("junk", c.junk),
+              LOG_NUMBER("late", c.late), LOG_NUMBER("orphans_dropped", c.orphans_dropped),
               LOG_NUMBER("addresses_beyond", c.addresses_beyond),
               LOG_NUMBER("parities", c.parities), LOG_NUMBER("sessions", c.sessions),
               LOG_NUMBER("limited_draining", c.limited[TURBO_LIMIT_DRAINING]),

@@ -9,18 +9,20 @@
 #include "proxy/net/address.h"
 #include "turbo/server.h"
 
+struct listener;
 struct udp_endpoint;
-struct worker;
 
-/*
- * Takes over `fd`, bound to `address`; `listener` is the listener's text for the access log and
- * outlives the endpoint. NULL with errno: no memory, descriptor or randomness.
- */
-struct udp_endpoint *udp_endpoint_create(struct worker *worker, int fd,
-                                         const struct address *address, const char *listener);
+/* Takes over `fd`, the UDP socket of `listener`, which owns the endpoint. NULL with errno: no
+ * memory, descriptor or randomness. */
+struct udp_endpoint *udp_endpoint_create(struct listener *listener, int fd);
 /* No side may still use it. NULL is allowed. */
 void udp_endpoint_destroy(struct udp_endpoint *endpoint);
 
+/* The listener's settings have changed. */
+void udp_endpoint_reconfigure(struct udp_endpoint *endpoint);
+
+int udp_endpoint_fd(const struct udp_endpoint *endpoint);
+struct listener *udp_endpoint_listener(const struct udp_endpoint *endpoint);
 struct turbo_endpoint *udp_endpoint_turbo(struct udp_endpoint *endpoint);
 /* A session was given something: see to events and datagrams, soon, from the loop. */
 void udp_endpoint_kick(struct udp_endpoint *endpoint);

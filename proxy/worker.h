@@ -1,6 +1,6 @@
 /*
- * A worker: one event loop, its listeners, its upstream and its connections. Nothing is global, so
- * any number of them can run in one process.
+ * A worker: one event loop, the configuration in force, its listeners and its connections. Nothing
+ * is global, so any number of them can run in one process.
  */
 #ifndef PROXY_WORKER_H
 #define PROXY_WORKER_H
@@ -11,16 +11,18 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "proxy/config/config.h"
 #include "proxy/net/hangup.h"
 #include "proxy/net/resolver.h"
 #include "proxy/ops/log.h"
-#include "proxy/options.h"
 #include "proxy/pump.h"
-#include "proxy/upstream.h"
 
 struct arrival;
+struct generation;
+struct inherited;
 struct listener;
 struct relay;
+struct stats;
 
 enum { WORKER_SCRATCH_BYTES = 64 * 1024 };
 
@@ -28,12 +30,14 @@ struct worker {
     struct ev_loop *loop;
     turbo_time now; /* the proxy's clock, read once in each turn of the loop */
     struct log *log;
-    const struct options *options;
+    struct generation *generation; /* the configuration in force, and its upstreams */
+    struct stats *stats;
     struct resolver *resolver;
     struct hangups *hangups;
-    struct upstream upstream;
-    struct listener *listeners[OPTIONS_LISTENERS_MAX];
+    struct listener *listeners[CONFIG_LISTENERS_MAX]; /* in the configuration's order */
     size_t listener_count;
+    struct listener **leaving; /* those that are no longer wanted, until their connections end */
+    size_t leaving_count;
     struct relay *relays; /* linked list */
     /* Linked list, the newest first. */
     struct arrival *arrivals, *oldest_arrival;
@@ -44,25 +48,44 @@ struct worker {
     bool accepting;         /* false: no descriptors for more, until one ends */
     turbo_time paused_at;   /* accepting was, the last time; 0: never */
     bool draining;
-    bool ending_late;          /* in arrivals_end_late */
-    double handover_timeout_s; /* TURBO_HANDOVER_TIME; shorter in tests */
-    ev_check turn;             /* reads the clock */
-    ev_timer retry_timer;      /* accepting again after descriptors ran out */
-    ev_timer drain_timer;      /* --drain-timeout */
-    ev_timer handover_timer;   /* pending sessions may join this long while draining */
+    bool ending_late;           /* in arrivals_end_late */
+    double handover_timeout_s;  /* TURBO_HANDOVER_TIME; shorter in tests */
+    ev_check turn;              /* reads the clock */
+    ev_timer retry_timer;       /* accepting again after descriptors ran out */
+    ev_timer drain_timer;       /* drain_timeout_seconds */
+    ev_timer handover_timer;    /* pending sessions may join this long while going away */
+    void (*quiet)(void *owner); /* worker_quiesce's; NULL: not asked */
+    void *quiet_owner;
+    ev_prepare quiet_event; /* never started, only fed */
     struct pump_pool pipes;
     uint8_t *scratch; /* for one read; nothing in it outlives the call */
 };
 
 /* NULL, with an explanation in the log: nothing is left behind. */
-struct worker *worker_create(const struct options *options, struct log *log);
-/* Opens the listeners. False, with an explanation in the log: some could not be. */
+struct worker *worker_create(struct config *config, struct log *log);
+/*
+ * Opens the listeners, with sockets from `inherited` (may be NULL) where they are there. Nothing is
+ * accepted before worker_accept. False, with an explanation in the log: some could not be.
+ */
+bool worker_open(struct worker *worker, struct inherited *inherited);
+void worker_accept(struct worker *worker);
+/* Both. */
 bool worker_listen(struct worker *worker);
+/*
+ * Puts another configuration in force: listeners and servers that both have are kept, connections
+ * are not touched. False, with an explanation in the log: nothing has changed.
+ */
+bool worker_reconfigure(struct worker *worker, struct config *config);
+/*
+ * New sessions by UDP are refused from now on; `quiet` is called once none waits for TCP any more,
+ * or after 5 s (protocol §7.5). TCP goes on as ever.
+ */
+void worker_quiesce(struct worker *worker, void (*quiet)(void *owner), void *owner);
 /* One line for each listener: "listening turbo:127.0.0.1:443,udp=443". */
 void worker_print_listeners(const struct worker *worker, FILE *out);
 /* Runs until a drain has ended. */
 void worker_run(struct worker *worker);
-/* Stops accepting and lets connections finish, for at most --drain-timeout. Again: at once. */
+/* Stops accepting and lets connections finish, within the drain timeout. Again: at once. */
 void worker_drain(struct worker *worker);
 void worker_destroy(struct worker *worker);
 
@@ -78,7 +101,7 @@ bool worker_has_room_for_udp(const struct worker *worker);
 bool worker_is_crowded(const struct worker *worker);
 /* accept failed for want of descriptors or memory. */
 void worker_exhausted(struct worker *worker, int error);
-/* While draining: closes what is no longer needed, and ends the loop when nothing is left. */
+/* Closes what is no longer needed; while draining, ends the loop when nothing is left. */
 void worker_check_drained(struct worker *worker);
 
 #endif

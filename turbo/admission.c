@@ -71,6 +71,14 @@ void admission_init(struct admission *a, const struct turbo_endpoint_config *con
     sketch_init(&a->sites, config->site_rate, seed);
 }
 
+void admission_set_rates(struct admission *a, uint32_t rate, uint32_t source_rate,
+                         uint32_t site_rate)
+{
+    a->per_second = rate;
+    a->sources.per_second = source_rate;
+    a->sites.per_second = site_rate;
+}
+
 enum turbo_limit admission_ask(struct admission *a, turbo_time now,
                                const struct turbo_address *peer)
 {

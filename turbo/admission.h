@@ -33,6 +33,9 @@ struct admission {
 /* Rates of `config`, each at least 1. */
 void admission_init(struct admission *admission, const struct turbo_endpoint_config *config,
                     const uint8_t seed[static ADMISSION_SEED_BYTES]);
+/* Each at least 1. */
+void admission_set_rates(struct admission *admission, uint32_t rate, uint32_t source_rate,
+                         uint32_t site_rate);
 /*
  * May a session from `peer` begin? Then it is counted, and the result is TURBO_LIMIT_COUNT; else
  * it is the limit that says no, and nothing is counted.

@@ -390,9 +390,16 @@ static enum turbo_join cannot_continue(struct turbo_endpoint *e)
     return TURBO_JOIN_RESET;
 }
 
+/* The port is another one, by TCP. */
+static bool may_join(const struct turbo_server *s, const struct turbo_address *from)
+{
+    return !s->vouched || (from != NULL && from->scope == s->vouched_for.scope &&
+                           memcmp(from->ip, s->vouched_for.ip, sizeof(from->ip)) == 0);
+}
+
 enum turbo_join turbo_endpoint_join(struct turbo_endpoint *e, turbo_time now,
                                     const struct turbo_tombstone *tombstone,
-                                    struct turbo_server **session)
+                                    const struct turbo_address *from, struct turbo_server **session)
 {
     struct turbo_server *s = find_session(e, &tombstone->id);
     bool afresh = tombstone->replay && tombstone->consumed == 0;
@@ -403,6 +410,8 @@ enum turbo_join turbo_endpoint_join(struct turbo_endpoint *e, turbo_time now,
             end_on_udp(e, now, s, &tombstone->id);
         return cannot_continue(e);
     }
+    if (!may_join(s, from))
+        return cannot_continue(e);
     if (s->state > SERVER_ANSWERED && afresh)
         return TURBO_JOIN_FRESH; /* joined or ended already; its id is taken as it is */
     if (s->state > SERVER_ANSWERED || !server_join(s, now, tombstone->consumed, tombstone->replay))
@@ -414,6 +423,7 @@ enum turbo_join turbo_endpoint_join(struct turbo_endpoint *e, turbo_time now,
 
 enum turbo_join turbo_endpoint_adopt(struct turbo_endpoint *e, turbo_time now,
                                      const uint8_t *stream, size_t hello_length,
+                                     const struct turbo_address *from,
                                      struct turbo_server **session)
 {
     struct turbo_id id;
@@ -421,14 +431,21 @@ enum turbo_join turbo_endpoint_adopt(struct turbo_endpoint *e, turbo_time now,
     struct turbo_server *s = find_session(e, &id);
     if (s == NULL || !s->accepted)
         return start_afresh(e, now, s, &id);
-    if (s->state > SERVER_ANSWERED || !s->hashed || s->hello.length != hello_length ||
-        memcmp(s->c2s.buffer, stream, hello_length) != 0 || !server_join(s, now, 0, true))
-        return TURBO_JOIN_FRESH; /* joined or ended already; its id is taken as it is */
+    if (!may_join(s, from) || s->state > SERVER_ANSWERED || !s->hashed ||
+        s->hello.length != hello_length || memcmp(s->c2s.buffer, stream, hello_length) != 0 ||
+        !server_join(s, now, 0, true))
+        return TURBO_JOIN_FRESH; /* joined or ended already, or vouched for; its id is taken */
     s->report.outcome = TURBO_OUTCOME_CLASSIC;
     s->report.reason = TURBO_REASON_ADOPTED;
     e->counters.adopted++;
     *session = s;
     return TURBO_JOIN_SESSION;
+}
+
+void turbo_endpoint_set_rates(struct turbo_endpoint *e, uint32_t rate, uint32_t source_rate,
+                              uint32_t site_rate)
+{
+    admission_set_rates(e->admission, rate, source_rate, site_rate);
 }
 
 void turbo_endpoint_prove(struct turbo_endpoint *e, turbo_time now,

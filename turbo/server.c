@@ -356,6 +356,17 @@ struct turbo_path turbo_server_path(const struct turbo_server *s)
     return s->path;
 }
 
+struct turbo_id turbo_server_id(const struct turbo_server *s)
+{
+    return s->id;
+}
+
+void turbo_server_vouch(struct turbo_server *s)
+{
+    s->vouched = true;
+    s->vouched_for = s->path.peer;
+}
+
 bool turbo_server_joined(const struct turbo_server *s)
 {
     return s->state == SERVER_JOINED;

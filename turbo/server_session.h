@@ -29,9 +29,11 @@ struct turbo_server {
     enum server_state state;
     bool accepted; /* handed out as NEW */
     bool aborted;  /* by the client */
+    bool vouched;  /* joined from `vouched_for` only */
     bool hashed;   /* the id is the ClientHello's hash: this profile, adoptable */
     struct turbo_id id;
     struct turbo_path path;
+    struct turbo_address vouched_for;
     struct turbo_client_hello hello;
     struct turbo_server_report report;
     turbo_time created_at, answered_at;

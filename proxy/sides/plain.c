@@ -22,8 +22,9 @@ struct plain {
     uint32_t tag;
     struct stream tcp; /* no socket while connecting */
     struct worker *worker;
-    struct dial *dial; /* while connecting */
-    bool dialled;      /* to a plain upstream: no leg whose round trip matters */
+    struct upstream *upstream; /* held; NULL: a client's */
+    struct dial *dial;         /* while connecting */
+    bool dialled;              /* to a plain upstream: no leg whose round trip matters */
     uint32_t rtt_us;
     uint8_t *early;
     size_t early_length, early_used;
@@ -191,6 +192,7 @@ static void plain_destroy(struct side *side)
     dial_cancel(p->dial);
     stream_close(&p->tcp, false);
     free(p->early);
+    upstream_release(p->upstream);
     p->tag = 0;
     free(p);
 }
@@ -258,20 +260,24 @@ static void on_failed(void *owner, const char *error, bool exhausted)
     assert(p->tag == PLAIN_TAG);
     p->dial = NULL;
     p->base.lost = SIDE_UNREACHED;
-    upstream_failed(&p->worker->upstream, p->worker->log, error);
+    upstream_failed(p->upstream, p->worker->log, error);
     tell(p, false);
 }
 
-struct side *plain_connecting(struct worker *worker, struct upstream *upstream)
+struct side *plain_connecting(struct worker *worker, struct upstream *upstream,
+                              const uint8_t *prelude, size_t length)
 {
+    (void)prelude;
+    (void)length;
     static const struct dial_events events = {.up = on_up, .failed = on_failed};
     struct plain *p = create(worker);
     if (p == NULL)
         return NULL;
     p->dialled = true;
+    p->upstream = upstream_hold(upstream);
     p->dial =
-        dial_start(worker->loop, worker->resolver, upstream->option.host, upstream->option.port,
-                   (double)TURBO_CONNECT_TIME / (double)TURBO_SECOND, &events, p);
+        dial_start(worker->loop, worker->resolver, upstream->servers[0]->host,
+                   upstream->servers[0]->port, upstream->settings->connect_timeout_s, &events, p);
     if (p->dial == NULL) {
         plain_destroy(&p->base);
         return NULL;

@@ -14,8 +14,10 @@ struct upstream;
  * NULL: out of memory; both still belong to the caller.
  */
 struct side *plain_accepted(struct worker *worker, int fd, uint8_t *early, size_t early_length);
-/* Connects to the upstream. NULL: out of memory. */
-struct side *plain_connecting(struct worker *worker, struct upstream *upstream);
+/* Connects to the upstream; `prelude` (may be NULL) is sent before anything else. NULL: out of
+ * memory. */
+struct side *plain_connecting(struct worker *worker, struct upstream *upstream,
+                              const uint8_t *prelude, size_t length);
 
 /* Its end has been read: a reset is still to be noticed (as SIDE_RESET in `lost`). */
 void plain_watch_reset(struct side *side);

@@ -180,7 +180,8 @@ static void on_udp(struct ev_loop *loop, ev_io *io, int events)
     const uint8_t *data;
     receive_datagrams(s);
     if (turbo_client_report(s->session).responded)
-        memory_of(&s->upstream->memory, &s->peer)->learned.speaks = true; /* others know at once */
+        memory_of(&s->upstream->servers[0]->memory, &s->peer)->learned.speaks =
+            true; /* others know at once */
     step(s);
     /* Most are repeats, which are nothing to the relay. */
     if (turbo_client_peek(s->session, &data) > 0 || turbo_client_state(s->session) != before ||
@@ -228,12 +229,13 @@ static struct turbo_client *new_session(struct turbo_client_side *s)
 {
     struct turbo_client_config config;
     turbo_client_config_init(&config, crypto_sha256);
-    config.always = s->upstream->option.always;
+    config.always = s->upstream->settings->always;
     void *memory = malloc(turbo_client_bytes());
     if (memory == NULL)
         return NULL;
     turbo_time now = s->worker->now;
-    turbo_learned_configure(&memory_of(&s->upstream->memory, &s->peer)->learned, now, &config);
+    turbo_learned_configure(&memory_of(&s->upstream->servers[0]->memory, &s->peer)->learned, now,
+                            &config);
     return turbo_client_init(memory, &config, now);
 }
 
@@ -244,14 +246,15 @@ static void free_session(struct turbo_client_side *s, struct turbo_client *sessi
     if (session == NULL)
         return;
     struct turbo_client_report report = turbo_client_report(session);
-    turbo_learned_note(&memory_of(&s->upstream->memory, peer)->learned, s->worker->now, &report);
+    turbo_learned_note(&memory_of(&s->upstream->servers[0]->memory, peer)->learned, s->worker->now,
+                       &report);
     free(session);
 }
 
 static void open_udp(struct turbo_client_side *s, int tcp)
 {
     struct address peer = s->peer;
-    address_set_port(&peer, s->upstream->option.udp_port);
+    address_set_port(&peer, s->upstream->servers[0]->udp_port);
     s->udp = socket_connect_udp(&peer, tcp);
     if (s->udp < 0)
         return; /* sending fails, and the session goes the classic way */
@@ -449,6 +452,7 @@ static void turbo_client_side_destroy(struct side *side)
     ev_timer_stop(s->worker->loop, &s->timer);
     stream_close(&s->tcp, false);
     free_session(s, s->session, &s->peer);
+    upstream_release(s->upstream);
     s->tag = 0;
     free(s);
 }
@@ -475,15 +479,15 @@ struct side *turbo_client_side(struct worker *worker, struct upstream *upstream)
     s->base.ops = &ops;
     s->tag = TURBO_CLIENT_TAG;
     s->worker = worker;
-    s->upstream = upstream;
+    s->upstream = upstream_hold(upstream);
     s->udp = -1;
     stream_init(&s->tcp, worker->loop, on_tcp, s);
     ev_init(&s->udp_io, on_udp);
     ev_init(&s->timer, on_timer);
     s->udp_io.data = s->timer.data = s;
     s->dial =
-        dial_start(worker->loop, worker->resolver, upstream->option.host, upstream->option.port,
-                   (double)TURBO_CONNECT_TIME / (double)TURBO_SECOND, &events, s);
+        dial_start(worker->loop, worker->resolver, upstream->servers[0]->host,
+                   upstream->servers[0]->port, upstream->settings->connect_timeout_s, &events, s);
     if (s->dial == NULL) {
         turbo_client_side_destroy(&s->base);
         return NULL;

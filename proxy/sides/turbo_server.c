@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/listener.h"
 #include "proxy/net/socket.h"
 #include "proxy/ops/access.h"
 #include "proxy/sides/stream.h"
 #include "proxy/udp_endpoint.h"
+#include "proxy/upstream.h"
 #include "proxy/worker.h"
 
 enum { TURBO_SERVER_TAG = 0x54537276 /* "TSrv" */, REPLAY_BYTES = 4096 };
@@ -19,9 +21,9 @@ struct turbo_server_side {
     struct worker *worker;
     struct udp_endpoint *endpoint;
     struct turbo_server *session;
-    struct stream tcp; /* no socket: nobody has joined */
-    bool counted;      /* among the upstream's pending */
-    uint8_t *early;    /* bytes from TCP that were read before the join */
+    struct stream tcp;           /* no socket: nobody has joined */
+    struct upstream *pending_on; /* counted and held there; NULL: no longer */
+    uint8_t *early;              /* bytes from TCP that were read before the join */
     size_t early_length, early_used;
     ev_timer timer; /* the repetition must be over in time */
 };
@@ -42,9 +44,10 @@ static const struct turbo_server_side *const_side_of(const struct side *side)
 
 static void no_longer_pending(struct turbo_server_side *s)
 {
-    if (s->counted)
-        s->worker->upstream.pending--;
-    s->counted = false;
+    if (s->pending_on != NULL)
+        s->pending_on->pending--;
+    upstream_release(s->pending_on);
+    s->pending_on = NULL;
 }
 
 static bool has_joined(const struct turbo_server_side *s)
@@ -116,7 +119,8 @@ void turbo_server_side_join(struct side *side, int fd, uint8_t *early, size_t le
     replay_early(s);
     flush_tcp(s);
     if (turbo_server_replay_left(s->session) > 0) {
-        ev_timer_set(&s->timer, s->worker->options->opening_timeout_s, 0.);
+        const struct listener *listener = udp_endpoint_listener(s->endpoint);
+        ev_timer_set(&s->timer, listener_settings(listener)->opening_timeout_s, 0.);
         ev_timer_start(s->worker->loop, &s->timer);
     }
     side_wake(side);
@@ -278,7 +282,7 @@ static void turbo_server_side_destroy(struct side *side)
 }
 
 struct side *turbo_server_side(struct worker *worker, struct udp_endpoint *endpoint,
-                               struct turbo_server *session)
+                               struct turbo_server *session, struct upstream *upstream)
 {
     static const struct side_ops ops = {
         .read = turbo_server_side_read,
@@ -301,8 +305,8 @@ struct side *turbo_server_side(struct worker *worker, struct udp_endpoint *endpo
     s->worker = worker;
     s->endpoint = endpoint;
     s->session = session;
-    s->counted = true;
-    worker->upstream.pending++;
+    s->pending_on = upstream_hold(upstream);
+    upstream->pending++;
     stream_init(&s->tcp, worker->loop, on_io, s);
     ev_init(&s->timer, on_timer);
     s->timer.data = s;

@@ -8,11 +8,13 @@
 #include "turbo/server.h"
 
 struct udp_endpoint;
+struct upstream;
 struct worker;
 
-/* Takes over the session. NULL: out of memory; the session is still the caller's. */
+/* Takes over the session, which is pending on `upstream`. NULL: out of memory; the session is still
+ * the caller's. */
 struct side *turbo_server_side(struct worker *worker, struct udp_endpoint *endpoint,
-                               struct turbo_server *session);
+                               struct turbo_server *session, struct upstream *upstream);
 
 /* The endpoint says that the session is over (expired or aborted). Wakes the relay. */
 void turbo_server_side_ended(struct side *side);

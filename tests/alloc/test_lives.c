@@ -11,7 +11,7 @@ static struct world w;
 
 static bool starts(struct fixture *f)
 {
-    f->worker = worker_create(&f->options, &f->log);
+    f->worker = worker_create(f->config, &f->log);
     return f->worker != NULL && worker_listen(f->worker);
 }
 

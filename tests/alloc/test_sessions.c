@@ -39,8 +39,8 @@ static bool talk(struct world *w)
 /* A failed look-up is remembered for a second: another session asks for another name. */
 static bool talk_to_a_name(struct world *w)
 {
-    struct upstream_option *option = &w->f->worker->upstream.option;
-    snprintf(option->host, sizeof(option->host), "server%u.test", w->sessions);
+    struct server *server = fixture_upstream(w->f)->servers[0];
+    snprintf(server->host, sizeof(server->host), "server%u.test", w->sessions);
     return talk(w);
 }
 

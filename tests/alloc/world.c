@@ -44,8 +44,7 @@ unsigned world_start_edge(struct world *w)
     struct fixture *f = w->f;
     unsigned port = 0;
     fixture_parse(f, "--listen turbo:127.0.0.1:0 --upstream tcp:127.0.0.1:%u", f->server_port);
-    w->edge_options = f->options;
-    w->edge = worker_create(&w->edge_options, &f->log);
+    w->edge = worker_create(f->config, &f->log);
     assert_non_null(w->edge);
     assert_true(worker_listen(w->edge));
     assert_int_equal(sscanf(listener_text(w->edge->listeners[0]), "turbo:127.0.0.1:%u", &port), 1);

@@ -27,7 +27,6 @@ struct world {
     bool speaks_first;
     /* A second worker, which the fixture's one has as its upstream; NULL: none. */
     struct worker *edge;
-    struct options edge_options;
     size_t blocks_before;
     struct datagrams *names; /* a name server; NULL: none */
     size_t names_answered;

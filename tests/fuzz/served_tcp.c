@@ -15,7 +15,8 @@ static void adopt(struct edge_model *m, const uint8_t *stream, size_t hello)
     struct turbo_server *session = NULL;
     struct turbo_id id;
     turbo_id_from_hello(&id, check_sha256, stream, hello);
-    if (turbo_endpoint_adopt(m->endpoint, m->now, stream, hello, &session) == TURBO_JOIN_SESSION) {
+    if (turbo_endpoint_adopt(m->endpoint, m->now, stream, hello, NULL, &session) ==
+        TURBO_JOIN_SESSION) {
         struct served *s = model_find(m, &id);
         assert(s != NULL && s->c2s_length == hello && memcmp(s->c2s, stream, hello) == 0);
         join(m, session, &id, 0);
@@ -48,7 +49,7 @@ static void open_tcp(struct edge_model *m, const uint8_t *stream, size_t length,
         return;
     const struct turbo_tombstone *t = &opening.tombstone;
     assert(turbo_id_equal(&t->id, &id));
-    switch (turbo_endpoint_join(m->endpoint, m->now, t, &session)) {
+    switch (turbo_endpoint_join(m->endpoint, m->now, t, NULL, &session)) {
     case TURBO_JOIN_SESSION:
         assert(pending);
         join(m, session, &t->id, t->consumed);

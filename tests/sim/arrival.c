@@ -99,7 +99,7 @@ static void classic(struct arrival *a)
     size_t blocks = a->edge->blocks_out;
     if (a->opening.hello.state == TURBO_HELLO_COMPLETE)
         how = turbo_endpoint_adopt(a->edge->endpoint, world_of(a)->clock.now, a->bytes,
-                                   a->opening.hello.length, &session);
+                                   a->opening.hello.length, NULL, &session);
     TRACE(&world_of(a)->journal, a->tcp->who, "a classic opening%s",
           how == TURBO_JOIN_SESSION ? " adopts its session" : "");
     count_join(a, COVER_CLASSIC_FRESH, blocks, how);
@@ -128,7 +128,7 @@ static void tombstone(struct arrival *a)
     a->bytes += TURBO_TOMBSTONE_BYTES;
     a->length -= TURBO_TOMBSTONE_BYTES;
     enum turbo_join how =
-        turbo_endpoint_join(a->edge->endpoint, world_of(a)->clock.now, t, &session);
+        turbo_endpoint_join(a->edge->endpoint, world_of(a)->clock.now, t, NULL, &session);
     TRACE(&world_of(a)->journal, a->tcp->who, "a tombstone, n = %u", t->consumed);
     count_join(a, COVER_TOMBSTONE_FRESH, blocks, how);
     if (t->consumed == 0)

@@ -140,7 +140,7 @@ static void an_opening_that_does_not_come_is_reset(void **state)
 {
     struct fixture *f = *state;
     start_edge(f);
-    f->options.opening_timeout_s = 0.01;
+    fixture_settings(f, 0)->opening_timeout_s = 0.01;
     struct peer *silent = fixture_client(f), *slow = fixture_client(f);
     peer_send(slow, wire.hello.bytes, 100);
     UNTIL(f, peer_was_reset(silent) && peer_was_reset(slow) && nothing_is_left(f));

@@ -253,7 +253,7 @@ TEST(the_id_of_a_classic_opening_is_remembered) /* §5.3 */
     struct turbo_server *s = NULL;
     struct turbo_path path = check_path(1, 1);
     struct turbo_id id = edge_id(&hello);
-    assert_int_equal(turbo_endpoint_adopt(e.endpoint, T(0), hello.bytes, hello.length, &s),
+    assert_int_equal(turbo_endpoint_adopt(e.endpoint, T(0), hello.bytes, hello.length, NULL, &s),
                      TURBO_JOIN_FRESH);
     edge_request(&e, T(1), &path, &id, &hello, 1);
     assert_int_equal(counters().late, 1);
@@ -267,8 +267,8 @@ TEST(each_classic_opening_is_remembered_for_30_s) /* §5.3 */
     struct turbo_path path = check_path(1, 1);
     struct turbo_id id = edge_id(&hello);
     turbo_time again = T(0) + TURBO_ENDED_TIME - 1;
-    turbo_endpoint_adopt(e.endpoint, T(0), hello.bytes, hello.length, &s);
-    turbo_endpoint_adopt(e.endpoint, again, hello.bytes, hello.length, &s);
+    turbo_endpoint_adopt(e.endpoint, T(0), hello.bytes, hello.length, NULL, &s);
+    turbo_endpoint_adopt(e.endpoint, again, hello.bytes, hello.length, NULL, &s);
     edge_request(&e, again + TURBO_ENDED_TIME - 1, &path, &id, &hello, 1);
     assert_int_equal(counters().late, 1);
     assert_int_equal(e.alive, 0);
@@ -307,8 +307,9 @@ TEST(a_tombstone_for_no_session_starts_afresh_only_with_replay_and_0)
 TEST(another_hello_is_not_adopted) /* §5.4 */
 {
     struct turbo_server *s = edge_session(&e, T(0), &hello), *adopted = NULL;
-    assert_int_equal(turbo_endpoint_adopt(e.endpoint, T(1), other.bytes, other.length, &adopted),
-                     TURBO_JOIN_FRESH);
+    assert_int_equal(
+        turbo_endpoint_adopt(e.endpoint, T(1), other.bytes, other.length, NULL, &adopted),
+        TURBO_JOIN_FRESH);
     assert_null(adopted);
     assert_false(turbo_server_joined(s));
     turbo_server_release(s, T(1));
@@ -320,8 +321,9 @@ TEST(a_session_under_a_stolen_id_is_not_adopted) /* §5.4: no draft session is *
     struct turbo_id id = edge_id(&hello);
     send(T(0), &id, 1, other.bytes, other.length);
     struct turbo_server *s = edge_event(&e, TURBO_EVENT_NEW);
-    assert_int_equal(turbo_endpoint_adopt(e.endpoint, T(1), hello.bytes, hello.length, &adopted),
-                     TURBO_JOIN_FRESH);
+    assert_int_equal(
+        turbo_endpoint_adopt(e.endpoint, T(1), hello.bytes, hello.length, NULL, &adopted),
+        TURBO_JOIN_FRESH);
     assert_null(adopted);
     turbo_server_release(s, T(1));
 }

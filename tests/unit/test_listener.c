@@ -102,14 +102,17 @@ static void a_udp_port_in_use_is_told(void **state)
 static void a_port_of_another_listener_of_ours_is_told(void **state)
 {
     struct fixture *f = *state;
-    struct listen_option again = {.kind = ENDPOINT_TCP}, udp = {.kind = ENDPOINT_TURBO};
     start(f, "--listen turbo:127.0.0.1:0");
-    assert_true(address_from_literal(&again.address, "0.0.0.0", fixture_port(f, 0)));
-    assert_null(listener_open(f->worker, &again));
+    struct config_listener *again = fixture_settings(f, 0);
+    uint16_t port = fixture_port(f, 0);
+    *again = (struct config_listener){.name = "again", .kind = ENDPOINT_TCP};
+    assert_true(address_from_literal(&again->address, "0.0.0.0", port));
+    assert_null(listener_open(f->worker, f->worker->generation, 0, NULL));
     assert_int_equal(fixture_log_count(f, "another --listen of this proxy has the port"), 1);
-    assert_true(address_from_literal(&udp.address, "127.0.0.1", 0));
-    udp.udp_port = fixture_udp_port(f, 0);
-    assert_null(listener_open(f->worker, &udp));
+    again->kind = ENDPOINT_TURBO;
+    again->udp_port = fixture_udp_port(f, 0);
+    assert_true(address_from_literal(&again->address, "127.0.0.1", 0));
+    assert_null(listener_open(f->worker, f->worker->generation, 0, NULL));
     assert_int_equal(fixture_log_count(f, "another --listen of this proxy has the port"), 2);
 }
 

@@ -256,7 +256,7 @@ static void a_side_destroyed_with_bytes_unread_leaks_nothing(void **state)
     fixture_pair(f, &fd);
     struct side *side = plain_accepted(f->worker, fd, (uint8_t *)strdup("early"), 5);
     side->ops->destroy(side);
-    side = plain_connecting(f->worker, &f->worker->upstream);
+    side = plain_connecting(f->worker, fixture_upstream(f), NULL, 0);
     assert_int_equal(side->ops->room(side), 0);
     assert_false(side->ops->splices(side));
     side->ops->destroy(side); /* while it connects */
@@ -279,7 +279,7 @@ static void on_spoke(void *owner, bool alive)
 static struct side *watched(struct fixture *f, struct heard *heard)
 {
     fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream tcp:127.0.0.1:%u", f->server_port);
-    struct side *side = plain_connecting(f->worker, &f->worker->upstream);
+    struct side *side = plain_connecting(f->worker, fixture_upstream(f), NULL, 0);
     plain_watch_server(side, on_spoke, heard);
     fixture_server(f, 0);
     fixture_let_happen(f);
@@ -332,7 +332,7 @@ static void a_server_out_of_reach_has_not_spoken(void **state)
     uint16_t port = 0;
     int refusing = fixture_refusing_port("127.0.0.1", &port);
     fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream tcp:127.0.0.1:%u", port);
-    struct side *side = plain_connecting(f->worker, &f->worker->upstream);
+    struct side *side = plain_connecting(f->worker, fixture_upstream(f), NULL, 0);
     plain_watch_server(side, on_spoke, &heard);
     UNTIL(f, heard.calls > 0);
     assert_false(heard.alive);

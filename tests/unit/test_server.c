@@ -165,7 +165,7 @@ TEST(tcp_starts_afresh_where_the_hello_is_incomplete) /* §5.8 */
 TEST(a_classic_opening_starts_afresh_where_the_hello_is_incomplete) /* §5.8 */
 {
     reach_gathering();
-    assert_int_equal(turbo_endpoint_adopt(e.endpoint, T(1), hello.bytes, hello.length, &s),
+    assert_int_equal(turbo_endpoint_adopt(e.endpoint, T(1), hello.bytes, hello.length, NULL, &s),
                      TURBO_JOIN_FRESH);
     assert_int_equal(e.alive, 0);
     assert_remembered(T(2));
@@ -365,7 +365,7 @@ TEST(a_second_join_starts_afresh_only_where_nothing_was_consumed) /* §5.8, 5.9 
         assert_int_equal(edge_tombstone(&e, T(200), &id, false, 0, &again), TURBO_JOIN_RESET);
         assert_int_equal(edge_tombstone(&e, T(200), &id, true, 0, &again), TURBO_JOIN_FRESH);
         assert_int_equal(
-            turbo_endpoint_adopt(e.endpoint, T(200), hello.bytes, hello.length, &again),
+            turbo_endpoint_adopt(e.endpoint, T(200), hello.bytes, hello.length, NULL, &again),
             TURBO_JOIN_FRESH);
         assert_null(again);
         assert_int_equal(e.alive, 1); /* it is the caller's */

@@ -271,8 +271,9 @@ TEST(an_identical_classic_opening_adopts_the_session) /* §5.4 */
     permit(T(0), 3);
     edge_push(s, T(0), 0, (size_t)2 * CHUNK);
     assert_int_equal(edge_poll_all(&e, T(0)), 2);
-    assert_int_equal(turbo_endpoint_adopt(e.endpoint, T(10), hello.bytes, hello.length, &adopted),
-                     TURBO_JOIN_SESSION);
+    assert_int_equal(
+        turbo_endpoint_adopt(e.endpoint, T(10), hello.bytes, hello.length, NULL, &adopted),
+        TURBO_JOIN_SESSION);
     assert_ptr_equal(adopted, s);
     edge_assert_tcp(s, 0, (size_t)2 * CHUNK);
     assert_int_equal(turbo_server_replay_left(s), hello.length);

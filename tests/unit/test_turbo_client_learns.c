@@ -19,7 +19,7 @@ static void start(struct fixture *f)
                   f->server_port);
     fixture_run_worker(f);
     edge = fixture_udp_server(f, &udp_port);
-    f->worker->upstream.option.udp_port = udp_port;
+    fixture_upstream(f)->servers[0]->udp_port = udp_port;
     assert_true(worker_listen(f->worker));
 }
 
@@ -27,7 +27,7 @@ static const struct turbo_learned *learned(struct fixture *f)
 {
     struct address address;
     assert_true(address_from_literal(&address, "127.0.0.1", f->server_port));
-    return &memory_of(&f->worker->upstream.memory, &address)->learned;
+    return &memory_of(&fixture_upstream(f)->servers[0]->memory, &address)->learned;
 }
 
 static size_t requests_for(struct turbo_learned_flight flight)

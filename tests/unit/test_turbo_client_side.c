@@ -24,7 +24,7 @@ static void start(struct fixture *f, bool always)
                   always ? ",always" : "");
     fixture_run_worker(f);
     edge = fixture_udp_server(f, &udp_port);
-    f->worker->upstream.option.udp_port = udp_port;
+    fixture_upstream(f)->servers[0]->udp_port = udp_port;
     assert_true(worker_listen(f->worker));
 }
 
@@ -368,7 +368,7 @@ static void another_address_gets_nothing_once_bytes_were_delivered(void **state)
     struct peer *filler = fixture_connect(f, NAMES_FIRST, port);
     UNTIL(f, peer_is_up(filler));
     edge = fixture_udp_server_at(f, NAMES_FIRST, &udp_port);
-    f->worker->upstream.option.udp_port = udp_port;
+    fixture_upstream(f)->servers[0]->udp_port = udp_port;
     assert_true(worker_listen(f->worker));
     names_start(&names, f);
     wire_client_init(&wire, 1);
@@ -407,14 +407,14 @@ static void a_side_destroyed_while_it_connects_leaks_nothing(void **state)
 {
     struct fixture *f = *state;
     start(f, true);
-    struct side *side = upstream_open(&f->worker->upstream, f->worker);
+    struct side *side = upstream_open(fixture_upstream(f), f->worker, NULL, 0);
     uint8_t byte = 0x16;
     assert_int_equal(side->ops->room(side), 0);
     assert_int_equal(side->ops->write(side, &byte, 1), 0);
     assert_int_equal(side->ops->read(side, &byte, 1), SIDE_AGAIN);
     assert_false(side->ops->settled(side));
     side->ops->destroy(side);
-    side = upstream_open(&f->worker->upstream, f->worker);
+    side = upstream_open(fixture_upstream(f), f->worker, NULL, 0);
     UNTIL(f, side->ops->room(side) > 0); /* the SYN has left */
     side->ops->reset(side, false);
     side->ops->destroy(side);

@@ -38,7 +38,7 @@ static struct peer *join(struct fixture *f, uint32_t consumed)
 
 static bool nothing_is_left(struct fixture *f)
 {
-    return f->worker->connections == 0 && f->worker->upstream.pending == 0;
+    return f->worker->connections == 0 && fixture_upstream(f)->pending == 0;
 }
 
 /* ---- the join ---- */
@@ -119,7 +119,7 @@ static void a_replay_that_differs_late_resets_both(void **state)
     struct peer *client = fixture_client(f);
     wire_client_tombstone(&wire, client, 1);
     peer_send(client, wire.hello.bytes, 500);
-    UNTIL(f, f->worker->upstream.pending == 0);
+    UNTIL(f, fixture_upstream(f)->pending == 0);
     wire.hello.bytes[500] ^= 1;
     peer_send(client, wire.hello.bytes + 500, wire.hello.length - 500);
     UNTIL(f, peer_was_reset(client) && peer_was_reset(server) && nothing_is_left(f));
@@ -143,7 +143,7 @@ static void a_replay_may_come_in_pieces_with_the_answer_in_the_last(void **state
     struct peer *client = fixture_client(f);
     wire_client_tombstone(&wire, client, 1);
     peer_send(client, wire.hello.bytes, 500);
-    UNTIL(f, f->worker->upstream.pending == 0);
+    UNTIL(f, fixture_upstream(f)->pending == 0);
     fixture_let_happen(f);
     peer_send(client, wire.hello.bytes + 500, 400);
     fixture_let_happen(f);
@@ -226,7 +226,7 @@ static void a_large_flight_is_delivered_whole_before_the_reset(void **state)
     peer_deafen(client);
     wire_client_tombstone(&wire, client, 0);
     wire_client_hello(&wire, client);
-    UNTIL(f, f->worker->upstream.pending == 0);
+    UNTIL(f, fixture_upstream(f)->pending == 0);
     fixture_let_happen(f);
     assert_int_equal(f->worker->connections, 1);
     peer_hear(client);
@@ -253,7 +253,7 @@ static void a_reset_within_the_replay_resets_the_server(void **state)
     struct peer *server = start_answered(f);
     struct peer *client = fixture_client(f);
     wire_client_tombstone(&wire, client, 1);
-    UNTIL(f, f->worker->upstream.pending == 0);
+    UNTIL(f, fixture_upstream(f)->pending == 0);
     peer_reset(client);
     UNTIL(f, peer_was_reset(server) && nothing_is_left(f));
 }
@@ -291,7 +291,7 @@ static void a_pending_session_ends_with_the_worker(void **state)
 {
     struct fixture *f = *state;
     start_answered(f);
-    assert_int_equal(f->worker->upstream.pending, 1);
+    assert_int_equal(fixture_upstream(f)->pending, 1);
     assert_int_equal(f->worker->connections, 1);
 }
 

@@ -51,7 +51,7 @@ static void sessions_do_not_mix(void **state)
         const char answer[] = {"ABCDEFGHIJKLMNOPQRSTUVWXYZ"[i], '\0'};
         UNTIL(f, wire_client_heard(&wires[i], answer));
     }
-    assert_int_equal(f->worker->upstream.pending, SESSIONS);
+    assert_int_equal(fixture_upstream(f)->pending, SESSIONS);
     free(wires);
 }
 
@@ -160,13 +160,13 @@ static void too_many_pending_sessions_are_refused(void **state)
 {
     struct fixture *f = *state;
     start(f, "127.0.0.1");
-    f->worker->upstream.pending = TURBO_PENDING_DEFAULT;
+    fixture_upstream(f)->pending = TURBO_PENDING_DEFAULT;
     wire_client_ask(&wire, f, "127.0.0.1", fixture_udp_port(f, 0));
     UNTIL(f, wire_client_was_refused(&wire));
     fixture_let_happen(f);
     assert_int_equal(wire.udp->count, 1);
     assert_int_equal(f->served_count, 0);
-    f->worker->upstream.pending = 0;
+    fixture_upstream(f)->pending = 0;
     wire_client_request(&wire, 0, 1, wire.hello.bytes, wire.hello.length); /* its id has ended */
     UNTIL(f, counters(f).late > 0);
     assert_int_equal(f->served_count, 0);
@@ -176,7 +176,7 @@ static void of_the_pending_ones_half_are_for_addresses_that_tcp_has_proven(void 
 {
     struct fixture *f = *state;
     start(f, "127.0.0.1");
-    f->worker->upstream.pending = TURBO_PENDING_UNPROVEN;
+    fixture_upstream(f)->pending = TURBO_PENDING_UNPROVEN;
     wire_client_ask(&wire, f, "127.0.0.1", fixture_udp_port(f, 0));
     UNTIL(f, wire_client_was_refused(&wire));
     struct peer *client = fixture_client(f);
@@ -185,7 +185,7 @@ static void of_the_pending_ones_half_are_for_addresses_that_tcp_has_proven(void 
     wire_client_init(&wire, 2);
     wire_client_ask(&wire, f, "127.0.0.1", fixture_udp_port(f, 0));
     UNTIL(f, wire_client_passed(&wire, fixture_server(f, 1), ""));
-    f->worker->upstream.pending -= TURBO_PENDING_UNPROVEN;
+    fixture_upstream(f)->pending -= TURBO_PENDING_UNPROVEN;
 }
 
 static void an_aborted_session_is_gone_and_not_begun_again(void **state)

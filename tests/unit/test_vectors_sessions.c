@@ -169,7 +169,7 @@ static void opens_with_tombstone(struct play *p, const struct turbo_opening *ope
 {
     struct turbo_server *session = NULL;
     enum turbo_join join =
-        turbo_endpoint_join(p->edge.endpoint, p->now, &opening->tombstone, &session);
+        turbo_endpoint_join(p->edge.endpoint, p->now, &opening->tombstone, NULL, &session);
     p->joins = join == TURBO_JOIN_SESSION ? "tombstone"
                : join == TURBO_JOIN_FRESH ? "fresh"
                                           : "reset";
@@ -181,8 +181,8 @@ static void opens_with_tombstone(struct play *p, const struct turbo_opening *ope
 static void opens_classically(struct play *p, const struct turbo_opening *opening)
 {
     struct turbo_server *session = NULL;
-    enum turbo_join join =
-        turbo_endpoint_adopt(p->edge.endpoint, p->now, p->value, opening->hello.length, &session);
+    enum turbo_join join = turbo_endpoint_adopt(p->edge.endpoint, p->now, p->value,
+                                                opening->hello.length, NULL, &session);
     p->joins = join == TURBO_JOIN_SESSION ? "adopted" : "fresh";
 }
 

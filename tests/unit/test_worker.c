@@ -146,7 +146,7 @@ static void a_silent_client_does_not_outlive_the_drain(void **state)
 {
     struct fixture *f = *state;
     start(f, "--drain-timeout 1000");
-    f->options.opening_timeout_s = 0.02;
+    fixture_settings(f, 0)->opening_timeout_s = 0.02;
     fixture_client(f);
     UNTIL(f, f->worker->connections == 1);
     fixture_call(f, worker_drain);
@@ -218,7 +218,7 @@ static void a_worker_without_descriptors_is_not_made(void **state)
     close(lowest);
     struct rlimit one = {.rlim_cur = (rlim_t)lowest + 1, .rlim_max = (rlim_t)lowest + 1};
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &one), 0);
-    assert_null(worker_create(&f->options, &f->log));
+    assert_null(worker_create(f->config, &f->log));
     assert_int_equal(fixture_log_count(f, " error "), 1);
     assert_true(fixture_logged(f, "raise ulimit -n"));
 }

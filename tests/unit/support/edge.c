@@ -149,5 +149,5 @@ enum turbo_join edge_tombstone(struct edge *e, turbo_time now, const struct turb
                                bool replay, uint32_t n, struct turbo_server **session)
 {
     struct turbo_tombstone tombstone = {.id = *id, .replay = replay, .consumed = n};
-    return turbo_endpoint_join(e->endpoint, now, &tombstone, session);
+    return turbo_endpoint_join(e->endpoint, now, &tombstone, NULL, session);
 }

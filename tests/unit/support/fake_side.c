@@ -169,11 +169,12 @@ void fake_says(struct fake *fake, const char *words)
 
 void fakes_start(struct pair *p)
 {
-    struct access access;
+    struct connection connection;
     struct address client;
     address_from_literal(&client, "192.0.2.1", 1);
-    access_init(&access, &client, "a listener", "an upstream", clock_now());
-    relay_start(p->f->worker, &p->near.base, &p->far.base, &access);
+    connection_begin(&connection, p->f->worker->listeners[0], &client, &(struct address){0},
+                     clock_now());
+    relay_start(&p->near.base, &p->far.base, &connection);
 }
 
 void fake_assert_heard(const struct fake *fake, const char *words)

@@ -362,14 +362,15 @@ static void judge_opening(void)
     enum turbo_join join = TURBO_JOIN_FRESH;
     if (o->kind == TURBO_OPENING_TOMBSTONE) {
         net.opened_at += TURBO_TOMBSTONE_BYTES;
-        join = turbo_endpoint_join(net.edge.endpoint, net.now, &o->tombstone, &session);
+        join = turbo_endpoint_join(net.edge.endpoint, net.now, &o->tombstone, NULL, &session);
         if (join == TURBO_JOIN_FRESH) {
             turbo_opening_init(o);
             net.up.read = net.opened_at;
             return;
         }
     } else if (o->kind == TURBO_OPENING_CLASSIC && o->hello.state == TURBO_HELLO_COMPLETE) {
-        join = turbo_endpoint_adopt(net.edge.endpoint, net.now, stream, o->hello.length, &session);
+        join = turbo_endpoint_adopt(net.edge.endpoint, net.now, stream, o->hello.length, NULL,
+                                    &session);
     }
     net.up.read = net.opened_at;
     opened(join, session);

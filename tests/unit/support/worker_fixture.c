@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "proxy/config/load.h"
 #include "proxy/listener.h"
 #include "proxy/net/clock.h"
 #include "proxy/net/socket.h"
@@ -81,13 +82,21 @@ static void parse(struct fixture *f, const char *format, va_list values)
     char text[ARGUMENTS_BYTES], message[OPTIONS_MESSAGE_BYTES];
     char name[] = "test", *rest = text, *argument;
     char *argv[ARGUMENTS_MAX + 1] = {name};
+    static struct options options;
+    struct config_errors errors;
     int argc = 1;
     assert_true((size_t)vsnprintf(text, sizeof(text), format, values) < sizeof(text));
     while ((argument = strsep(&rest, " ")) != NULL && argc < ARGUMENTS_MAX)
         if (argument[0] != '\0')
             argv[argc++] = argument;
-    if (options_parse(&f->options, argc, argv, message) != OPTIONS_RUN)
+    if (options_parse(&options, argc, argv, message) != OPTIONS_RUN)
         fail_msg("%s", message);
+    config_errors_init(&errors);
+    config_release(f->config);
+    f->config = config_load(&options, &errors);
+    if (f->config == NULL)
+        fail_msg("%s", errors.count > 0 ? errors.texts[0] : "out of memory");
+    config_errors_free(&errors);
 }
 
 void fixture_parse(struct fixture *f, const char *arguments, ...)
@@ -100,7 +109,7 @@ void fixture_parse(struct fixture *f, const char *arguments, ...)
 
 void fixture_run_worker(struct fixture *f)
 {
-    f->worker = worker_create(&f->options, &f->log);
+    f->worker = worker_create(f->config, &f->log);
     assert_non_null(f->worker);
     f->loop = f->worker->loop;
     ev_io_init(&f->server_io, on_accept, f->server_fd, EV_READ);
@@ -141,6 +150,7 @@ int fixture_close(void **state)
         ev_timer_stop(f->loop, &f->beat);
         worker_destroy(f->worker);
     }
+    config_release(f->config);
     socket_close(f->server_fd);
     close(f->log_fd[0]);
     close(f->log_fd[1]);
@@ -153,29 +163,25 @@ int fixture_close(void **state)
 
 /* ---- peers ---- */
 
-static const struct listen_option *listener_option(const struct fixture *f, size_t listener,
-                                                   struct listen_option *option)
+struct config_listener *fixture_settings(const struct fixture *f, size_t listener)
 {
-    static struct options options;
-    char text[OPTIONS_LISTEN_TEXT_BYTES], message[OPTIONS_MESSAGE_BYTES];
-    char name[] = "test", listen[] = "--listen", upstream[] = "--upstream", to[] = "tcp:[::1]:1";
-    char *argv[] = {name, listen, text, upstream, to, NULL};
-    snprintf(text, sizeof(text), "%s", listener_text(f->worker->listeners[listener]));
-    assert_int_equal(options_parse(&options, 5, argv, message), OPTIONS_RUN);
-    *option = options.listeners[0];
-    return option;
+    return (struct config_listener *)(uintptr_t)&f->config->listeners[listener];
+}
+
+struct upstream *fixture_upstream(const struct fixture *f)
+{
+    return f->worker->generation->upstreams[0];
 }
 
 uint16_t fixture_port(const struct fixture *f, size_t listener)
 {
-    struct listen_option option;
-    return address_port(&listener_option(f, listener, &option)->address);
+    return address_port(listener_address(f->worker->listeners[listener]));
 }
 
 uint16_t fixture_udp_port(const struct fixture *f, size_t listener)
 {
-    struct listen_option option;
-    return listener_option(f, listener, &option)->udp_port;
+    const char *udp = strstr(listener_text(f->worker->listeners[listener]), ",udp=");
+    return (uint16_t)strtoul(udp + strlen(",udp="), NULL, 10);
 }
 
 struct peer *fixture_adopt(struct fixture *f, int fd)

@@ -15,7 +15,8 @@
 #include "tests/unit/support/check.h"
 #include "tests/unit/support/peer.h"
 
-#include "proxy/options.h"
+#include "proxy/config/config.h"
+#include "proxy/generation.h"
 #include "proxy/worker.h"
 
 #define FIXTURE_CASE(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
@@ -23,7 +24,7 @@
 enum { FIXTURE_SERVED_MAX = 32, FIXTURE_LOG_BYTES = 256 * 1024 };
 
 struct fixture {
-    struct options options;
+    struct config *config;
     struct log log;
     struct worker *worker;
     struct ev_loop *loop;
@@ -52,6 +53,11 @@ void fixture_start(struct fixture *f, const char *arguments, ...)
 void fixture_parse(struct fixture *f, const char *arguments, ...)
     __attribute__((format(printf, 2, 3)));
 void fixture_run_worker(struct fixture *f);
+
+/* What the configuration says of a listener; a test may change it before it is used. */
+struct config_listener *fixture_settings(const struct fixture *f, size_t listener);
+/* The first upstream. */
+struct upstream *fixture_upstream(const struct fixture *f);
 
 /* The ports of the worker's listener. */
 uint16_t fixture_port(const struct fixture *f, size_t listener);

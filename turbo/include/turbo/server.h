@@ -114,6 +114,9 @@ void turbo_endpoint_tick(struct turbo_endpoint *endpoint, turbo_time now);
 void turbo_endpoint_drain(struct turbo_endpoint *endpoint);
 /* TCP cannot join any more: ends the sessions that wait for it. Poll events after. */
 void turbo_endpoint_abandon(struct turbo_endpoint *endpoint, turbo_time now);
+/* New sessions a second from now on: in all, from one source, from one site. */
+void turbo_endpoint_set_rates(struct turbo_endpoint *endpoint, uint32_t rate, uint32_t source_rate,
+                              uint32_t site_rate);
 /* Sessions that no TCP connection has joined yet. */
 uint32_t turbo_endpoint_pending(const struct turbo_endpoint *endpoint);
 struct turbo_endpoint_counters turbo_endpoint_counters(const struct turbo_endpoint *endpoint);
@@ -126,9 +129,11 @@ enum turbo_join {
     TURBO_JOIN_RESET,   /* cannot be continued: reset the connection, count, log */
 };
 
-/* An opening was a tombstone. */
+/* An opening was a tombstone. A session whose address is vouched for (turbo_server_vouch) is joined
+ * from there only: `from` is who opened TCP, NULL anybody else. */
 enum turbo_join turbo_endpoint_join(struct turbo_endpoint *endpoint, turbo_time now,
                                     const struct turbo_tombstone *tombstone,
+                                    const struct turbo_address *from,
                                     struct turbo_server **session);
 /*
  * An opening was classic, with its ClientHello complete in `stream`. SESSION: a pending session
@@ -137,6 +142,7 @@ enum turbo_join turbo_endpoint_join(struct turbo_endpoint *endpoint, turbo_time 
  */
 enum turbo_join turbo_endpoint_adopt(struct turbo_endpoint *endpoint, turbo_time now,
                                      const uint8_t *stream, size_t hello_length,
+                                     const struct turbo_address *from,
                                      struct turbo_server **session);
 /*
  * A TCP connection from `peer` has opened, however: nobody forges that address, nor its source (an
@@ -157,6 +163,12 @@ const struct turbo_client_hello *turbo_server_hello(const struct turbo_server *s
 /* Where the session was heard last: the client's address. */
 struct turbo_path turbo_server_path(const struct turbo_server *session);
 bool turbo_server_joined(const struct turbo_server *session);
+struct turbo_id turbo_server_id(const struct turbo_server *session);
+/*
+ * The address it was heard from last was told to the TLS server, or decided the way that it takes:
+ * whoever joins it must come from there (protocol §7.4).
+ */
+void turbo_server_vouch(struct turbo_server *session);
 
 /* C→S bytes that UDP brought, for the TLS server. */
 size_t turbo_server_peek(const struct turbo_server *session, const uint8_t **data);

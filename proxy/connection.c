@@ -1,0 +1,134 @@
+#include "proxy/connection.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/generation.h"
+#include "proxy/listener.h"
+#include "proxy/ops/stats.h"
+#include "proxy/prelude/proxy_header.h"
+#include "proxy/route.h"
+#include "proxy/sides/plain.h"
+#include "proxy/upstream.h"
+#include "proxy/worker.h"
+
+/* ---- its life ---- */
+
+static void count_under(struct connection *c, const struct config_route *route)
+{
+    stats_left(c->stats);
+    stats_release(c->worker->stats, c->stats);
+    c->stats = stats_hold_again(generation_stats(c->generation, c->settings, route));
+    stats_began(c->stats);
+}
+
+void connection_begin(struct connection *c, struct listener *listener, const struct address *client,
+                      const struct address *server, turbo_time since)
+{
+    *c = (struct connection){.worker = listener_worker(listener),
+                             .listener = listener_hold(listener),
+                             .generation = generation_hold(listener_generation(listener)),
+                             .settings = listener_settings(listener),
+                             .server = *(server->length > 0 ? server : listener_address(listener))};
+    access_init(&c->access, client, listener_text(listener), NULL, since);
+    listener_connection_began(listener);
+    count_under(c, NULL);
+}
+
+void connection_vouched(struct connection *c, const struct address *client,
+                        const struct address *server)
+{
+    c->access.client = *client;
+    c->server = *server;
+}
+
+static void release(struct connection *c)
+{
+    stats_release(c->worker->stats, c->stats);
+    upstream_release(c->upstream);
+    struct generation *generation = c->generation;
+    struct listener *listener = c->listener;
+    memset(c, 0, sizeof(*c));
+    listener_connection_ended(listener);
+    generation_release(generation);
+    listener_release(listener);
+}
+
+void connection_end(struct connection *c)
+{
+    access_end(&c->access, c->worker->log, c->worker->now);
+    stats_ended(c->stats, &c->access);
+    release(c);
+}
+
+void connection_dismiss(struct connection *c)
+{
+    access_free(&c->access);
+    stats_left(c->stats);
+    release(c);
+}
+
+/* ---- where it goes ---- */
+
+enum turbo_reason connection_place(struct connection *c, const struct turbo_client_hello *hello)
+{
+    if (hello != NULL) {
+        c->is_tls = true;
+        access_add_hello(&c->access, hello);
+    }
+    if (!route_allows(c->settings, &c->access.client))
+        return TURBO_REASON_DENIED;
+    const struct config_route *route = route_find(c->settings, hello, &c->access.client);
+    if (route == NULL)
+        return TURBO_REASON_NO_ROUTE;
+    if (route == c->route)
+        return TURBO_REASON_NONE;
+    upstream_release(c->upstream);
+    c->route = route;
+    c->upstream = upstream_hold(c->generation->upstreams[route->upstream]);
+    access_add_route(&c->access, route->name, c->upstream->settings->name);
+    count_under(c, route);
+    return TURBO_REASON_NONE;
+}
+
+bool connection_is_vouched(const struct connection *c)
+{
+    return c->upstream->settings->proxy_header != CONFIG_PROXY_NONE ||
+           route_vouches(c->settings, c->route);
+}
+
+static size_t write_header(const struct connection *c, const struct turbo_client_hello *hello,
+                           const struct turbo_id *session, uint8_t out[static PROXY_HEADER_OUT_MAX])
+{
+    struct proxy_facts facts = {.client = &c->access.client, .server = &c->server};
+    if (hello != NULL) {
+        size_t at = 0;
+        facts.server_name = hello->server_name[0] != '\0' ? hello->server_name : NULL;
+        facts.alpn = turbo_client_hello_alpn(hello, &at, &facts.alpn_length);
+    }
+    if (session != NULL) {
+        facts.unique_id = session->bytes;
+        facts.unique_id_length = sizeof(session->bytes);
+    }
+    switch (c->upstream->settings->proxy_header) {
+    case CONFIG_PROXY_V1: return proxy_header_write_v1(&facts, out);
+    case CONFIG_PROXY_V2: return proxy_header_write_v2(&facts, out);
+    case CONFIG_PROXY_NONE: break;
+    }
+    return 0;
+}
+
+struct side *connection_open(const struct connection *c, const struct turbo_client_hello *hello,
+                             const struct turbo_id *session)
+{
+    uint8_t header[PROXY_HEADER_OUT_MAX];
+    size_t length = write_header(c, hello, session, header);
+    return upstream_open(c->upstream, c->worker, header, length);
+}
+
+struct side *connection_open_plain(const struct connection *c)
+{
+    uint8_t header[PROXY_HEADER_OUT_MAX];
+    size_t length = write_header(c, NULL, NULL, header);
+    return plain_connecting(c->worker, c->upstream, header, length);
+}

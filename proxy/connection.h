@@ -1,0 +1,61 @@
+/*
+ * What is kept of a connection beside its bytes: where it came from, the configuration it began
+ * under, where it goes, and its record. An arrival has one, and hands it on to its relay.
+ */
+#ifndef PROXY_CONNECTION_H
+#define PROXY_CONNECTION_H
+
+#include "proxy/config/config.h"
+#include "proxy/ops/access.h"
+#include "turbo/client_hello.h"
+#include "turbo/wire.h"
+
+struct generation;
+struct listener;
+struct route_stats;
+struct side;
+struct upstream;
+struct worker;
+
+struct connection {
+    struct worker *worker;
+    struct listener *listener;              /* held */
+    struct generation *generation;          /* held */
+    const struct config_listener *settings; /* the listener's, in it */
+    const struct config_route *route;       /* in it; NULL: none yet */
+    struct upstream *upstream;              /* held; NULL: none yet */
+    struct route_stats *stats;              /* held; NULL: out of memory */
+    struct address server;                  /* that the client connected to */
+    bool is_tls;                            /* a ClientHello was seen */
+    struct access access;                   /* with the client's address */
+};
+
+/* From `client` to `server` (empty: the listener's address), since `since`. */
+void connection_begin(struct connection *connection, struct listener *listener,
+                      const struct address *client, const struct address *server, turbo_time since);
+/* A PROXY header has told who it is really from and to. */
+void connection_vouched(struct connection *connection, const struct address *client,
+                        const struct address *server);
+/*
+ * May it connect, and where to? `hello` NULL: it has none, or none that is known.
+ * TURBO_REASON_NONE: its route and upstream are set; else why not. May be asked again when more is
+ * known.
+ */
+enum turbo_reason connection_place(struct connection *connection,
+                                   const struct turbo_client_hello *hello);
+/* Was the client's address vouched for (protocol §7.4): told to the server, or decisive for the way
+ * the connection took? It has been placed. */
+bool connection_is_vouched(const struct connection *connection);
+/* The far side, with the PROXY header that the server is to be sent; `session` is the TurboTLS
+ * session's id or NULL. It has been placed. NULL: out of memory. */
+struct side *connection_open(const struct connection *connection,
+                             const struct turbo_client_hello *hello,
+                             const struct turbo_id *session);
+/* The same over TCP, whatever the upstream speaks: the client has said nothing yet. */
+struct side *connection_open_plain(const struct connection *connection);
+/* It is over: writes its record. */
+void connection_end(struct connection *connection);
+/* Its record goes on elsewhere: as connection_end, but for the record. */
+void connection_dismiss(struct connection *connection);
+
+#endif

@@ -1,0 +1,120 @@
+#include "proxy/service.h"
+
+#include <ev.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proxy/config/load.h"
+#include "proxy/generation.h"
+#include "proxy/worker.h"
+
+enum { SIGNALS_MAX = 5 };
+
+struct service {
+    const struct options *options;
+    char *const *argv;
+    struct log log;
+    struct worker *worker;
+    ev_signal signals[SIGNALS_MAX];
+};
+
+/* ---- another configuration ---- */
+
+static void tell_errors(struct service *s, const struct config_errors *errors)
+{
+    for (size_t i = 0; i < errors->count; i++)
+        log_event(&s->log, LOG_LEVEL_ERROR, "the configuration is not valid",
+                  LOG_TEXT("error", errors->texts[i]));
+}
+
+/* False: nothing has changed, and `errors` (or the log) says why. */
+static bool reload(struct service *s, struct config_errors *errors)
+{
+    struct config *config = config_load(s->options, errors);
+    bool changed = config != NULL && worker_reconfigure(s->worker, config);
+    if (changed) {
+        s->log.level = config->log_level;
+        s->log.format = config->log_format;
+        log_event(&s->log, LOG_LEVEL_INFO, "the configuration was reloaded",
+                  LOG_NUMBER("listeners", config->listener_count),
+                  LOG_NUMBER("upstreams", config->upstream_count));
+    } else {
+        tell_errors(s, errors);
+        log_write(&s->log, LOG_LEVEL_ERROR, "the configuration stays as it was", NULL);
+    }
+    config_release(config);
+    return changed;
+}
+
+/* ---- signals ---- */
+
+static void on_end(struct ev_loop *loop, ev_signal *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    struct service *s = watcher->data;
+    worker_drain(s->worker);
+}
+
+static void on_reload(struct ev_loop *loop, ev_signal *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    struct config_errors errors;
+    config_errors_init(&errors);
+    reload(watcher->data, &errors);
+    config_errors_free(&errors);
+}
+
+/* Sent out of habit (to rotate logs), they must not end connections. */
+static void on_other(struct ev_loop *loop, ev_signal *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    struct service *s = watcher->data;
+    log_event(&s->log, LOG_LEVEL_WARNING, "this signal does nothing here",
+              LOG_TEXT("signal", strsignal(watcher->signum)));
+}
+
+static const struct {
+    int number;
+    void (*callback)(struct ev_loop *loop, ev_signal *watcher, int events);
+} signals[SIGNALS_MAX] = {
+    {SIGTERM, on_end},   {SIGINT, on_end},    {SIGHUP, on_reload},
+    {SIGUSR1, on_other}, {SIGUSR2, on_other},
+};
+
+/* ---- its life ---- */
+
+static void serve(struct service *s)
+{
+    for (int i = 0; i < SIGNALS_MAX; i++) {
+        ev_signal_init(&s->signals[i], signals[i].callback, signals[i].number);
+        s->signals[i].data = s;
+        ev_signal_start(s->worker->loop, &s->signals[i]);
+    }
+    worker_accept(s->worker);
+    worker_print_listeners(s->worker, stdout);
+    worker_run(s->worker);
+    for (int i = 0; i < SIGNALS_MAX; i++)
+        ev_signal_stop(s->worker->loop, &s->signals[i]);
+}
+
+int service_run(const struct options *options, struct config *config, char *const argv[])
+{
+    struct service s = {.options = options, .argv = argv};
+    int fd = log_descriptor(STDERR_FILENO);
+    log_init(&s.log, fd, config->log_level, config->log_format);
+    s.worker = worker_create(config, &s.log);
+    bool listening = s.worker != NULL && worker_open(s.worker, NULL);
+    if (listening)
+        serve(&s);
+    worker_destroy(s.worker);
+    if (listening)
+        log_write(&s.log, LOG_LEVEL_INFO, "stopped", NULL);
+    if (fd != STDERR_FILENO)
+        close(fd);
+    return listening ? EXIT_OK : EXIT_STARTUP;
+}
