@@ -223,6 +223,8 @@ bool server_join(struct turbo_server *s, turbo_time now, uint32_t consumed, bool
     bool all = consumed > 0 && retained_offset_after(&s->s2c, consumed) == s->s2c.length;
     s->report.outcome = all ? TURBO_OUTCOME_TURBO : TURBO_OUTCOME_RESUMED;
     s->s2c_tcp = retained_offset_after(&s->s2c, consumed);
+    s->endpoint->counters.chunks += s->s2c.chunk_count;
+    s->endpoint->counters.chunks_again += s->s2c.chunk_count - consumed;
     handle(s, EVENT_JOIN, now);
     s->c2s_replay_end = replay ? server_c2s_bytes(s) : 0;
     return true;

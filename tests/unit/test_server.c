@@ -93,6 +93,27 @@ static void assert_remembered(turbo_time now)
     assert_int_equal(edge_poll_all(&e, now), 0);
 }
 
+TEST(chunks_that_tcp_brings_again_are_counted)
+{
+    struct turbo_server *joined = NULL;
+    reach_ready();
+    request(T(1), 3);
+    assert_int_equal(edge_push(s, T(2), 0, (size_t)3 * TURBO_RESPONSE_PAYLOAD_MAX),
+                     (size_t)3 * TURBO_RESPONSE_PAYLOAD_MAX);
+    assert_int_equal(edge_poll_all(&e, T(2)), 3);
+    assert_int_equal(counters().chunks, 0); /* TCP has not told yet */
+    assert_int_equal(edge_tombstone(&e, T(100), &id, true, 1, &joined), TURBO_JOIN_SESSION);
+    assert_int_equal(counters().chunks, 3);
+    assert_int_equal(counters().chunks_again, 2);
+}
+
+TEST(chunks_that_all_arrived_are_not_brought_again)
+{
+    reach_joined();
+    assert_int_equal(counters().chunks, 1);
+    assert_int_equal(counters().chunks_again, 0);
+}
+
 /* ---- GATHERING ---- */
 
 TEST(a_complete_hello_is_announced_once) /* §7.2a */
@@ -375,6 +396,8 @@ TEST(a_second_join_starts_afresh_only_where_nothing_was_consumed) /* §5.8, 5.9 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        CASE(chunks_that_tcp_brings_again_are_counted),
+        CASE(chunks_that_all_arrived_are_not_brought_again),
         CASE(a_complete_hello_is_announced_once),
         CASE(what_proves_to_be_no_hello_ends_without_an_answer),
         CASE(a_hello_that_becomes_too_large_ends_without_an_answer),

@@ -71,8 +71,11 @@ struct turbo_endpoint_counters {
     uint64_t refused;                    /* REFUSED was sent */
     uint64_t refused_silent;             /* not even that: too many a second */
     uint64_t parities;                   /* of the responses */
-    uint64_t joined;                     /* by tombstone */
-    uint64_t adopted;                    /* by an identical classic opening */
+    /* Chunks that had been sent by UDP when TCP joined, and those of them that TCP brings again:
+     * they were lost, or late, or came behind one that was. */
+    uint64_t chunks, chunks_again;
+    uint64_t joined;  /* by tombstone */
+    uint64_t adopted; /* by an identical classic opening */
     uint64_t expired;
     uint64_t aborted;
     uint64_t unknown; /* tombstones for no session, or that cannot be continued */
