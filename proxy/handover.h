@@ -9,6 +9,11 @@
  *        stops accepting
  *        go      ────────────▶       accepts
  *        finishes its connections, ends
+ *
+ * Old and new are versions of one program, so this does not change: the new one finds the sockets'
+ * descriptors in the environment (inherited.h) and beside them that of its end of a line, a
+ * SOCK_SEQPACKET; it says "r" for ready there and hears "g" for go, one byte a message. Should the
+ * old one die, the line ends, which means go.
  */
 #ifndef PROXY_HANDOVER_H
 #define PROXY_HANDOVER_H
@@ -16,6 +21,12 @@
 #include <ev.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
+
+#define HANDOVER_VARIABLE "TURBOTLS_HANDOVER_FD"
+
+/* A new process may take so long to read its configuration and open what is new in it. */
+enum { HANDOVER_READY_SECONDS = 30 };
 
 struct handover;
 
@@ -23,29 +34,44 @@ struct handover;
 
 struct handover_events {
     void (*ready)(void *owner); /* the new process waits for handover_go */
-    /* It ended, or did not become ready in time: the handover is gone, nothing has changed. */
+    /*
+     * It ended, or did not become ready in time: the new process and the handover are gone, the
+     * sockets are as they were. May also come after `ready`. `why` is valid during the call.
+     */
     void (*failed)(void *owner, const char *why);
 };
 
 /*
- * Starts `argv[0]` (as the kernel found this program: /proc/self/exe may be the old file, so it is
- * looked up again) with `argv` and `fds`. NULL with errno.
+ * Starts `argv[0]` with `argv` and the listening sockets `fds`, which stay the caller's. The name
+ * is looked up anew, in PATH unless there is a slash in it: /proc/self/exe would be the old file.
+ * Of this process the new one has the environment, the standard streams, the directory and the
+ * limits, no other descriptor, no signal blocked or ignored. It fails when it is not ready within
+ * `patience_s`. NULL with errno: it could not be started.
  */
 struct handover *handover_start(struct ev_loop *loop, char *const argv[], const int *fds,
-                                size_t count, const struct handover_events *events, void *owner);
-/* The new process accepts from now on; the handover is gone. */
-void handover_go(struct handover *handover);
-/* Ends the new process if it has not been let go. NULL is allowed. */
+                                size_t count, double patience_s,
+                                const struct handover_events *events, void *owner);
+pid_t handover_pid(const struct handover *handover);
+/*
+ * After `ready`, when this process reads the sockets no more: the new one accepts from now on; the
+ * handover is gone. False: it is dead, which `failed` would have told next; all is as it was before
+ * handover_start.
+ */
+bool handover_go(struct handover *handover);
+/* Kills the new process if it has not been let go, and frees the handover. NULL is allowed. */
 void handover_cancel(struct handover *handover);
 
 /* ---- the new process ---- */
 
-/* Was this process started by handover_start? Then the descriptor to talk to the old one, else -1.
+/*
+ * The descriptor to talk to the old process, once: it is the caller's, and the variable is removed.
+ * -1: this process was not started by handover_start.
  */
 int handover_inherited(void);
 /*
- * Tells the old process that this one is ready, and calls `go` once it may accept; also when the
- * old one has died. NULL with errno.
+ * Takes over `fd`, tells the old process that this one is ready, and calls `go` from the loop once
+ * it may accept; then the handover is gone. handover_cancel forgets about it. NULL with errno: `fd`
+ * is still the caller's.
  */
 struct handover *handover_join(struct ev_loop *loop, int fd, void (*go)(void *owner), void *owner);
 

@@ -1,0 +1,525 @@
+/* One process takes over from another: this program, started again with a part to play. */
+#include "tests/unit/support/worker_fixture.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "proxy/handover.h"
+#include "proxy/net/inherited.h"
+#include "proxy/net/socket.h"
+
+enum {
+    WAIT_S = 30,
+    FAR_TOO_LONG_S = 300,
+    PART_FAILED = 70,
+    PART_ENDS = 7,
+    FIRST_DESCRIPTOR = 3,
+    DESCRIPTORS_LOOKED_AT = 256,
+};
+
+static char self[4096]; /* this program; valgrind would not know /proc/self/exe */
+
+/* ---- the new process: what each part does ---- */
+
+#define PART_ASSERT(condition_)                                                                    \
+    do {                                                                                           \
+        if (!(condition_)) {                                                                       \
+            (void)fprintf(stderr, "the new process: %s is not so\n", #condition_);                 \
+            _exit(PART_FAILED);                                                                    \
+        }                                                                                          \
+    } while (0)
+
+static struct inherited taken;
+static int line;
+
+static void inherit(void)
+{
+    char error[200];
+    line = handover_inherited();
+    inherited_init(&taken);
+    PART_ASSERT(line >= FIRST_DESCRIPTOR);
+    PART_ASSERT(handover_inherited() == -1);
+    PART_ASSERT(getenv(HANDOVER_VARIABLE) == NULL);
+    PART_ASSERT(inherited_from_environment(&taken, error, sizeof(error)));
+}
+
+/* Serves the client that waits, and ends. */
+static void on_go(void *owner)
+{
+    struct address client;
+    (void)owner;
+    for (size_t i = 0; i < taken.count; i++) {
+        int fd = socket_accept(taken.sockets[i].fd, &client);
+        PART_ASSERT(fd >= 0 && write(fd, "new", 3) == 3);
+    }
+    _exit(PART_ENDS);
+}
+
+static void play(struct ev_loop *loop)
+{
+    PART_ASSERT(handover_join(loop, line, on_go, NULL) != NULL);
+    ev_run(loop, 0);
+    _exit(PART_FAILED);
+}
+
+static void play_successor(struct ev_loop *loop)
+{
+    inherit();
+    play(loop);
+}
+
+static bool is_inherited(int fd)
+{
+    for (size_t i = 0; i < taken.count; i++)
+        if (taken.sockets[i].fd == fd)
+            return true;
+    return fd == line;
+}
+
+/* As if an administrator had started it, but for the sockets. */
+static void play_examined(struct ev_loop *loop)
+{
+    bool open[DESCRIPTORS_LOOKED_AT] = {false};
+    for (int fd = FIRST_DESCRIPTOR; fd < DESCRIPTORS_LOOKED_AT; fd++)
+        open[fd] = fcntl(fd, F_GETFD) == 0; /* open, and not to be closed by exec */
+    inherit();
+    PART_ASSERT(taken.count == 2);
+    for (int fd = FIRST_DESCRIPTOR; fd < DESCRIPTORS_LOOKED_AT; fd++) {
+        PART_ASSERT(open[fd] == is_inherited(fd));
+        PART_ASSERT(!open[fd] || fcntl(fd, F_GETFD) == FD_CLOEXEC);
+    }
+    sigset_t blocked;
+    PART_ASSERT(sigprocmask(SIG_BLOCK, NULL, &blocked) == 0);
+    for (int number = 1; number <= SIGSYS; number++) {
+        struct sigaction action;
+        PART_ASSERT(sigismember(&blocked, number) == 0);
+        PART_ASSERT(sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_DFL);
+    }
+    PART_ASSERT(getenv("LISTEN_FDS") == NULL && getenv("LISTEN_FDS_NOT") != NULL);
+    play(loop);
+}
+
+static void play_bad_configuration(struct ev_loop *loop)
+{
+    (void)loop;
+    _exit(PART_ENDS);
+}
+
+static void play_crash(struct ev_loop *loop)
+{
+    (void)loop;
+    const struct rlimit none = {0, 0};
+    (void)setrlimit(RLIMIT_CORE, &none);
+    raise(SIGKILL);
+}
+
+static void play_silence(struct ev_loop *loop)
+{
+    (void)loop;
+    for (;;)
+        pause();
+}
+
+static void play_babble(struct ev_loop *loop)
+{
+    inherit();
+    PART_ASSERT(write(line, "?", 1) == 1);
+    play_silence(loop);
+}
+
+static void play_ready_and_ends(struct ev_loop *loop)
+{
+    inherit();
+    PART_ASSERT(write(line, "r", 1) == 1);
+    play_bad_configuration(loop);
+}
+
+static const struct {
+    const char *name;
+    void (*play)(struct ev_loop *loop);
+} parts[] = {
+    {"successor", play_successor},
+    {"examined", play_examined},
+    {"bad configuration", play_bad_configuration},
+    {"crash", play_crash},
+    {"silence", play_silence},
+    {"babble", play_babble},
+    {"ready and ends", play_ready_and_ends},
+};
+
+/* ---- the old process ---- */
+
+struct old {
+    struct ev_loop *loop;
+    struct handover *handover;
+    int listener, client;
+    struct address address;
+    int ready, failed;
+    char why[200];
+    ev_timer limit;
+};
+
+static void on_ready(void *owner)
+{
+    struct old *o = owner;
+    o->ready++;
+    ev_break(o->loop, EVBREAK_ALL);
+}
+
+static void on_failed(void *owner, const char *why)
+{
+    struct old *o = owner;
+    o->failed++;
+    o->handover = NULL;
+    (void)snprintf(o->why, sizeof(o->why), "%s", why);
+    ev_break(o->loop, EVBREAK_ALL);
+}
+
+static const struct handover_events events = {.ready = on_ready, .failed = on_failed};
+
+static void on_limit(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void)timer;
+    (void)revents;
+    ev_break(loop, EVBREAK_ALL);
+}
+
+static int open_old(void **state)
+{
+    struct old *o = calloc(1, sizeof(*o));
+    assert_non_null(o);
+    o->loop = ev_loop_new(EVFLAG_AUTO);
+    assert_true(address_from_literal(&o->address, "127.0.0.1", 0));
+    o->listener = socket_listen_tcp(&o->address);
+    o->client = -1;
+    ev_timer_init(&o->limit, on_limit, WAIT_S, 0.);
+    ev_timer_start(o->loop, &o->limit);
+    *state = o;
+    return 0;
+}
+
+static int close_old(void **state)
+{
+    struct old *o = *state;
+    handover_cancel(o->handover);
+    socket_close(o->client);
+    socket_close(o->listener);
+    ev_loop_destroy(o->loop);
+    free(o);
+    return 0;
+}
+
+static struct handover *begin_with(struct old *o, const char *program, const char *part,
+                                   double patience_s)
+{
+    char name[sizeof(self)], role[64];
+    (void)snprintf(name, sizeof(name), "%s", program);
+    (void)snprintf(role, sizeof(role), "%s", part);
+    char *argv[] = {name, role, NULL};
+    return handover_start(o->loop, argv, &o->listener, 1, patience_s, &events, o);
+}
+
+static void begin(struct old *o, const char *part, double patience_s)
+{
+    o->handover = begin_with(o, self, part, patience_s);
+    assert_non_null(o->handover);
+}
+
+static void begin_and_wait(struct old *o, const char *part)
+{
+    begin(o, part, FAR_TOO_LONG_S);
+    ev_run(o->loop, 0);
+}
+
+static void assert_failed(const struct old *o, const char *why)
+{
+    assert_int_equal(o->failed, 1);
+    assert_string_equal(o->why, why);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* nobody is left behind */
+    assert_int_equal(errno, ECHILD);
+}
+
+static void wait_for_end(pid_t process)
+{
+    int status;
+    assert_int_equal(waitpid(process, &status, 0), process);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), PART_ENDS);
+}
+
+static bool has_ended(pid_t process)
+{
+    siginfo_t info = {.si_pid = 0};
+    assert_int_equal(waitid(P_PID, (id_t)process, &info, WEXITED | WNOHANG | WNOWAIT), 0);
+    return info.si_pid != 0;
+}
+
+/* ---- the tests ---- */
+
+static void the_new_process_accepts_once_it_may(void **state)
+{
+    struct old *o = *state;
+    o->client = socket_connect_tcp(&o->address); /* waits in the kernel all the while */
+    begin_and_wait(o, "successor");
+    assert_int_equal(o->ready, 1);
+    assert_int_equal(o->failed, 0);
+    pid_t process = handover_pid(o->handover);
+    struct handover *h = o->handover;
+    o->handover = NULL;
+    assert_false(has_ended(process)); /* it serves nobody yet */
+    close(o->listener);
+    o->listener = -1;
+    assert_true(handover_go(h));
+    wait_for_end(process);
+    char answer[3];
+    assert_int_equal(recv(o->client, answer, sizeof(answer), 0), 3);
+    assert_memory_equal(answer, "new", 3);
+}
+
+static void it_starts_as_if_an_administrator_had_started_it(void **state)
+{
+    struct old *o = *state;
+    struct address udp_address;
+    sigset_t some, before;
+    assert_true(address_from_literal(&udp_address, "127.0.0.1", 0));
+    int fds[] = {o->listener, socket_listen_tcp(&udp_address)};
+    for (int fd = FIRST_DESCRIPTOR; fd < DESCRIPTORS_LOOKED_AT; fd++)
+        (void)fcntl(fd, F_SETFD, FD_CLOEXEC); /* those that came with the test */
+    sigemptyset(&some);
+    sigaddset(&some, SIGTERM);
+    sigaddset(&some, SIGUSR2);
+    sigprocmask(SIG_BLOCK, &some, &before);
+    (void)signal(SIGPIPE, SIG_IGN);
+    setenv("LISTEN_FDS", "1", 1);
+    setenv("LISTEN_FDS_NOT", "1", 1);
+    setenv(INHERITED_VARIABLE, "1", 1);
+    setenv(HANDOVER_VARIABLE, "1", 1);
+    char part[] = "examined";
+    char *argv[] = {self, part, NULL};
+    o->handover = handover_start(o->loop, argv, fds, COUNT(fds), FAR_TOO_LONG_S, &events, o);
+    assert_non_null(o->handover);
+    ev_run(o->loop, 0);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    (void)signal(SIGPIPE, SIG_DFL);
+    unsetenv("LISTEN_FDS");
+    unsetenv("LISTEN_FDS_NOT");
+    assert_string_equal(getenv(INHERITED_VARIABLE), "1"); /* our own environment is as it was */
+    unsetenv(INHERITED_VARIABLE);
+    unsetenv(HANDOVER_VARIABLE);
+    assert_string_equal(o->why, "");
+    assert_int_equal(o->ready, 1);
+    assert_true((fcntl(o->listener, F_GETFD) & FD_CLOEXEC) != 0);
+    close(fds[1]);
+}
+
+static void the_program_is_looked_up_in_path(void **state)
+{
+    struct old *o = *state;
+    char path[sizeof(self) + 16], before[sizeof(self)];
+    (void)snprintf(before, sizeof(before), "%s", getenv("PATH"));
+    char *slash = strrchr(self, '/');
+    *slash = '\0';
+    (void)snprintf(path, sizeof(path), "/nonexistent:%s", self);
+    setenv("PATH", path, 1);
+    o->handover = begin_with(o, slash + 1, "successor", FAR_TOO_LONG_S);
+    *slash = '/';
+    setenv("PATH", before, 1);
+    assert_non_null(o->handover);
+    ev_run(o->loop, 0);
+    assert_int_equal(o->ready, 1);
+}
+
+static void what_cannot_be_started_is_told(void **state)
+{
+    struct old *o = *state;
+    if (fixture_under_valgrind()) /* its posix_spawn fails to fail */
+        skip();
+    int next = dup(0);
+    close(next);
+    assert_null(begin_with(o, "/nonexistent/turbotls-proxy", "successor", 1));
+    assert_int_equal(errno, ENOENT);
+    assert_null(begin_with(o, "no-such-turbotls-proxy", "successor", 1));
+    assert_int_equal(errno, ENOENT);
+    assert_null(begin_with(o, "/etc/passwd", "successor", 1));
+    assert_int_equal(errno, EACCES);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    int again = dup(0);
+    assert_int_equal(again, next);
+    close(again);
+}
+
+static void a_bad_configuration_is_its_end_and_nothing_else(void **state)
+{
+    struct old *o = *state;
+    begin_and_wait(o, "bad configuration");
+    assert_failed(o, "it ended with status 7, and has said why");
+    assert_int_equal(o->ready, 0);
+}
+
+static void a_crash_is_told(void **state)
+{
+    struct old *o = *state;
+    begin_and_wait(o, "crash");
+    assert_failed(o, "it ended by signal 9 (Killed)");
+}
+
+static void what_is_no_successor_is_ended(void **state)
+{
+    struct old *o = *state;
+    begin_and_wait(o, "babble");
+    assert_failed(o, "it ended by signal 9 (Killed)");
+}
+
+static void one_that_does_not_become_ready_is_ended(void **state)
+{
+    struct old *o = *state;
+    begin(o, "silence", 0.05);
+    ev_run(o->loop, 0);
+    assert_failed(o, "it was not ready within 0.05 s");
+}
+
+static void its_end_after_it_was_ready_is_told_as_well(void **state)
+{
+    struct old *o = *state;
+    begin_and_wait(o, "ready and ends");
+    assert_int_equal(o->ready, 1);
+    ev_run(o->loop, 0);
+    assert_failed(o, "it ended with status 7, and has said why");
+}
+
+static void one_that_is_dead_cannot_be_let_go(void **state)
+{
+    struct old *o = *state;
+    begin_and_wait(o, "ready and ends");
+    assert_int_equal(o->ready, 1);
+    struct handover *h = o->handover;
+    o->handover = NULL;
+    while (!has_ended(handover_pid(h)))
+        continue;
+    assert_false(handover_go(h));
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    assert_int_equal(o->failed, 0);
+}
+
+static void cancelling_ends_it(void **state)
+{
+    struct old *o = *state;
+    static const char *const each[] = {"successor", "silence"};
+    for (size_t i = 0; i < COUNT(each); i++) {
+        begin(o, each[i], FAR_TOO_LONG_S);
+        handover_cancel(o->handover);
+        assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+        assert_int_equal(errno, ECHILD);
+    }
+    o->handover = NULL;
+    handover_cancel(NULL);
+}
+
+/* ---- the new process, played here ---- */
+
+static void on_gone(void *owner)
+{
+    *(bool *)owner = true;
+}
+
+static void the_end_of_the_old_process_means_go(void **state)
+{
+    struct old *o = *state;
+    int ends[2];
+    char said;
+    bool gone = false;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends),
+                     0);
+    assert_non_null(handover_join(o->loop, ends[0], on_gone, &gone));
+    assert_int_equal(recv(ends[1], &said, 1, 0), 1);
+    assert_int_equal(said, 'r');
+    ev_run(o->loop, EVRUN_NOWAIT);
+    assert_false(gone);
+    close(ends[1]);
+    while (!gone)
+        ev_run(o->loop, EVRUN_ONCE);
+    assert_int_equal(fcntl(ends[0], F_GETFD), -1);
+}
+
+/* It had died before: nobody hears that the new one is ready. */
+static void nobody_left_to_be_told_means_go_as_well(void **state)
+{
+    struct old *o = *state;
+    int ends[2];
+    bool gone = false;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends),
+                     0);
+    close(ends[1]);
+    assert_non_null(handover_join(o->loop, ends[0], on_gone, &gone));
+    assert_false(gone);
+    while (!gone)
+        ev_run(o->loop, EVRUN_ONCE);
+}
+
+static void a_new_process_may_give_up_waiting(void **state)
+{
+    struct old *o = *state;
+    int ends[2];
+    bool gone = false;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends),
+                     0);
+    handover_cancel(handover_join(o->loop, ends[0], on_gone, &gone));
+    assert_int_equal(fcntl(ends[0], F_GETFD), -1);
+    close(ends[1]);
+    ev_run(o->loop, EVRUN_NOWAIT);
+    assert_false(gone);
+}
+
+static void what_is_no_line_is_not_taken_for_one(void **state)
+{
+    (void)state;
+    static const char *const each[] = {"", "x", "-1", "0", "99", "3x", "99999999999"};
+    assert_int_equal(handover_inherited(), -1);
+    for (size_t i = 0; i < COUNT(each); i++) {
+        setenv(HANDOVER_VARIABLE, each[i], 1);
+        assert_int_equal(handover_inherited(), -1);
+        assert_null(getenv(HANDOVER_VARIABLE));
+    }
+}
+
+#define HANDOVER_CASE(name_) cmocka_unit_test_setup_teardown(name_, open_old, close_old)
+
+static int old_process(void)
+{
+    const struct CMUnitTest tests[] = {
+        HANDOVER_CASE(the_new_process_accepts_once_it_may),
+        HANDOVER_CASE(it_starts_as_if_an_administrator_had_started_it),
+        HANDOVER_CASE(the_program_is_looked_up_in_path),
+        HANDOVER_CASE(what_cannot_be_started_is_told),
+        HANDOVER_CASE(a_bad_configuration_is_its_end_and_nothing_else),
+        HANDOVER_CASE(a_crash_is_told),
+        HANDOVER_CASE(what_is_no_successor_is_ended),
+        HANDOVER_CASE(one_that_does_not_become_ready_is_ended),
+        HANDOVER_CASE(its_end_after_it_was_ready_is_told_as_well),
+        HANDOVER_CASE(one_that_is_dead_cannot_be_let_go),
+        HANDOVER_CASE(cancelling_ends_it),
+        HANDOVER_CASE(the_end_of_the_old_process_means_go),
+        HANDOVER_CASE(nobody_left_to_be_told_means_go_as_well),
+        HANDOVER_CASE(a_new_process_may_give_up_waiting),
+        CASE(what_is_no_line_is_not_taken_for_one),
+    };
+    return cmocka_run_group_tests_name("handover", tests, NULL, NULL);
+}
+
+int main(int argc, char *argv[])
+{
+    for (size_t i = 0; i < COUNT(parts) && argc > 1; i++)
+        if (strcmp(parts[i].name, argv[1]) == 0)
+            parts[i].play(ev_loop_new(EVFLAG_AUTO));
+    ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    if (length < 0)
+        return PART_FAILED;
+    return old_process();
+}
