@@ -20,10 +20,15 @@
 enum { TEXT_NESTING_MAX = 32 };
 
 /*
+ * Numbers are within their type's range, strings are UTF-8 without a zero byte, enums have one of
+ * the known values; inf and nan are read where a field is a float or double, so that who checks its
+ * range must refuse them.
+ *
  * Returns a message to be freed with protobuf_c_message_free_unpacked(message, NULL), also when
  * there were errors: what could be read is in it, so that the rest can be checked too. NULL: out of
- * memory. `file` is what errors begin with ("edge.txtpb:12:3: listener[0].address: …"). Values that
- * were read are noted in `places`.
+ * memory, which is the last of the errors. `file` is what errors begin with ("edge.txtpb:12:3:
+ * listener[0].address: …"). Values that were read are noted in `places`; those of a field that is
+ * given a second time are not.
  */
 ProtobufCMessage *text_read(const ProtobufCMessageDescriptor *descriptor, const char *file,
                             const char *text, size_t length, struct places *places,
