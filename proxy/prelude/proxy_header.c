@@ -29,14 +29,14 @@ enum { TLV_FIXED_BYTES = 3, CRC32C_BYTES = 4 };
 
 /* ---- CRC32C (RFC 9260, appendix A): headers are short and few, so bit by bit ---- */
 
-static const uint32_t CRC32C_POLYNOMIAL_REVERSED = 0x82f63b78;
+static const uint32_t crc32c_polynomial = 0x82f63b78; /* its bits reversed */
 
 static uint32_t crc32c(uint32_t crc, const uint8_t *data, size_t length)
 {
     for (size_t i = 0; i < length; i++) {
         crc ^= data[i];
         for (int bit = 0; bit < 8; bit++)
-            crc = crc >> 1 ^ ((crc & 1) != 0 ? (uint32_t)CRC32C_POLYNOMIAL_REVERSED : 0);
+            crc = crc >> 1 ^ ((crc & 1) != 0 ? crc32c_polynomial : 0);
     }
     return crc;
 }
