@@ -1,0 +1,110 @@
+#include "proxy/arrival.h"
+#include "proxy/generation.h"
+#include "proxy/listener.h"
+#include "proxy/worker_parts.h"
+
+void worker_on_drain_timeout(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)timer;
+    (void)events;
+    ev_break(loop, EVBREAK_ALL); /* worker_destroy cuts off what is left */
+}
+
+static void stop_listening(struct worker *w, bool even_if_pending)
+{
+    for (size_t i = 0; i < w->listener_count; i++)
+        listener_drain(w->listeners[i], even_if_pending);
+}
+
+static void stop_leaving(struct worker *w, bool even_if_pending)
+{
+    for (size_t i = 0; i < w->leaving_count; i++)
+        listener_drain(w->leaving[i], even_if_pending);
+}
+
+void worker_start_handover_timer(struct worker *w)
+{
+    ev_timer_stop(w->loop, &w->handover_timer);
+    ev_timer_set(&w->handover_timer, w->handover_timeout_s, 0.);
+    ev_timer_start(w->loop, &w->handover_timer);
+}
+
+static bool is_pending(const struct worker *w)
+{
+    for (size_t i = 0; i < w->listener_count; i++) {
+        struct udp_endpoint *udp = listener_udp(w->listeners[i]);
+        if (udp != NULL && turbo_endpoint_pending(udp_endpoint_turbo(udp)) > 0)
+            return true;
+    }
+    return false;
+}
+
+static void tell_quiet(struct worker *w)
+{
+    void (*quiet)(void *) = w->quiet;
+    w->quiet = NULL;
+    if (quiet != NULL)
+        quiet(w->quiet_owner);
+}
+
+void worker_on_quiet(struct ev_loop *loop, ev_prepare *event, int events)
+{
+    (void)loop;
+    (void)events;
+    tell_quiet(event->data);
+}
+
+void worker_on_handover_timeout(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    struct worker *w = timer->data;
+    tell_quiet(w);
+    stop_leaving(w, true);
+    if (w->draining)
+        stop_listening(w, true);
+    worker_check_drained(w);
+}
+
+void worker_quiesce(struct worker *w, void (*quiet)(void *owner), void *owner)
+{
+    w->quiet = quiet;
+    w->quiet_owner = owner;
+    for (size_t i = 0; i < w->listener_count; i++)
+        if (listener_udp(w->listeners[i]) != NULL)
+            turbo_endpoint_drain(udp_endpoint_turbo(listener_udp(w->listeners[i])));
+    worker_start_handover_timer(w);
+    worker_check_drained(w);
+}
+
+void worker_drain(struct worker *w)
+{
+    double seconds = w->generation->config->drain_timeout_s;
+    if (w->draining || seconds <= 0.) {
+        ev_break(w->loop, EVBREAK_ALL);
+        return;
+    }
+    log_event(w->log, LOG_LEVEL_INFO, "stopping: no new connections, the others may finish",
+              LOG_NUMBER("connections", w->connections));
+    w->draining = true;
+    ev_timer_set(&w->drain_timer, seconds, 0.);
+    ev_timer_start(w->loop, &w->drain_timer);
+    worker_start_handover_timer(w);
+    worker_check_drained(w);
+}
+
+void worker_check_drained(struct worker *w)
+{
+    if (w->quiet != NULL && !is_pending(w))
+        ev_feed_event(w->loop, &w->quiet_event, EV_CUSTOM);
+    if (w->leaving_count > 0) {
+        stop_leaving(w, false);
+        arrivals_end_late(w);
+    }
+    if (!w->draining)
+        return;
+    stop_listening(w, false);
+    arrivals_end_late(w);
+    if (w->connections == 0)
+        ev_break(w->loop, EVBREAK_ALL);
+}

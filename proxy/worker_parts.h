@@ -1,0 +1,29 @@
+/*
+ * What the parts of a worker share: worker.c, its life; worker_limits.c, how much it takes on at
+ * once; worker_reconfigure.c, from one configuration to the next; worker_drain.c, going away.
+ */
+#ifndef PROXY_WORKER_PARTS_H
+#define PROXY_WORKER_PARTS_H
+
+#include "proxy/worker.h"
+
+/* ---- worker.c ---- */
+
+void worker_tell_listening(const struct worker *worker, const struct listener *listener);
+
+/* ---- worker_limits.c ---- */
+
+/* Shares the open files that the system allows among connections and pipes. */
+void worker_share_files(struct worker *worker, const struct config *config);
+/* The same; false, with an explanation in the log: there are too few. */
+bool worker_has_files(struct worker *worker, const struct config *config);
+void worker_on_retry(struct ev_loop *loop, ev_timer *timer, int events);
+
+/* ---- worker_drain.c ---- */
+
+void worker_start_handover_timer(struct worker *worker);
+void worker_on_drain_timeout(struct ev_loop *loop, ev_timer *timer, int events);
+void worker_on_handover_timeout(struct ev_loop *loop, ev_timer *timer, int events);
+void worker_on_quiet(struct ev_loop *loop, ev_prepare *event, int events);
+
+#endif
