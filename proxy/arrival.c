@@ -447,7 +447,7 @@ void arrival_start(struct listener *listener, int fd, const struct address *clie
     }
     a->tag = ARRIVAL_TAG;
     a->worker = w;
-    connection_begin(&a->connection, listener, client, &(struct address){0}, w->now);
+    connection_accepted(&a->connection, listener, client, fd);
     a->fd = fd;
     a->header_due = networks_hold(&a->connection.settings->proxy_from, client);
     a->late = listener_is_leaving(listener);

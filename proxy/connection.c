@@ -5,6 +5,7 @@
 
 #include "proxy/generation.h"
 #include "proxy/listener.h"
+#include "proxy/net/socket.h"
 #include "proxy/ops/stats.h"
 #include "proxy/prelude/proxy_header.h"
 #include "proxy/route.h"
@@ -29,10 +30,18 @@ void connection_begin(struct connection *c, struct listener *listener, const str
                              .listener = listener_hold(listener),
                              .generation = generation_hold(listener_generation(listener)),
                              .settings = listener_settings(listener),
-                             .server = *(server->length > 0 ? server : listener_address(listener))};
+                             .server = *server};
     access_init(&c->access, client, listener_text(listener), NULL, since);
     listener_connection_began(listener);
     count_under(c, NULL);
+}
+
+void connection_accepted(struct connection *c, struct listener *listener,
+                         const struct address *client, int fd)
+{
+    struct address server;
+    socket_local_address(fd, &server);
+    connection_begin(c, listener, client, &server, listener_worker(listener)->now);
 }
 
 void connection_vouched(struct connection *c, const struct address *client,

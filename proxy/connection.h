@@ -30,9 +30,13 @@ struct connection {
     struct access access;                   /* with the client's address */
 };
 
-/* From `client` to `server` (empty: the listener's address), since `since`. */
+/* From `client` to `server`, since `since`. */
 void connection_begin(struct connection *connection, struct listener *listener,
-                      const struct address *client, const struct address *server, turbo_time since);
+                      const struct address *client, const struct address *server,
+                      turbo_time since);
+/* That of an accepted socket, now. */
+void connection_accepted(struct connection *connection, struct listener *listener,
+                         const struct address *client, int fd);
 /* A PROXY header has told who it is really from and to. */
 void connection_vouched(struct connection *connection, const struct address *client,
                         const struct address *server);

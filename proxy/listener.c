@@ -44,7 +44,7 @@ static void turn_away(struct listener *l, int fd, const struct address *client,
                       enum turbo_reason reason)
 {
     struct connection c;
-    connection_begin(&c, l, client, &(struct address){0}, l->worker->now);
+    connection_accepted(&c, l, client, fd);
     access_fail(&c.access, reason);
     connection_end(&c);
     socket_reset(fd);
@@ -54,7 +54,7 @@ static void turn_away(struct listener *l, int fd, const struct address *client,
 static void start_plain(struct listener *l, int fd, const struct address *client)
 {
     struct connection c;
-    connection_begin(&c, l, client, &(struct address){0}, l->worker->now);
+    connection_accepted(&c, l, client, fd);
     enum turbo_reason refused = connection_place(&c, NULL);
     if (refused == TURBO_REASON_NONE && c.upstream->settings->kind == ENDPOINT_TCP) {
         c.access.listener_outcome = TURBO_OUTCOME_OPAQUE;
@@ -80,8 +80,11 @@ static bool must_look(const struct listener *l)
 
 static void accepted(struct listener *l, int fd, const struct address *client)
 {
+    bool in_front = networks_hold(&l->settings->proxy_from, client); /* who says whom it is for */
     if (listener_is_full(l))
         turn_away(l, fd, client, TURBO_REASON_LISTENER_FULL);
+    else if (!in_front && !route_allows(l->settings, client))
+        turn_away(l, fd, client, TURBO_REASON_DENIED);
     else if (must_look(l))
         arrival_start(l, fd, client);
     else

@@ -158,6 +158,15 @@ int socket_accept(int listener, struct address *peer)
     return fd;
 }
 
+void socket_local_address(int fd, struct address *local)
+{
+    struct sockaddr_storage sa;
+    socklen_t length = sizeof(sa);
+    *local = (struct address){0};
+    if (getsockname(fd, (struct sockaddr *)&sa, &length) == 0)
+        address_from_sockaddr(local, (struct sockaddr *)&sa, length);
+}
+
 int socket_connect_tcp(const struct address *peer)
 {
     int fd = new_socket(address_family(peer), SOCK_STREAM);

@@ -30,6 +30,9 @@ bool socket_prepare_listener(int fd, int type, int family);
 /* The next accepted connection and who it is from; -1 with EAGAIN when there is none. */
 int socket_accept(int listener, struct address *peer);
 
+/* The address that it is bound to, or that the peer connected to; empty when there is none. */
+void socket_local_address(int fd, struct address *local);
+
 /* Starts a TCP connect (EINPROGRESS counts as started). */
 int socket_connect_tcp(const struct address *peer);
 /*
