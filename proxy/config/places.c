@@ -70,10 +70,8 @@ void places_add(struct places *places, const void *message, unsigned field, size
     if (places->count >= places->capacity / 4 * 3 && !grow(places))
         return;
     slot = slot_of(places, message, field, index);
-    if (slot->message != NULL)
-        return;
+    places->count += slot->message == NULL;
     *slot = (struct place){message, field, index, line, column};
-    places->count++;
 }
 
 const struct place *places_find(const struct places *places, const void *message, unsigned field,

@@ -22,7 +22,7 @@ struct places {
 void places_init(struct places *places);
 void places_free(struct places *places);
 /*
- * The first place of a value is the one that is kept. Without memory the place is forgotten: errors
+ * The last place of a value is the one that is kept. Without memory the place is forgotten: errors
  * are then told without it.
  */
 void places_add(struct places *places, const void *message, unsigned field, size_t index,

@@ -207,10 +207,11 @@ static unsigned distance(const char *a, size_t a_length, const char *b, size_t b
 }
 
 /* The field that was probably meant; NULL: none is near. */
-static const char *nearest(const ProtobufCMessageDescriptor *message, const struct text_token *name)
+static const ProtobufCFieldDescriptor *nearest(const ProtobufCMessageDescriptor *message,
+                                               const struct text_token *name)
 {
     unsigned best = (unsigned)name->length / 3 + 2; /* that many are too many */
-    const char *found = NULL;
+    const ProtobufCFieldDescriptor *found = NULL;
 
     if (name->length > COMPARED_MAX)
         return NULL;
@@ -222,7 +223,7 @@ static const char *nearest(const ProtobufCMessageDescriptor *message, const stru
         unsigned far = distance(name->at, name->length, known, length);
         if (far < best && far < length) {
             best = far;
-            found = known;
+            found = &message->fields[i];
         }
     }
     return found;
@@ -230,6 +231,7 @@ static const char *nearest(const ProtobufCMessageDescriptor *message, const stru
 
 static void put_fields(struct line *line, const ProtobufCMessageDescriptor *message)
 {
+    put(line, "write ");
     for (unsigned i = 0; i < message->n_fields; i++) {
         put(line, "%s%s",
             i == 0                      ? ""
@@ -252,30 +254,25 @@ static const struct text_frame *known_around(const struct text_frame *frame)
     return NULL;
 }
 
-void text_error_unknown(struct text_reader *r, const struct text_frame *frame)
+const ProtobufCFieldDescriptor *text_error_unknown(struct text_reader *r,
+                                                   const struct text_frame *frame)
 {
     const ProtobufCMessageDescriptor *message = frame->message->descriptor;
+    const ProtobufCFieldDescriptor *near = NULL;
     const struct text_frame *around = known_around(frame);
-    char list[CONFIG_ERROR_MAX] = "";
-    struct line line = {list, sizeof(list), 0};
-    const char *near;
+    char wanted[CONFIG_ERROR_MAX] = "";
+    struct line line = {wanted, sizeof(wanted), 0};
 
-    if (config_errors_full(r->errors)) {
-        text_error(r, frame, &frame->name, "unknown");
-        return;
-    }
-    near = nearest(message, &frame->name);
-    put_fields(&line, message);
+    if (!config_errors_full(r->errors) && around == NULL)
+        near = nearest(message, &frame->name);
     if (around != NULL)
-        text_error(r, frame, &frame->name, "%s has no such field; write it outside, in %s",
-                   message->short_name, around->message->descriptor->short_name);
+        put(&line, "write it outside, in %s", around->message->descriptor->short_name);
     else if (near != NULL)
-        text_error(r, frame, &frame->name, "%s has no such field; did you mean %s?",
-                   message->short_name, near);
+        put(&line, "did you mean %s?", near->name);
     else if (message->n_fields == 0)
-        text_error(r, frame, &frame->name, "%s has no fields at all; leave it out",
-                   message->short_name);
-    else
-        text_error(r, frame, &frame->name, "%s has no such field; write %s", message->short_name,
-                   list);
+        put(&line, "it has none, leave this one out");
+    else if (!config_errors_full(r->errors))
+        put_fields(&line, message);
+    text_error(r, frame, &frame->name, "%s has no such field; %s", message->short_name, wanted);
+    return near;
 }

@@ -129,3 +129,16 @@ union text_value text_field_value(const ProtobufCMessage *message,
     memcpy(&value, from, size);
     return value;
 }
+
+/* Of a string it is the text itself, of all others a pointer to the value. */
+union text_value text_field_default(const ProtobufCFieldDescriptor *field)
+{
+    union text_value value;
+
+    memset(&value, 0, sizeof(value));
+    if (field->type == PROTOBUF_C_TYPE_STRING)
+        memcpy(&value, &field->default_value, sizeof(field->default_value));
+    else
+        memcpy(&value, field->default_value, size_of(field->type));
+    return value;
+}

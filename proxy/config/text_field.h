@@ -39,4 +39,7 @@ size_t text_field_count(const ProtobufCMessage *message, const ProtobufCFieldDes
 union text_value text_field_value(const ProtobufCMessage *message,
                                   const ProtobufCFieldDescriptor *field, size_t index);
 
+/* What a field whose default_value is not NULL is when it is left out. */
+union text_value text_field_default(const ProtobufCFieldDescriptor *field);
+
 #endif

@@ -57,8 +57,9 @@ void text_error_value(struct text_reader *r, const struct text_frame *frame,
                       const struct text_token *where, const char *problem);
 /* There is no value at r->token. */
 void text_error_missing(struct text_reader *r, const struct text_frame *frame);
-/* The frame's name is none of the message's fields. */
-void text_error_unknown(struct text_reader *r, const struct text_frame *frame);
+/* The frame's name is none of the message's fields. Returns the one that was meant, or NULL. */
+const ProtobufCFieldDescriptor *text_error_unknown(struct text_reader *r,
+                                                   const struct text_frame *frame);
 
 /* ---- text_scalar.c ---- */
 

@@ -146,18 +146,24 @@ static void note(struct text_reader *r, const ProtobufCMessage *message, unsigne
         places_add(r->places, message, field, index, where->line, where->column);
 }
 
-/* Stores a value, or frees it where it is not kept. */
-static void settle(struct text_reader *r, const struct text_frame *frame,
-                   const union text_value *value, const struct text_token *where)
+/* The value that comes next, whether or not it can be read. */
+static void note_value(struct text_reader *r, const struct text_frame *frame,
+                       const struct text_token *where)
 {
     size_t index = 0;
 
     if (frame->field->label == PROTOBUF_C_LABEL_REPEATED)
         index = text_field_count(frame->message, frame->field);
-    if (frame->keep && text_field_store(frame->message, frame->field, value)) {
+    if (frame->keep)
         note(r, frame->message, frame->field->id, index, where);
+}
+
+/* Stores a value, or frees it where it is not kept. */
+static void settle(struct text_reader *r, const struct text_frame *frame,
+                   const union text_value *value)
+{
+    if (frame->keep && text_field_store(frame->message, frame->field, value))
         return;
-    }
     text_value_free(frame->field, value);
     if (frame->keep)
         text_give_up(r);
@@ -165,14 +171,14 @@ static void settle(struct text_reader *r, const struct text_frame *frame,
 
 static void read_scalar(struct text_reader *r, const struct text_frame *frame)
 {
-    struct text_token first = r->token;
+    const char *first = r->token.at;
     union text_value value;
 
     if (text_scalar(r, frame, &value)) {
-        settle(r, frame, &value, &first);
+        settle(r, frame, &value);
         return;
     }
-    if (r->token.at == first.at)
+    if (r->token.at == first)
         skip_value(r, frame);
     skip_rest_of_line(r);
 }
@@ -198,11 +204,12 @@ static void read_message(struct text_reader *r, const struct text_frame *frame)
         r->places = NULL;
     read_fields(r, &inner);
     r->places = places;
-    settle(r, frame, &value, &inner.open);
+    settle(r, frame, &value);
 }
 
 static void read_value(struct text_reader *r, const struct text_frame *frame)
 {
+    note_value(r, frame, &r->token);
     if (ends_value(r)) {
         text_error_missing(r, frame);
     } else if (frame->field->type != PROTOBUF_C_TYPE_MESSAGE) {
@@ -251,6 +258,7 @@ static void read_values(struct text_reader *r, const struct text_frame *frame)
         (void)text_take(r);
         read_list(r, frame, &open);
     } else {
+        note_value(r, frame, &r->token);
         text_error_value(r, frame, &open, "begins a list, but there is one value only");
         skip_value(r, frame);
     }
@@ -327,9 +335,16 @@ static void take_separator(struct text_reader *r)
         (void)take_if(r, ';');
 }
 
-static void read_unknown_field(struct text_reader *r, const struct text_frame *frame)
+/* The field that a misspelt name meant is not missed. */
+static void read_unknown_field(struct text_reader *r, struct text_frame *frame)
 {
-    text_error_unknown(r, frame);
+    const ProtobufCMessageDescriptor *message = frame->message->descriptor;
+    struct text_token name = frame->name;
+
+    frame->field = text_error_unknown(r, frame);
+    if (frame->field != NULL && frame->lines[frame->field - message->fields] == 0)
+        note_value(r, frame, &name);
+    frame->field = NULL;
     take_colon(r, frame);
     skip_value(r, frame);
     skip_rest_of_line(r);
@@ -339,6 +354,7 @@ static void read_field(struct text_reader *r, struct text_frame *frame)
 {
     frame->name = text_take(r);
     frame->field = field_named(frame->message->descriptor, &frame->name);
+    frame->keep = true;
     if (frame->field == NULL) {
         read_unknown_field(r, frame);
     } else {

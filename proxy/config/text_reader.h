@@ -27,8 +27,11 @@ enum { TEXT_NESTING_MAX = 32 };
  * Returns a message to be freed with protobuf_c_message_free_unpacked(message, NULL), also when
  * there were errors: what could be read is in it, so that the rest can be checked too. NULL: out of
  * memory, which is the last of the errors. `file` is what errors begin with ("edge.txtpb:12:3:
- * listener[0].address: …"). Values that were read are noted in `places`; those of a field that is
- * given a second time are not.
+ * listener[0].address: …"). Values are
+ * noted in `places`, except those of a field that is given a second time. So are those that could
+ * not be read, for which the message has nothing (of a repeated field behind those that it has):
+ * who finds a place for what is missing need not ask for it again. A field whose name is misspelt
+ * counts as one of these.
  */
 ProtobufCMessage *text_read(const ProtobufCMessageDescriptor *descriptor, const char *file,
                             const char *text, size_t length, struct places *places,
