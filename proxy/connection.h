@@ -32,8 +32,7 @@ struct connection {
 
 /* From `client` to `server`, since `since`. */
 void connection_begin(struct connection *connection, struct listener *listener,
-                      const struct address *client, const struct address *server,
-                      turbo_time since);
+                      const struct address *client, const struct address *server, turbo_time since);
 /* That of an accepted socket, now. */
 void connection_accepted(struct connection *connection, struct listener *listener,
                          const struct address *client, int fd);

@@ -149,6 +149,13 @@ void listener_drain(struct listener *l, bool even_if_pending)
     l->fd = -1;
 }
 
+void listener_close(struct listener *l, bool even_if_pending)
+{
+    listener_drain(l, even_if_pending);
+    if (l->fd < 0 && l->udp != NULL)
+        udp_endpoint_close(l->udp);
+}
+
 /* ---- opening ---- */
 
 static bool is_ours(const struct listener *l)

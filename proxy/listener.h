@@ -59,5 +59,8 @@ bool listener_is_leaving(const struct listener *listener);
  * `even_if_pending`.
  */
 void listener_drain(struct listener *listener, bool even_if_pending);
+/* The same, and then does not even refuse sessions by UDP: somebody else may have the sockets now.
+ */
+void listener_close(struct listener *listener, bool even_if_pending);
 
 #endif

@@ -113,7 +113,7 @@ static void handle_events(struct udp_endpoint *e)
 /* One that cannot be sent is lost; those behind it may fare better. */
 static void send_batch(const struct udp_endpoint *e, const struct udp_datagram *batch, int count)
 {
-    for (int sent = 0; sent < count;) {
+    for (int sent = 0; e->fd >= 0 && sent < count;) {
         int n = udp_send(e->fd, e->family, batch + sent, count - sent);
         sent += n > 0 ? n : 1;
     }
@@ -216,6 +216,13 @@ void udp_endpoint_kick(struct udp_endpoint *e)
 {
     if (!ev_is_pending(&e->kick))
         ev_feed_event(e->worker->loop, &e->kick, EV_CUSTOM);
+}
+
+void udp_endpoint_close(struct udp_endpoint *e)
+{
+    ev_io_stop(e->worker->loop, &e->io);
+    socket_close(e->fd);
+    e->fd = -1;
 }
 
 void udp_endpoint_reconfigure(struct udp_endpoint *e)
@@ -325,12 +332,11 @@ void udp_endpoint_destroy(struct udp_endpoint *e)
     if (e == NULL)
         return;
     log_counters(e);
-    ev_io_stop(e->worker->loop, &e->io);
+    udp_endpoint_close(e);
     ev_io_stop(e->worker->loop, &e->timer_io);
     ev_clear_pending(e->worker->loop, &e->kick);
     turbo_endpoint_fini(e->turbo);
     free(e->turbo);
-    socket_close(e->fd);
     socket_close(e->timer_fd);
     e->tag = 0;
     free(e);

@@ -18,9 +18,13 @@ struct udp_endpoint *udp_endpoint_create(struct listener *listener, int fd);
 /* No side may still use it. NULL is allowed. */
 void udp_endpoint_destroy(struct udp_endpoint *endpoint);
 
+/* No more datagrams, in or out: no session is pending, and somebody else may have the socket now.
+ */
+void udp_endpoint_close(struct udp_endpoint *endpoint);
 /* The listener's settings have changed. */
 void udp_endpoint_reconfigure(struct udp_endpoint *endpoint);
 
+/* -1: closed. */
 int udp_endpoint_fd(const struct udp_endpoint *endpoint);
 struct listener *udp_endpoint_listener(const struct udp_endpoint *endpoint);
 struct turbo_endpoint *udp_endpoint_turbo(struct udp_endpoint *endpoint);

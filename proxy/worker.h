@@ -85,6 +85,8 @@ void worker_quiesce(struct worker *worker, void (*quiet)(void *owner), void *own
 void worker_print_listeners(const struct worker *worker, FILE *out);
 /* Runs until a drain has ended. */
 void worker_run(struct worker *worker);
+/* Another process has the listening sockets from now on. */
+void worker_give_up_sockets(struct worker *worker);
 /* Stops accepting and lets connections finish, within the drain timeout. Again: at once. */
 void worker_drain(struct worker *worker);
 void worker_destroy(struct worker *worker);

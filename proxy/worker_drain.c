@@ -19,7 +19,7 @@ static void stop_listening(struct worker *w, bool even_if_pending)
 static void stop_leaving(struct worker *w, bool even_if_pending)
 {
     for (size_t i = 0; i < w->leaving_count; i++)
-        listener_drain(w->leaving[i], even_if_pending);
+        listener_close(w->leaving[i], even_if_pending);
 }
 
 void worker_start_handover_timer(struct worker *w)
@@ -75,6 +75,12 @@ void worker_quiesce(struct worker *w, void (*quiet)(void *owner), void *owner)
             turbo_endpoint_drain(udp_endpoint_turbo(listener_udp(w->listeners[i])));
     worker_start_handover_timer(w);
     worker_check_drained(w);
+}
+
+void worker_give_up_sockets(struct worker *w)
+{
+    for (size_t i = 0; i < w->listener_count; i++)
+        listener_close(w->listeners[i], true);
 }
 
 void worker_drain(struct worker *w)
