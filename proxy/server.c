@@ -47,3 +47,15 @@ bool server_is(const struct server *s, enum endpoint_kind kind,
     return s->kind == kind && s->port == settings->port && s->udp_port == settings->udp_port &&
            strcmp(s->host, settings->host) == 0;
 }
+
+void server_note_flight(struct server *s, const struct turbo_client_report *r)
+{
+    if (!r->asked || r->refused)
+        return;
+    if (r->flight_known && r->flight_by_udp)
+        *(r->rebuilt ? &s->flights.repaired : &s->flights.whole) += 1;
+    else if (r->flight_known && r->responded)
+        s->flights.partial++;
+    else if (!r->responded && r->outcome == TURBO_OUTCOME_CLASSIC)
+        s->flights.silent++;
+}

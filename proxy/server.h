@@ -8,8 +8,18 @@
 #include "proxy/config/config.h"
 #include "proxy/health.h"
 #include "proxy/memory.h"
+#include "turbo/client.h"
 
 enum { SERVER_TEXT_BYTES = CONFIG_HOST_MAX + 32 };
+
+/* Connections that asked by UDP, by how the server's first flight came; but for those that were
+ * refused, or whose client left before. */
+struct server_flights {
+    uint64_t whole;    /* all of it by UDP */
+    uint64_t repaired; /* too, though a chunk was lost: parity made up for it */
+    uint64_t partial;  /* TCP brought some of it, or all behind a first response */
+    uint64_t silent;   /* nothing came by UDP */
+};
 
 struct server {
     unsigned references;
@@ -22,6 +32,7 @@ struct server {
     uint64_t connections;           /* being connected, or connected, now */
     uint64_t connected, failed;     /* clients' attempts in all, by how they ended */
     uint64_t checked, check_failed; /* active checks in all; those that failed */
+    struct server_flights flights;  /* ENDPOINT_TURBO */
     turbo_time complained;          /* that it cannot be connected to, last; 0: never */
 };
 
@@ -34,5 +45,8 @@ void server_release(struct server *server);
 /* Is it the one that these settings name? Its weight is the upstream's affair. */
 bool server_is(const struct server *server, enum endpoint_kind kind,
                const struct config_server *settings);
+
+/* A session with it, or an attempt at one, is over. */
+void server_note_flight(struct server *server, const struct turbo_client_report *report);
 
 #endif

@@ -162,6 +162,7 @@ static void write_line(struct log *log, enum log_level level, const char *messag
         return;
     }
     log->dropped++;
+    log->dropped_in_all++;
     if (sent > 0)
         log->torn = line.bytes[sent - 1] != '\n';
 }
@@ -173,8 +174,10 @@ static bool send_datagram(struct log *log, const void *bytes, size_t length)
 
     if (result == LOG_DAEMON_SENT)
         log->dropped = 0;
-    if (result == LOG_DAEMON_BUSY)
+    if (result == LOG_DAEMON_BUSY) {
         log->dropped++;
+        log->dropped_in_all++;
+    }
     return result != LOG_DAEMON_GONE;
 }
 

@@ -44,7 +44,8 @@ struct log {
     enum log_level level; /* lines above it are not formatted */
     enum log_format format;
     uint64_t dropped; /* lines lost since the last one that went out */
-    bool torn;        /* a line went out in part; the next one starts with a newline */
+    uint64_t dropped_in_all;
+    bool torn; /* a line went out in part; the next one starts with a newline */
 };
 
 enum log_field_type { LOG_FIELD_END, LOG_FIELD_TEXT, LOG_FIELD_UNSIGNED, LOG_FIELD_ERRNO };

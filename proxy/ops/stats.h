@@ -33,8 +33,8 @@ struct route_stats {
     uint64_t saved_us;          /* … and how long these round trips were */
     uint64_t bytes_c2s, bytes_s2c;
     /* From the client's first byte to the server's first, and to the client's answer to it. Of
-     * connections that had both. */
-    struct stats_histogram first_response, first_answer;
+     * connections that had both, by how they went. */
+    struct stats_histogram first_response[TURBO_OUTCOME_COUNT], first_answer[TURBO_OUTCOME_COUNT];
 };
 
 /* NULL: out of memory. */

@@ -248,6 +248,7 @@ static void free_session(struct turbo_client_side *s, struct turbo_client *sessi
     struct turbo_client_report report = turbo_client_report(session);
     turbo_learned_note(&memory_of(&s->upstream->servers[0]->memory, peer)->learned, s->worker->now,
                        &report);
+    server_note_flight(s->upstream->servers[0], &report);
     free(session);
 }
 

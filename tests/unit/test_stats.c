@@ -160,7 +160,8 @@ static void times_count_up_to_their_bound(void **state)
     add_times(r, 30000, 0);           /* the client never answered */
     add_times(r, 0, 0);               /* nor did the server */
     add_times(r, 10000001, 20000000); /* beyond the last */
-    const struct stats_histogram *first = &r->first_response, *answer = &r->first_answer;
+    const struct stats_histogram *first = &r->first_response[TURBO_OUTCOME_TURBO];
+    const struct stats_histogram *answer = &r->first_answer[TURBO_OUTCOME_TURBO];
     assert_int_equal(first->counts[0], 1);
     for (int i = 0; i < STATS_BUCKETS; i++)
         assert_int_equal(first->counts[i], stats_bounds_us[i] >= 30000 ? 2 : 1);
@@ -170,6 +171,7 @@ static void times_count_up_to_their_bound(void **state)
     assert_int_equal(answer->counts[1], 1);
     assert_int_equal(answer->counts[STATS_BUCKETS], 2);
     assert_int_equal(answer->sum_us, 1001 + 20000000);
+    assert_int_equal(r->first_response[TURBO_OUTCOME_CLASSIC].counts[STATS_BUCKETS], 0);
     stats_release(stats, r);
 }
 

@@ -1,0 +1,27 @@
+/*
+ * /status: what is in force and how it does, as one JSON object for people and scripts.
+ *
+ *   {"version", "pid", "started", "configured", "last_reload_succeeded", "accepting", "draining",
+ *    "connections": {"active", "arrivals", "max"},
+ *    "listeners": [{"name", "address", "open", "leaving", "connections", "pending",
+ *      "routes": [{"name", "upstream", "active", "ended": {"turbo": 17, …}, "round_trips_saved",
+ *        "saved_seconds", "bytes_to_server", "bytes_to_client"}]}],
+ *    "upstreams": [{"name", "protocol", "pending",
+ *      "servers": [{"address", "weight", "up", "connections", "connected", "failed", "checks",
+ *        "failed_checks"}]}]}
+ *
+ * Times are Unix time in seconds. "pending" (TurboTLS only): sessions that wait for TCP. A route's
+ * upstream is null and its name "" where connections are counted that ended before they had one.
+ */
+#ifndef PROXY_OPS_STATUS_H
+#define PROXY_OPS_STATUS_H
+
+#include <stdio.h>
+
+struct process;
+struct worker;
+
+/* Nothing is written without memory. */
+void status_write(const struct worker *worker, const struct process *process, FILE *out);
+
+#endif
