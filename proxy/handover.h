@@ -53,9 +53,9 @@ struct handover *handover_start(struct ev_loop *loop, char *const argv[], const 
                                 const struct handover_events *events, void *owner);
 pid_t handover_pid(const struct handover *handover);
 /*
- * After `ready`, when this process reads the sockets no more: the new one accepts from now on; the
- * handover is gone. False: it is dead, which `failed` would have told next; all is as it was before
- * handover_start.
+ * After `ready`: the new one accepts from now on, and this process must not read the sockets any
+ * more; the handover is gone. False: it is dead, which `failed` would have told next; all is as it
+ * was before handover_start.
  */
 bool handover_go(struct handover *handover);
 /* Kills the new process if it has not been let go, and frees the handover. NULL is allowed. */

@@ -117,8 +117,11 @@ void listener_pause(struct listener *l)
 
 void listener_resume(struct listener *l)
 {
-    if (l->fd >= 0)
-        ev_io_start(l->worker->loop, &l->io);
+    if (l->fd < 0)
+        return;
+    ev_io_start(l->worker->loop, &l->io);
+    if (l->udp != NULL)
+        udp_endpoint_listen(l->udp);
 }
 
 bool listener_is_open(const struct listener *l)
@@ -154,6 +157,16 @@ void listener_close(struct listener *l, bool even_if_pending)
     listener_drain(l, even_if_pending);
     if (l->fd < 0 && l->udp != NULL)
         udp_endpoint_close(l->udp);
+}
+
+size_t listener_sockets(const struct listener *l, int fds[static LISTENER_SOCKETS])
+{
+    size_t count = 0;
+    if (l->fd >= 0)
+        fds[count++] = l->fd;
+    if (l->udp != NULL && udp_endpoint_fd(l->udp) >= 0)
+        fds[count++] = udp_endpoint_fd(l->udp);
+    return count;
 }
 
 /* ---- opening ---- */
@@ -321,10 +334,11 @@ bool listener_is_unused(const struct listener *l)
 
 bool listener_bequeath(const struct listener *l, struct inherited *heirs)
 {
-    int fds[] = {l->fd, l->udp == NULL ? -1 : udp_endpoint_fd(l->udp)};
-    for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
-        int copy = fds[i] < 0 ? -1 : fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
-        if (fds[i] >= 0 && (copy < 0 || !inherited_add(heirs, copy))) {
+    int fds[LISTENER_SOCKETS];
+    size_t count = listener_sockets(l, fds);
+    for (size_t i = 0; i < count; i++) {
+        int copy = fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
+        if (copy < 0 || inherited_add(heirs, copy) != NULL) {
             socket_close(copy);
             return false;
         }

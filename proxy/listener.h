@@ -46,6 +46,9 @@ size_t listener_connections(const struct listener *listener);
 bool listener_is_full(const struct listener *listener);
 void listener_connection_began(struct listener *listener);
 void listener_connection_ended(struct listener *listener);
+/* Its sockets, which stay its own: TCP while it is open, and UDP. Returns how many. */
+enum { LISTENER_SOCKETS = 2 };
+size_t listener_sockets(const struct listener *listener, int fds[static LISTENER_SOCKETS]);
 /* Adds duplicates of its sockets. False: no descriptors, or too many. */
 bool listener_bequeath(const struct listener *listener, struct inherited *heirs);
 

@@ -8,6 +8,7 @@
 
 #include "proxy/config/load.h"
 #include "proxy/generation.h"
+#include "proxy/replacement.h"
 #include "proxy/worker.h"
 
 enum { SIGNALS_MAX = 5 };
@@ -17,6 +18,7 @@ struct service {
     char *const *argv;
     struct log log;
     struct worker *worker;
+    struct replacement replacement;
     ev_signal signals[SIGNALS_MAX];
 };
 
@@ -32,6 +34,11 @@ static void tell_errors(struct service *s, const struct config_errors *errors)
 /* False: nothing has changed, and `errors` (or the log) says why. */
 static bool reload(struct service *s, struct config_errors *errors)
 {
+    if (replacement_is_under_way(&s->replacement)) {
+        config_error(errors, "another process is taking over: it has read the configuration");
+        tell_errors(s, errors);
+        return false;
+    }
     struct config *config = config_load(s->options, errors);
     bool changed = config != NULL && worker_reconfigure(s->worker, config);
     if (changed) {
@@ -55,6 +62,7 @@ static void on_end(struct ev_loop *loop, ev_signal *watcher, int events)
     (void)loop;
     (void)events;
     struct service *s = watcher->data;
+    replacement_cancel(&s->replacement);
     worker_drain(s->worker);
 }
 
@@ -66,6 +74,14 @@ static void on_reload(struct ev_loop *loop, ev_signal *watcher, int events)
     config_errors_init(&errors);
     reload(watcher->data, &errors);
     config_errors_free(&errors);
+}
+
+static void on_replace(struct ev_loop *loop, ev_signal *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    struct service *s = watcher->data;
+    replacement_begin(&s->replacement, -1);
 }
 
 /* Sent out of habit (to rotate logs), they must not end connections. */
@@ -82,24 +98,59 @@ static const struct {
     int number;
     void (*callback)(struct ev_loop *loop, ev_signal *watcher, int events);
 } signals[SIGNALS_MAX] = {
-    {SIGTERM, on_end},   {SIGINT, on_end},    {SIGHUP, on_reload},
-    {SIGUSR1, on_other}, {SIGUSR2, on_other},
+    {SIGTERM, on_end},   {SIGINT, on_end},      {SIGHUP, on_reload},
+    {SIGUSR1, on_other}, {SIGUSR2, on_replace},
 };
 
 /* ---- its life ---- */
 
-static void serve(struct service *s)
+static void on_accept(void *owner)
+{
+    struct service *s = owner;
+    worker_accept(s->worker);
+    worker_print_listeners(s->worker, stdout);
+}
+
+static void on_gone(void *owner)
+{
+    (void)owner;
+}
+
+/* Opens all that this process listens at. */
+static bool start(struct service *s, struct config *config)
+{
+    struct inherited inherited;
+    s->worker = worker_create(config, &s->log);
+    if (s->worker == NULL)
+        return false;
+    s->replacement = (struct replacement){
+        .worker = s->worker,
+        .argv = s->argv,
+        .patience_s = HANDOVER_READY_SECONDS,
+        .accept = on_accept,
+        .gone = on_gone,
+        .owner = s,
+    };
+    if (!replacement_open(&s->replacement, &inherited))
+        return false;
+    replacement_close_rest(&s->replacement, &inherited);
+    return true;
+}
+
+static bool serve(struct service *s)
 {
     for (int i = 0; i < SIGNALS_MAX; i++) {
         ev_signal_init(&s->signals[i], signals[i].callback, signals[i].number);
         s->signals[i].data = s;
         ev_signal_start(s->worker->loop, &s->signals[i]);
     }
-    worker_accept(s->worker);
-    worker_print_listeners(s->worker, stdout);
-    worker_run(s->worker);
+    bool serves = replacement_take_up(&s->replacement);
+    if (serves)
+        worker_run(s->worker);
+    replacement_cancel(&s->replacement);
     for (int i = 0; i < SIGNALS_MAX; i++)
         ev_signal_stop(s->worker->loop, &s->signals[i]);
+    return serves;
 }
 
 int service_run(const struct options *options, struct config *config, char *const argv[])
@@ -107,14 +158,11 @@ int service_run(const struct options *options, struct config *config, char *cons
     struct service s = {.options = options, .argv = argv};
     int fd = log_descriptor(STDERR_FILENO);
     log_init(&s.log, fd, config->log_level, config->log_format);
-    s.worker = worker_create(config, &s.log);
-    bool listening = s.worker != NULL && worker_open(s.worker, NULL);
-    if (listening)
-        serve(&s);
+    bool served = start(&s, config) && serve(&s);
     worker_destroy(s.worker);
-    if (listening)
+    if (served)
         log_write(&s.log, LOG_LEVEL_INFO, "stopped", NULL);
     if (fd != STDERR_FILENO)
         close(fd);
-    return listening ? EXIT_OK : EXIT_STARTUP;
+    return served ? EXIT_OK : EXIT_STARTUP;
 }

@@ -296,9 +296,13 @@ struct udp_endpoint *udp_endpoint_create(struct listener *listener, int fd)
     ev_io_init(&e->timer_io, on_timer, e->timer_fd, EV_READ);
     ev_prepare_init(&e->kick, on_kick);
     e->io.data = e->timer_io.data = e->kick.data = e;
-    ev_io_start(worker->loop, &e->io);
     ev_io_start(worker->loop, &e->timer_io);
     return e;
+}
+
+void udp_endpoint_listen(struct udp_endpoint *e)
+{
+    ev_io_start(e->worker->loop, &e->io);
 }
 
 /* What became of datagrams and openings: the only place where drops are told. */

@@ -12,8 +12,8 @@
 struct listener;
 struct udp_endpoint;
 
-/* Takes over `fd`, the UDP socket of `listener`, which owns the endpoint. NULL with errno: no
- * memory, descriptor or randomness. */
+/* Takes over `fd`, the UDP socket of `listener`, which owns the endpoint. Does not receive before
+ * udp_endpoint_listen. NULL with errno: no memory, descriptor or randomness. */
 struct udp_endpoint *udp_endpoint_create(struct listener *listener, int fd);
 /* No side may still use it. NULL is allowed. */
 void udp_endpoint_destroy(struct udp_endpoint *endpoint);
@@ -21,6 +21,7 @@ void udp_endpoint_destroy(struct udp_endpoint *endpoint);
 /* No more datagrams, in or out: no session is pending, and somebody else may have the socket now.
  */
 void udp_endpoint_close(struct udp_endpoint *endpoint);
+void udp_endpoint_listen(struct udp_endpoint *endpoint);
 /* The listener's settings have changed. */
 void udp_endpoint_reconfigure(struct udp_endpoint *endpoint);
 

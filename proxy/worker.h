@@ -24,7 +24,10 @@ struct listener;
 struct relay;
 struct stats;
 
-enum { WORKER_SCRATCH_BYTES = 64 * 1024 };
+enum {
+    WORKER_SCRATCH_BYTES = 64 * 1024,
+    WORKER_SOCKETS_MAX = 2 * CONFIG_LISTENERS_MAX /* TCP and UDP */
+};
 
 struct worker {
     struct ev_loop *loop;
@@ -81,11 +84,16 @@ bool worker_reconfigure(struct worker *worker, struct config *config);
  * or after 5 s (protocol §7.5). TCP goes on as ever.
  */
 void worker_quiesce(struct worker *worker, void (*quiet)(void *owner), void *owner);
+/* The process to come is lost: everything is as before worker_quiesce. */
+void worker_unquiesce(struct worker *worker);
+/* The sockets that the listeners accept at, which stay theirs. Returns how many. */
+size_t worker_sockets(const struct worker *worker, int fds[static WORKER_SOCKETS_MAX]);
 /* One line for each listener: "listening turbo:127.0.0.1:443,udp=443". */
 void worker_print_listeners(const struct worker *worker, FILE *out);
 /* Runs until a drain has ended. */
 void worker_run(struct worker *worker);
-/* Another process has the listening sockets from now on. */
+/* Another process has the listening sockets from now on. What has been accepted is served, whether
+ * it has said what it is or not. */
 void worker_give_up_sockets(struct worker *worker);
 /* Stops accepting and lets connections finish, within the drain timeout. Again: at once. */
 void worker_drain(struct worker *worker);

@@ -83,6 +83,22 @@ void worker_give_up_sockets(struct worker *w)
         listener_close(w->listeners[i], true);
 }
 
+void worker_unquiesce(struct worker *w)
+{
+    w->quiet = NULL;
+    for (size_t i = 0; i < w->listener_count; i++)
+        if (listener_udp(w->listeners[i]) != NULL)
+            turbo_endpoint_resume(udp_endpoint_turbo(listener_udp(w->listeners[i])));
+}
+
+size_t worker_sockets(const struct worker *w, int fds[static WORKER_SOCKETS_MAX])
+{
+    size_t count = 0;
+    for (size_t i = 0; i < w->listener_count; i++)
+        count += listener_sockets(w->listeners[i], fds + count);
+    return count;
+}
+
 void worker_drain(struct worker *w)
 {
     double seconds = w->generation->config->drain_timeout_s;

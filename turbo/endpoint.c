@@ -347,6 +347,11 @@ void turbo_endpoint_drain(struct turbo_endpoint *e)
     e->draining = true;
 }
 
+void turbo_endpoint_resume(struct turbo_endpoint *e)
+{
+    e->draining = false;
+}
+
 static uint32_t count(const struct queue *queue)
 {
     uint32_t n = 0;

@@ -220,6 +220,19 @@ TEST(while_draining_new_ones_are_refused_and_old_ones_go_on) /* §7.5 */
     assert_int_equal(turbo_endpoint_pending(e.endpoint), 0);
 }
 
+TEST(one_that_stays_after_all_lets_new_ones_in_again)
+{
+    struct turbo_server *s = edge_session(&e, T(0), &hello);
+    turbo_endpoint_drain(e.endpoint);
+    turbo_endpoint_resume(e.endpoint);
+    struct turbo_path path = check_path(2, 1);
+    struct turbo_id id = edge_id(&hello);
+    id.bytes[11] ^= 1;
+    edge_request(&e, T(1), &path, &id, &hello, 1);
+    assert_int_equal(turbo_endpoint_pending(e.endpoint), 2);
+    turbo_server_release(s, T(2));
+}
+
 TEST(many_refusals_at_once_become_silence)
 {
     struct turbo_path path = check_path(1, 1);
@@ -376,6 +389,7 @@ int main(void)
         CASE(beyond_the_limit_on_sessions_new_ones_are_refused),
         CASE(without_memory_new_ones_are_refused),
         CASE(while_draining_new_ones_are_refused_and_old_ones_go_on),
+        CASE(one_that_stays_after_all_lets_new_ones_in_again),
         CASE(many_refusals_at_once_become_silence),
         CASE(an_ended_id_is_remembered_for_30_s),
         CASE(the_id_of_a_classic_opening_is_remembered),

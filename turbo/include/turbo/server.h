@@ -115,6 +115,8 @@ turbo_time turbo_endpoint_deadline(const struct turbo_endpoint *endpoint);
 void turbo_endpoint_tick(struct turbo_endpoint *endpoint, turbo_time now);
 /* From now on new sessions are REFUSED (protocol §7.5). */
 void turbo_endpoint_drain(struct turbo_endpoint *endpoint);
+/* No longer: it does not go away after all. */
+void turbo_endpoint_resume(struct turbo_endpoint *endpoint);
 /* TCP cannot join any more: ends the sessions that wait for it. Poll events after. */
 void turbo_endpoint_abandon(struct turbo_endpoint *endpoint, turbo_time now);
 /* New sessions a second from now on: in all, from one source, from one site. */

@@ -1,0 +1,149 @@
+#include "proxy/replacement.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { ERROR_BYTES = 200 };
+
+/* ---- the successor ---- */
+
+bool replacement_open(struct replacement *r, struct inherited *inherited)
+{
+    char error[ERROR_BYTES];
+    inherited_init(inherited);
+    if (!inherited_from_environment(inherited, error, sizeof(error))) {
+        log_event(r->worker->log, LOG_LEVEL_ERROR, "cannot take over what others have opened",
+                  LOG_TEXT("error", error));
+        inherited_close(inherited);
+        return false;
+    }
+    if (worker_open(r->worker, inherited))
+        return true;
+    inherited_close(inherited);
+    return false;
+}
+
+void replacement_close_rest(struct replacement *r, struct inherited *inherited)
+{
+    for (size_t i = 0; i < inherited->count; i++) {
+        const struct inherited_socket *s = &inherited->sockets[i];
+        char text[ADDRESS_TEXT_BYTES];
+        log_event(r->worker->log, LOG_LEVEL_WARNING, "an inherited socket is wanted by no listener",
+                  LOG_TEXT("address", address_text(&s->address, text)),
+                  LOG_TEXT("type", s->type == SOCK_STREAM ? "tcp" : "udp"),
+                  LOG_TEXT("family", s->dual_stack ? "both" : "one"));
+    }
+    inherited_close(inherited);
+}
+
+static void on_go(void *owner)
+{
+    struct replacement *r = owner;
+    r->handover = NULL;
+    r->is_successor = false;
+    r->accept(r->owner);
+}
+
+bool replacement_take_up(struct replacement *r)
+{
+    int fd = handover_inherited();
+    if (fd < 0) {
+        r->accept(r->owner);
+        return true;
+    }
+    r->handover = handover_join(r->worker->loop, fd, on_go, r);
+    r->is_successor = r->handover != NULL;
+    if (r->is_successor)
+        return true;
+    log_event(r->worker->log, LOG_LEVEL_ERROR, "cannot take over", LOG_ERRNO(errno));
+    close(fd);
+    return false;
+}
+
+/* ---- the predecessor ---- */
+
+static void fail(struct replacement *r, const char *why)
+{
+    r->handover = NULL;
+    log_event(r->worker->log, LOG_LEVEL_ERROR, "no new process: this one goes on as it was",
+              LOG_TEXT("error", why));
+}
+
+static void on_failed(void *owner, const char *why)
+{
+    struct replacement *r = owner;
+    worker_unquiesce(r->worker);
+    fail(r, why);
+}
+
+/* Nobody is left who could only be joined here. */
+static void on_quiet(void *owner)
+{
+    struct replacement *r = owner;
+    pid_t successor = handover_pid(r->handover);
+    if (!handover_go(r->handover)) {
+        on_failed(r, "it has ended");
+        return;
+    }
+    r->handover = NULL;
+    r->has_gone = true;
+    log_event(r->worker->log, LOG_LEVEL_INFO, "the new process accepts from now on",
+              LOG_NUMBER("pid", (uint64_t)successor));
+    r->gone(r->owner);
+    worker_give_up_sockets(r->worker);
+    worker_drain(r->worker);
+}
+
+static void on_ready(void *owner)
+{
+    struct replacement *r = owner;
+    log_event(r->worker->log, LOG_LEVEL_INFO,
+              "the new process is ready: it will accept once no session waits for TCP",
+              LOG_NUMBER("pid", (uint64_t)handover_pid(r->handover)));
+    worker_quiesce(r->worker, on_quiet, r);
+}
+
+static const struct handover_events events = {.ready = on_ready, .failed = on_failed};
+
+static bool may_begin(const struct replacement *r)
+{
+    const char *why = r->has_gone           ? "the new process accepts already"
+                      : r->worker->draining ? "this process is ending"
+                      : r->is_successor     ? "this process is one itself, and does not accept yet"
+                      : r->handover != NULL ? "one has been started"
+                                            : NULL;
+    if (why != NULL)
+        log_event(r->worker->log, LOG_LEVEL_WARNING, "no new process is started",
+                  LOG_TEXT("reason", why));
+    return why == NULL;
+}
+
+void replacement_begin(struct replacement *r, int fd)
+{
+    int fds[WORKER_SOCKETS_MAX + 1];
+    if (!may_begin(r))
+        return;
+    size_t count = worker_sockets(r->worker, fds);
+    if (fd >= 0)
+        fds[count++] = fd;
+    r->handover = handover_start(r->worker->loop, r->argv, fds, count, r->patience_s, &events, r);
+    if (r->handover == NULL) {
+        fail(r, strerror(errno));
+        return;
+    }
+    log_event(r->worker->log, LOG_LEVEL_INFO, "a new process is starting",
+              LOG_TEXT("program", r->argv[0]),
+              LOG_NUMBER("pid", (uint64_t)handover_pid(r->handover)));
+}
+
+bool replacement_is_under_way(const struct replacement *r)
+{
+    return r->handover != NULL || r->has_gone;
+}
+
+void replacement_cancel(struct replacement *r)
+{
+    handover_cancel(r->handover);
+    r->handover = NULL;
+}

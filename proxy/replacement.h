@@ -1,0 +1,50 @@
+/*
+ * How a running proxy makes way for its successor, and how it began as one: handover.h's line and
+ * sockets, the worker that stops or starts to accept, and what the log and the service manager are
+ * told. One of them is under way at a time.
+ */
+#ifndef PROXY_REPLACEMENT_H
+#define PROXY_REPLACEMENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "proxy/handover.h"
+#include "proxy/net/inherited.h"
+#include "proxy/worker.h"
+
+struct replacement {
+    struct worker *worker;
+    char *const *argv; /* the successor is started with the same */
+    double patience_s; /* HANDOVER_READY_SECONDS; shorter in tests */
+    /* This process may accept now. Called once, from replacement_take_up or from the loop. */
+    void (*accept)(void *owner);
+    /* The successor accepts: what else this process listens at must be closed. */
+    void (*gone)(void *owner);
+    void *owner;
+    struct handover *handover; /* the one under way; NULL: none */
+    bool is_successor;         /* it is with the predecessor */
+    bool has_gone;
+};
+
+/*
+ * Opens the worker's listeners, with what systemd or the predecessor has left open where it fits,
+ * and leaves in `inherited` what is not the worker's. False, with an explanation in the log.
+ */
+bool replacement_open(struct replacement *replacement, struct inherited *inherited);
+/* Closes what nobody wanted, and says so. */
+void replacement_close_rest(struct replacement *replacement, struct inherited *inherited);
+/* Accepts, with a predecessor once that lets go. False, with an explanation in the log. */
+bool replacement_take_up(struct replacement *replacement);
+
+/*
+ * Starts a successor with the worker's sockets and `fd` (-1: none), unless one of them is under way
+ * or this process is ending. The log tells what becomes of it.
+ */
+void replacement_begin(struct replacement *replacement, int fd);
+/* Then the configuration stays as it is: the other process has read its own. */
+bool replacement_is_under_way(const struct replacement *replacement);
+/* This process ends, and so does a successor that does not accept yet. */
+void replacement_cancel(struct replacement *replacement);
+
+#endif
