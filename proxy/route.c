@@ -42,7 +42,7 @@ static bool has_wildcards(const struct config_route *route)
 static bool matches_name(const struct config_route *route, const char *name)
 {
     /* "*" stands for one label or more, and none is empty. */
-    if (name[0] == '\0' || name[0] == '.')
+    if (name[0] == '.')
         return false;
     if (has_name(route, name))
         return true;

@@ -113,15 +113,14 @@ static enum proxy_header_result take_host(struct reader *in, bool v6, struct add
 
 static enum proxy_header_result take_port(struct reader *in, char stop, struct address *out)
 {
-    enum { DIGITS_MAX = 5 };
     char word[WORD_BYTES];
     enum proxy_header_result result = take_word(in, "0123456789", stop, word);
 
     if (result != PROXY_HEADER_DONE)
         return result;
-    if (strlen(word) > DIGITS_MAX || (word[0] == '0' && word[1] != '\0'))
+    if (word[0] == '0' && word[1] != '\0')
         return PROXY_HEADER_BAD;
-    unsigned long port = strtoul(word, NULL, 10);
+    unsigned long port = strtoul(word, NULL, 10); /* ULONG_MAX when it is longer */
     if (port > UINT16_MAX)
         return PROXY_HEADER_BAD;
     address_set_port(out, (uint16_t)port);
