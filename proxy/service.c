@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "proxy/administration.h"
 #include "proxy/config/load.h"
 #include "proxy/generation.h"
 #include "proxy/replacement.h"
@@ -19,6 +20,8 @@ struct service {
     struct log log;
     struct worker *worker;
     struct replacement replacement;
+    struct process process;
+    struct administration administration;
     ev_signal signals[SIGNALS_MAX];
 };
 
@@ -32,15 +35,19 @@ static void tell_errors(struct service *s, const struct config_errors *errors)
 }
 
 /* False: nothing has changed, and `errors` (or the log) says why. */
-static bool reload(struct service *s, struct config_errors *errors)
+static bool reload(void *owner, struct config_errors *errors)
 {
+    struct service *s = owner;
     if (replacement_is_under_way(&s->replacement)) {
         config_error(errors, "another process is taking over: it has read the configuration");
         tell_errors(s, errors);
         return false;
     }
     struct config *config = config_load(s->options, errors);
-    bool changed = config != NULL && worker_reconfigure(s->worker, config);
+    bool changed = config != NULL && administration_prepare(&s->administration, config) &&
+                   worker_reconfigure(s->worker, config);
+    administration_settle(&s->administration, changed ? config : NULL);
+    process_reloaded(&s->process, changed);
     if (changed) {
         s->log.level = config->log_level;
         s->log.format = config->log_format;
@@ -81,7 +88,7 @@ static void on_replace(struct ev_loop *loop, ev_signal *watcher, int events)
     (void)loop;
     (void)events;
     struct service *s = watcher->data;
-    replacement_begin(&s->replacement, -1);
+    replacement_begin(&s->replacement, administration_fd(&s->administration));
 }
 
 /* Sent out of habit (to rotate logs), they must not end connections. */
@@ -108,12 +115,14 @@ static void on_accept(void *owner)
 {
     struct service *s = owner;
     worker_accept(s->worker);
+    administration_start(&s->administration);
     worker_print_listeners(s->worker, stdout);
 }
 
 static void on_gone(void *owner)
 {
-    (void)owner;
+    struct service *s = owner;
+    administration_close(&s->administration);
 }
 
 /* Opens all that this process listens at. */
@@ -133,8 +142,10 @@ static bool start(struct service *s, struct config *config)
     };
     if (!replacement_open(&s->replacement, &inherited))
         return false;
+    bool opened = administration_open(&s->administration, s->worker, config, &inherited,
+                                      &s->process, reload, s);
     replacement_close_rest(&s->replacement, &inherited);
-    return true;
+    return opened;
 }
 
 static bool serve(struct service *s)
@@ -156,10 +167,13 @@ static bool serve(struct service *s)
 int service_run(const struct options *options, struct config *config, char *const argv[])
 {
     struct service s = {.options = options, .argv = argv};
+    process_open(&s.process);
     int fd = log_descriptor(STDERR_FILENO);
     log_init(&s.log, fd, config->log_level, config->log_format);
     bool served = start(&s, config) && serve(&s);
+    administration_close(&s.administration);
     worker_destroy(s.worker);
+    process_close(&s.process);
     if (served)
         log_write(&s.log, LOG_LEVEL_INFO, "stopped", NULL);
     if (fd != STDERR_FILENO)

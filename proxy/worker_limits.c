@@ -3,6 +3,7 @@
 
 #include "proxy/arrival.h"
 #include "proxy/listener.h"
+#include "proxy/ops/admin.h"
 #include "proxy/worker_parts.h"
 
 enum {
@@ -44,6 +45,8 @@ static size_t files_a_connection(const struct config *config)
 static size_t share(struct worker *w, const struct config *config, size_t files)
 {
     size_t reserved = FILES_RESERVED + FILES_A_LISTENER * config->listener_count;
+    if (config->admin.length > 0)
+        reserved += ADMIN_FILES;
     size_t each = files_a_connection(config);
     size_t least = reserved + CONNECTIONS_MIN * each;
     files = files > reserved ? files - reserved : 0;

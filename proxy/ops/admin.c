@@ -35,6 +35,7 @@ struct admin {
     struct network *from; /* ours */
     size_t from_count;
     bool host_only;
+    bool accepting;
     const struct admin_answers *answers;
     void *owner;
     struct seat seats[ADMIN_CONNECTIONS_MAX];
@@ -73,23 +74,45 @@ static size_t count_foreign(const struct admin *a)
     return count;
 }
 
+/* 127.0.0.0/8 and ::1: these bits are whole bytes. */
+enum { OWN_COUNT = 2, BITS_A_BYTE = 8 };
+static void own_networks(struct network own[static OWN_COUNT])
+{
+    (void)network_parse("127.0.0.0/8", &own[0]);
+    (void)network_parse("::1", &own[1]);
+}
+
+/* Nobody but the host itself? */
+static bool are_own(const struct network *list, size_t count)
+{
+    struct network own[OWN_COUNT];
+    own_networks(own);
+    for (size_t i = 0; i < count; i++) {
+        bool is_own = false;
+        for (size_t k = 0; k < OWN_COUNT; k++)
+            is_own =
+                is_own || (list[i].bits >= own[k].bits &&
+                           memcmp(list[i].prefix, own[k].prefix, own[k].bits / BITS_A_BYTE) == 0);
+        if (!is_own)
+            return false;
+    }
+    return true;
+}
+
 bool admin_set_from(struct admin *a, const struct networks *from)
 {
-    static const char *const host[] = {"127.0.0.0/8", "::1"};
-    size_t count = from->count > 0 ? from->count : sizeof(host) / sizeof(host[0]);
+    size_t count = from->count > 0 ? from->count : OWN_COUNT;
     struct network *list = calloc(count, sizeof(*list));
     if (list == NULL)
         return false;
-    for (size_t i = 0; i < count; i++) {
-        if (from->count > 0)
-            list[i] = from->list[i];
-        else
-            (void)network_parse(host[i], &list[i]);
-    }
+    if (from->count > 0)
+        memcpy(list, from->list, count * sizeof(*list));
+    else
+        own_networks(list);
     free(a->from);
     a->from = list;
     a->from_count = count;
-    a->host_only = from->count == 0;
+    a->host_only = are_own(list, count);
     for (size_t i = 0; i < ADMIN_CONNECTIONS_MAX; i++) {
         struct seat *seat = &a->seats[i];
         if (seat->connection == NULL)
@@ -167,7 +190,7 @@ static void make_room(struct admin *a)
 
 static void watch_listening(struct admin *a)
 {
-    if (a->seated < ADMIN_CONNECTIONS_MAX && !ev_is_active(&a->retry))
+    if (a->accepting && a->seated < ADMIN_CONNECTIONS_MAX && !ev_is_active(&a->retry))
         ev_io_start(a->loop, &a->listening);
     else
         ev_io_stop(a->loop, &a->listening);
@@ -293,8 +316,13 @@ struct admin *admin_create(struct ev_loop *loop, int fd, const struct networks *
         return fail(a, "out of memory", error);
     if (!start_daemon(a))
         return fail(a, "libmicrohttpd does not start: no memory or no descriptors", error);
-    watch_listening(a);
     return a;
+}
+
+void admin_start(struct admin *a)
+{
+    a->accepting = true;
+    watch_listening(a);
 }
 
 int admin_fd(const struct admin *a)

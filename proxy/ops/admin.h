@@ -48,11 +48,13 @@ struct admin_answers {
 };
 
 /*
- * Takes over `fd`, a listening TCP socket, in any case. Asked from an address that `from` does not
- * hold (count 0: the host itself): 403. NULL: `*error` says why, as static text.
+ * Takes over `fd`, a listening TCP socket, in any case; accepts after admin_start. Asked from an
+ * address that `from` does not hold (count 0: the host itself): 403. NULL: `*error` says why, as
+ * static text.
  */
 struct admin *admin_create(struct ev_loop *loop, int fd, const struct networks *from,
                            const struct admin_answers *answers, void *owner, const char **error);
+void admin_start(struct admin *admin);
 /* Who may ask from now on, connections that are open included. False: out of memory, as before. */
 bool admin_set_from(struct admin *admin, const struct networks *from);
 /* The listening socket, which stays the admin's. */

@@ -72,6 +72,7 @@ static void create(struct desk *f, const char *from)
     f->admin = admin_create(f->loop, fd, &networks, &answers, f, &error);
     assert_non_null(f->admin);
     assert_int_equal(admin_fd(f->admin), fd);
+    admin_start(f->admin);
 }
 
 static int open_desk(void **state)
@@ -298,9 +299,18 @@ static void a_page_that_gave_its_name_our_address_learns_nothing(void **state)
 static void where_networks_are_given_names_may_be_used(void **state)
 {
     struct desk *f = *state;
-    create(f, "127.0.0.0/8");
+    create(f, "0.0.0.0/0");
     assert_answer(ask(f, "GET /status HTTP/1.1\r\nHost: edge.example:9000\r\n" END), "200 OK",
                   "{}\n");
+}
+
+static void they_may_be_the_host_itself(void **state)
+{
+    struct desk *f = *state;
+    create(f, "127.0.0.1");
+    assert_refused(ask(f, "GET /status HTTP/1.1\r\nHost: edge.example:9000\r\n" END),
+                   "403 Forbidden", "Host");
+    assert_answer(ask(f, GET("/status")), "200 OK", "{}\n");
 }
 
 static void another_address_is_told_that_it_may_not_ask(void **state)
@@ -511,6 +521,7 @@ int main(void)
         ADMIN_CASE(a_web_page_cannot_reload),
         ADMIN_CASE(a_page_that_gave_its_name_our_address_learns_nothing),
         ADMIN_CASE(where_networks_are_given_names_may_be_used),
+        ADMIN_CASE(they_may_be_the_host_itself),
         ADMIN_CASE(another_address_is_told_that_it_may_not_ask),
         ADMIN_CASE(who_may_ask_can_change),
         ADMIN_CASE(foreigners_have_few_places),
