@@ -149,7 +149,7 @@ static bool stays(const struct administration *a, const struct config *config)
 
 bool administration_prepare(struct administration *a, const struct config *config)
 {
-    if (stays(a, config))
+    if (a->worker == NULL || stays(a, config))
         return true;
     if (a->old != NULL) {
         log_write(a->worker->log, LOG_LEVEL_ERROR,
@@ -174,6 +174,8 @@ static void dismiss(struct administration *a)
 
 void administration_settle(struct administration *a, const struct config *config)
 {
+    if (a->worker == NULL)
+        return;
     if (config == NULL) {
         admin_destroy(a->next);
     } else if (!stays(a, config)) {

@@ -40,7 +40,7 @@ bool administration_open(struct administration *administration, struct worker *w
                          const struct config *config, struct inherited *inherited,
                          struct process *process, administration_reload *reload, void *owner);
 void administration_start(struct administration *administration);
-/* One that was never opened, or is closed, is allowed. */
+/* One that was never opened, or is closed already, is allowed, here and below. */
 void administration_close(struct administration *administration);
 
 /*
