@@ -20,6 +20,7 @@ RECORD_KEYS = frozenset({
     "rtt_us", "first_response_us", "first_answer_us", "bytes_c2s", "bytes_s2c", "duration_us"})
 
 _LISTENING = re.compile(r"listening (tcp|turbo):(.+):(\d+?)(?:,udp=(\d+))?$")
+_LISTENER = re.compile(r"\blistener\s*\{")
 _SANITIZER = re.compile(r"Sanitizer|runtime error:|^==\d+==")
 _ANY_PORT = {"tcp": "tcp:127.0.0.1:0", "turbo": "turbo:127.0.0.1:0"}
 
@@ -44,18 +45,24 @@ def parse_listener(line: str) -> Listener:
 class Proxy(Child):
     """A running turbotls-proxy. `stop` is part of every test: it asserts a clean end."""
 
-    def __init__(self, *, listen: str | Sequence[str], upstream: str, options: Sequence[str] = (),
+    def __init__(self, *, listen: str | Sequence[str] = (), upstream: str = "",
+                 config: str | Path | None = None, listener_count: int = 1, options: Sequence[str] = (),
                  binary: Path | None = None, log_format: str = "json", drain_timeout_s: float = 1,
                  open_files: int | None = None, names: Names | None = None) -> None:
+        """By options, or by a file (`config`, with so many listeners) that says all that they would."""
         listens = [listen] if isinstance(listen, str) else list(listen)
         argv = names.command(release_proxy()) if names else [os.fspath(binary or sanitized_proxy())]
-        argv += [part for each in listens for part in ("--listen", each)]
-        argv += ["--upstream", upstream, "--log-format", log_format,
-                 "--drain-timeout", str(drain_timeout_s), *options]
+        if config:
+            argv += ["--config", os.fspath(config), *options]
+        else:
+            argv += [part for each in listens for part in ("--listen", each)]
+            argv += ["--upstream", upstream, "--log-format", log_format,
+                     "--drain-timeout", str(drain_timeout_s), *options]
         self._log_format = log_format
         super().__init__(argv, env=_SANITIZER_OPTIONS, preexec=_limit_open_files(open_files))
-        self.name = f"{listens[0].partition(':')[0]}->{upstream}"
-        lines = self.stdout.wait_for(lambda line: line.startswith("listening "), len(listens))
+        self.name = os.fspath(config) if config else f"{listens[0].partition(':')[0]}->{upstream}"
+        lines = self.stdout.wait_for(lambda line: line.startswith("listening "),
+                                     len(listens) or listener_count)
         self.listeners = [parse_listener(line) for line in lines]
 
     @property
@@ -192,6 +199,12 @@ class Proxies:
         proxy = Proxy(**arguments)
         self._started.append(proxy)
         return proxy
+
+    def configured(self, folder: Path, text: str, **arguments: Any) -> Proxy:
+        """By a configuration file, written to `folder`; how it logs and ends is added to `text`."""
+        config = folder / f"{len(self._started)}.txtpb"
+        config.write_text(text + "\nlog { format: JSON }\ndrain_timeout_seconds: 1\n")
+        return self.start(config=config, listener_count=len(_LISTENER.findall(text)), **arguments)
 
     def plain(self, upstream_port: int, **arguments: Any) -> Proxy:
         """tcp to tcp: a relay and nothing else."""

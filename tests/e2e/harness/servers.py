@@ -51,21 +51,20 @@ class TlsServer:
         self.close()
 
 
-def _on_unused_port(start: Callable[[int], Child],
-                    ready: Callable[[int, Child], bool]) -> tuple[int, Child]:
+def start_on_unused_port(start: Callable[[int], Child]) -> tuple[int, Child]:
     """For programs that want a number: another one may take the port first, so try again."""
     for _ in range(_ATTEMPTS):
         port = unused_port()
         child = start(port)
         wait_until(f"{child.name} serves port {port} or gives up",
-                   lambda: child.exit_code is not None or ready(port, child))
+                   lambda: child.exit_code is not None or accepts(port))
         if child.exit_code is None:
             return port, child
         child.wait()
     raise AssertionError(f"{child.name} does not start:\n{child.stderr.text()}")
 
 
-def _accepts(port: int, _: Child) -> bool:
+def accepts(port: int) -> bool:
     try:
         connect(port).close()
     except ConnectionRefusedError:
@@ -95,7 +94,7 @@ class Nginx(TlsServer):
     """
 
     def _start(self) -> tuple[int, Child]:
-        return _on_unused_port(self._run, _accepts)
+        return start_on_unused_port(self._run)
 
     def _run(self, port: int) -> Child:
         configuration = self.folder / "nginx.conf"
@@ -140,7 +139,7 @@ class GnuTlsServer(TlsServer):
     expected = b"</HTML>"
 
     def _start(self) -> tuple[int, Child]:
-        return _on_unused_port(self._run, _accepts)
+        return start_on_unused_port(self._run)
 
     def _run(self, port: int) -> Child:
         required = ["--require-client-cert", "--verify-client-cert"]

@@ -12,9 +12,9 @@ from .wait import DEADLINE_S, wait_until
 Handler = Callable[[socket.socket], Any]
 
 
-def connect(port: int, host: str = "127.0.0.1") -> socket.socket:
-    """A connected socket that gives up on any step after the deadline."""
-    connection = socket.create_connection((host, port), DEADLINE_S)
+def connect(port: int, host: str = "127.0.0.1", source: str | None = None) -> socket.socket:
+    """A connected socket, from an address of this machine, that gives up on any step after the deadline."""
+    connection = socket.create_connection((host, port), DEADLINE_S, (source, 0) if source else None)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection
 

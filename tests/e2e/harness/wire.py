@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from .hello import client_hello
 from .proxy import Proxy
-from .sockets import connect
+from .sockets import connect, name_of
 from .wait import DEADLINE_S, SILENCE_S
 
 HEADER_BYTES = 16
@@ -71,8 +71,12 @@ def chunks(stream: bytes, size: int = REQUEST_PAYLOAD_MAX) -> list[bytes]:
 class WireClient:
     """One session with an edge: its requests, and the responses that came."""
 
-    def __init__(self, edge: Proxy, hello: bytes | None = None, session: bytes | None = None) -> None:
+    def __init__(self, edge: Proxy, hello: bytes | None = None, session: bytes | None = None, *,
+                 host: str = "127.0.0.1", source: str | None = None) -> None:
+        """`source`: the address of this machine that the requests come from."""
         self._edge = edge
+        self._host = host
+        self._source = source or host
         self.hello = hello if hello is not None else client_hello()
         self.session = session or session_id(self.hello)
         self.sent = self.sent_bytes = 0
@@ -81,9 +85,16 @@ class WireClient:
         self._udp = self._open()
 
     def _open(self) -> socket.socket:
-        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        udp.connect(("127.0.0.1", self._edge.udp_port))
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        udp = socket.socket(family, socket.SOCK_DGRAM)
+        udp.bind((self._source, 0))
+        udp.connect((self._host, self._edge.udp_port))
         return udp
+
+    @property
+    def name(self) -> str:
+        """Where the requests come from, as the edge's access record names its client."""
+        return name_of(self._udp)
 
     def move(self) -> None:
         """Goes on from another port, as behind a NAT that forgot."""
@@ -153,12 +164,12 @@ class WireClient:
         return parts
 
     def join(self, after: bytes = b"", *, consumed: int | None = None, flags: int = REPLAY,
-             replayed: bytes | None = None) -> socket.socket:
+             replayed: bytes | None = None, source: str | None = None) -> socket.socket:
         """Opens TCP with a tombstone and the client's stream: the ClientHello again, then `after`."""
         if replayed is None:
             replayed = self.hello if flags & REPLAY else b""
         consumed = self.consumed() if consumed is None else consumed
-        connection = connect(self._edge.port)
+        connection = connect(self._edge.port, self._host, source or self._source)
         connection.sendall(tombstone(self.session, consumed, flags) + replayed + after)
         return connection
 
