@@ -24,6 +24,24 @@ enum {
     CONFIG_SERVERS_MAX = 64, /* of an upstream */
     CONFIG_HOST_MAX = 255,   /* bytes of a host name, RFC 1035 §2.3.4 */
     CONFIG_NAME_MAX = 64, /* of a listener, route or upstream; a listener's own address is longer */
+    CONFIG_SERVER_NAMES_MAX = 4096, /* of a route, as are the next two */
+    CONFIG_ALPN_MAX = 64,
+    CONFIG_NETWORKS_MAX = 1024, /* and of a rule */
+    CONFIG_ALPN_BYTES_MAX = 255,
+    CONFIG_RULES_MAX = 1024,
+    CONFIG_PROXY_NETWORKS_MAX = 256,
+    CONFIG_ADMIN_NETWORKS_MAX = 256,
+    CONFIG_WEIGHT_MAX = 1000,
+    CONFIG_CONNECTIONS_MAX = 1000000,
+    CONFIG_SESSIONS_MAX = 65536,
+    CONFIG_RATE_MAX = 100000,
+    /* Seconds. */
+    CONFIG_DRAIN_MAX_S = 86400,
+    CONFIG_OPENING_MAX_S = 3600,
+    CONFIG_SNIFF_MAX_S = 30,
+    CONFIG_HANDSHAKE_MAX_S = 3600,
+    CONFIG_IDLE_MAX_S = 604800,
+    CONFIG_CONNECT_MAX_S = 600,
 };
 
 enum endpoint_kind {

@@ -1,0 +1,70 @@
+/*
+ * Within decode*.c only: the decoder at work, what it calls a field, and the checks that messages
+ * have in common.
+ */
+#ifndef PROXY_CONFIG_DECODE_PARTS_H
+#define PROXY_CONFIG_DECODE_PARTS_H
+
+#include "proxy/config/decode.h"
+#include "proxy/config/endpoint.h"
+#include "proxy/config/quote.h"
+
+struct decoder {
+    const Turbotls__V1__Proxy *message;
+    const struct config_source *source;
+    struct config_errors *errors;
+    struct config *config;
+    struct config_listener *listeners; /* config->listeners */
+    struct config_upstream *upstreams; /* config->upstreams */
+    bool no_memory;
+};
+
+/* Where a message is within the outermost one, whose `parent` is NULL. */
+struct decode_at {
+    const struct decode_at *parent;
+    const ProtobufCMessage *message;
+    const char *field; /* of the parent */
+    size_t index;      /* of a repeated field */
+};
+
+/* `field` of the message at `at` is wrong; NULL: the message as a whole is. */
+__attribute__((format(printf, 5, 6))) void decode_error(struct decoder *decoder,
+                                                        const struct decode_at *at,
+                                                        const char *field, size_t index,
+                                                        const char *format, ...);
+/* The same for a field that must be given and is not, unless it was and could not be read. */
+void decode_missing(struct decoder *decoder, const struct decode_at *at, const char *field,
+                    const char *advice);
+
+/* Memory of the configuration; NULL (also of count 0): `no_memory` is set unless it is 0. */
+void *decode_alloc(struct decoder *decoder, size_t count, size_t bytes);
+const char *decode_text(struct decoder *decoder, const char *text);
+
+/* A number's range; both ends belong to it, but for `above`. */
+struct decode_range {
+    const char *field;
+    double min, max;
+    bool above;   /* `min` itself does not */
+    bool or_zero; /* 0 is allowed besides */
+};
+/* Numbers that are out of range, values that no enum has, and fields that the schema has not. */
+void decode_check(struct decoder *decoder, const struct decode_at *at,
+                  const struct decode_range *ranges, size_t count);
+
+/* How many of a repeated field's values are taken: `count`, unless that is above `max`. */
+size_t decode_count(struct decoder *decoder, const struct decode_at *at, const char *field,
+                    size_t count, size_t max);
+/* 1 to 64 letters, digits, "-", "_", "."; `name` may be NULL. False: it is wrong, and said so. */
+bool decode_name(struct decoder *decoder, const struct decode_at *at, const char *name);
+struct networks decode_networks(struct decoder *decoder, const struct decode_at *at,
+                                const char *field, char *const *texts, size_t count, size_t max);
+
+void decode_upstreams(struct decoder *decoder, const struct decode_at *top);
+/* After the upstreams. */
+void decode_listeners(struct decoder *decoder, const struct decode_at *top);
+
+/* Of a listener, after the upstreams. */
+void decode_routes(struct decoder *decoder, const struct decode_at *at,
+                   const Turbotls__V1__Listener *message, struct config_listener *out);
+
+#endif
