@@ -34,11 +34,16 @@ static void *loop_memory(void *block, long bytes)
     return moved;
 }
 
-static int refuse(const struct config_errors *errors)
+static int refuse(const struct options *options, const struct config_errors *errors)
 {
+    /* Those of a file begin with its name. */
     for (size_t i = 0; i < errors->count; i++)
-        (void)fprintf(stderr, "%s\n", errors->texts[i]);
-    return EXIT_USAGE;
+        (void)fprintf(stderr, "%s%s\n", options->config == NULL ? "turbotls-proxy: " : "",
+                      errors->texts[i]);
+    if (errors->total > errors->count)
+        (void)fprintf(stderr, "turbotls-proxy: %zu more such errors\n",
+                      errors->total - errors->count);
+    return errors->failed ? EXIT_STARTUP : EXIT_USAGE;
 }
 
 static int run(const struct options *options, char *const argv[])
@@ -46,9 +51,20 @@ static int run(const struct options *options, char *const argv[])
     struct config_errors errors;
     config_errors_init(&errors);
     struct config *config = config_load(options, &errors);
-    int code = config == NULL ? refuse(&errors) : service_run(options, config, argv);
+    int code = config == NULL ? refuse(options, &errors) : service_run(options, config, argv);
     config_errors_free(&errors);
     config_release(config);
+    return code;
+}
+
+/* --check and --print-config. */
+static int show(const struct options *options,
+                bool (*shown)(const struct options *, FILE *, struct config_errors *))
+{
+    struct config_errors errors;
+    config_errors_init(&errors);
+    int code = shown(options, stdout, &errors) ? EXIT_OK : refuse(options, &errors);
+    config_errors_free(&errors);
     return code;
 }
 
@@ -60,6 +76,16 @@ static void open_standard_streams(void)
         fd = open("/dev/null", O_RDWR);
     if (fd >= 0)
         close(fd);
+}
+
+static int act(const struct options *options, char *const argv[])
+{
+    switch (options->mode) {
+    case OPTIONS_CHECK: return show(options, config_check);
+    case OPTIONS_PRINT: return show(options, config_print);
+    case OPTIONS_SERVE: break;
+    }
+    return run(options, argv);
 }
 
 static int print(const char *message)
@@ -76,7 +102,7 @@ int main(int argc, char *argv[])
     ev_set_allocator(loop_memory);
     ev_set_syserr_cb(on_loop_failure);
     switch (options_parse(&options, argc, argv, message)) {
-    case OPTIONS_RUN: return run(&options, argv);
+    case OPTIONS_RUN: return act(&options, argv);
     case OPTIONS_DONE: return print(message);
     case OPTIONS_INVALID: (void)fprintf(stderr, "turbotls-proxy: %s\n", message); break;
     }

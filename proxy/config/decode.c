@@ -116,9 +116,11 @@ struct config *config_decode(const Turbotls__V1__Proxy *message, const struct co
 
     if (decoder.config != NULL)
         decode_all(&decoder);
-    if (decoder.config == NULL || decoder.no_memory)
+    if (decoder.config == NULL || decoder.no_memory) {
+        errors->failed = true;
         config_error(errors, "%s%sout of memory", source->file == NULL ? "" : source->file,
                      source->file == NULL ? "" : ": ");
+    }
     if (errors->total == 0)
         return decoder.config;
     config_release(decoder.config);

@@ -15,10 +15,11 @@ struct config_source {
     const char *file;            /* NULL: the command line */
     const struct places *places; /* of a text's values; NULL: a serialized file, or none */
     /*
-     * What the user typed for a field, when it came from the command line ("--admin '*'"): `field`
-     * and `index` are of the outermost message. False: it did not. NULL allowed.
+     * What the user typed for a field, when it came from the command line ("--admin '*'").
+     * `outermost` and `index` are the field of the outermost message that leads to it; `field` is
+     * "" where a message as a whole is meant. False: it did not. NULL allowed.
      */
-    bool (*typed)(const void *context, const char *field, size_t index,
+    bool (*typed)(const void *context, const char *outermost, size_t index, const char *field,
                   char label[static CONFIG_ERROR_MAX]);
     const void *context;
 };

@@ -1,5 +1,6 @@
 #include "proxy/config/decode_parts.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static void check_numbers(struct decoder *decoder, const struct decode_at *at,
@@ -30,14 +31,15 @@ static void check_numbers(struct decoder *decoder, const struct decode_at *at,
 static void check_turbo_only(struct decoder *decoder, const struct decode_at *at,
                              const Turbotls__V1__Listener *message)
 {
-    const struct {
+    static const Turbotls__V1__Listener defaults = TURBOTLS__V1__LISTENER__INIT;
+    const struct { /* a default may be written out, as --print-config does */
         bool given;
         const char *field;
     } fields[] = {
         {message->has_udp_port, "udp_port"},
-        {message->has_max_sessions, "max_sessions"},
-        {message->has_session_rate, "session_rate"},
-        {message->has_source_rate, "source_rate"},
+        {message->max_sessions != defaults.max_sessions, "max_sessions"},
+        {message->session_rate != defaults.session_rate, "session_rate"},
+        {message->source_rate != defaults.source_rate, "source_rate"},
     };
 
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
@@ -64,31 +66,40 @@ static void decode_address(struct decoder *decoder, const struct decode_at *at,
             message->has_udp_port ? (uint16_t)message->udp_port : address_port(&out->address);
 }
 
+static void refuse_clash(struct decoder *decoder, const struct decode_at *at,
+                         enum config_clash clash, const struct config_listener *old,
+                         const struct config_listener *new)
+{
+    bool is_file = decoder->source->file != NULL, is_tcp = clash == CONFIG_CLASH_TCP;
+    char texts[2][CONFIG_LISTEN_TEXT_BYTES], what[CONFIG_ERROR_MAX];
+    unsigned port = is_tcp ? address_port(&new->address) : new->udp_port;
+
+    (void)snprintf(what, sizeof(what), "'%s' and '%s' both take %sport %u%s",
+                   config_listen_text(old, texts[0]), config_listen_text(new, texts[1]),
+                   is_tcp ? "" : "UDP ", port,
+                   is_tcp    ? ""
+                   : is_file ? "; choose another with udp_port"
+                             : "; choose another with ,udp=PORT");
+    if (is_file)
+        decode_error(decoder, at, is_tcp || new->same_udp_port ? "address" : "udp_port", 0, "%s",
+                     what);
+    else /* one option is as wrong as the other */
+        config_error(decoder->errors, "%s", what);
+}
+
 static void check_clashes(struct decoder *decoder, const struct decode_at *at, size_t index)
 {
     const struct config_listener *new = &decoder->listeners[index];
-    char texts[2][CONFIG_LISTEN_TEXT_BYTES];
 
-    for (size_t i = 0; i < index; i++) {
+    for (size_t i = 0; i < index && address_family(&new->address) != AF_UNSPEC; i++) {
         const struct config_listener *old = &decoder->listeners[i];
         enum config_clash clash =
-            address_family(&old->address) == AF_UNSPEC || address_family(&new->address) == AF_UNSPEC
-                ? CONFIG_CLASH_NONE
-                : config_clash(old, new);
+            address_family(&old->address) == AF_UNSPEC ? CONFIG_CLASH_NONE : config_clash(old, new);
 
-        if (clash == CONFIG_CLASH_NONE)
-            continue;
-        config_listen_text(old, texts[0]);
-        config_listen_text(new, texts[1]);
-        if (clash == CONFIG_CLASH_TCP)
-            decode_error(decoder, at, "address", 0, "'%s' and '%s' both take port %u", texts[0],
-                         texts[1], (unsigned int)address_port(&new->address));
-        else
-            decode_error(decoder, at, new->same_udp_port ? "address" : "udp_port", 0,
-                         "'%s' and '%s' both take UDP port %u; choose another with %s", texts[0],
-                         texts[1], (unsigned int)new->udp_port,
-                         decoder->source->file == NULL ? ",udp=PORT" : "udp_port");
-        return;
+        if (clash != CONFIG_CLASH_NONE) {
+            refuse_clash(decoder, at, clash, old, new);
+            return;
+        }
     }
 }
 
@@ -227,7 +238,7 @@ void decode_listeners(struct decoder *decoder, const struct decode_at *top)
     size_t count = decode_count(decoder, top, "listener", decoder->message->n_listener,
                                 (size_t)CONFIG_LISTENERS_MAX);
 
-    if (count == 0)
+    if (count == 0 && !decode_was_tried(decoder, top, "listener"))
         decode_error(decoder, top, NULL, 0,
                      "there is no listener; say where to accept connections, such as listener { "
                      "address: \"*:443\" }");

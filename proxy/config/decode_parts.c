@@ -57,13 +57,14 @@ static bool put_typed(const struct decoder *decoder, const struct decode_at *at,
                       size_t index, char label[static CONFIG_ERROR_MAX])
 {
     const struct config_source *source = decoder->source;
+    const char *field = name == NULL ? "" : name;
 
     for (; at->parent != NULL; at = at->parent) {
         name = at->field;
         index = at->index;
     }
     return source->typed != NULL && name != NULL &&
-           source->typed(source->context, name, index, label);
+           source->typed(source->context, name, index, field, label);
 }
 
 static void put_where(const struct decoder *decoder, const struct decode_at *at, const char *name,
@@ -95,14 +96,18 @@ void decode_error(struct decoder *decoder, const struct decode_at *at, const cha
     config_error(decoder->errors, "%s%s%s", where, where[0] != '\0' ? ": " : "", what);
 }
 
-void decode_missing(struct decoder *decoder, const struct decode_at *at, const char *field,
-                    const char *advice)
+bool decode_was_tried(const struct decoder *decoder, const struct decode_at *at, const char *field)
 {
     const struct places *places = decoder->source->places;
 
-    if (places != NULL && places_find(places, at->message, field_of(at, field)->id, 0) != NULL)
-        return;
-    decode_error(decoder, at, field, 0, "must be given, %s", advice);
+    return places != NULL && places_find(places, at->message, field_of(at, field)->id, 0) != NULL;
+}
+
+void decode_missing(struct decoder *decoder, const struct decode_at *at, const char *field,
+                    const char *advice)
+{
+    if (!decode_was_tried(decoder, at, field))
+        decode_error(decoder, at, field, 0, "must be given, %s", advice);
 }
 
 void *decode_alloc(struct decoder *decoder, size_t count, size_t bytes)

@@ -32,7 +32,10 @@ __attribute__((format(printf, 5, 6))) void decode_error(struct decoder *decoder,
                                                         const struct decode_at *at,
                                                         const char *field, size_t index,
                                                         const char *format, ...);
-/* The same for a field that must be given and is not, unless it was and could not be read. */
+/* Is `field`, of which nothing is in the message, in the file all the same, but could not be read?
+ */
+bool decode_was_tried(const struct decoder *decoder, const struct decode_at *at, const char *field);
+/* `field` must be given; says so unless it was tried. */
 void decode_missing(struct decoder *decoder, const struct decode_at *at, const char *field,
                     const char *advice);
 

@@ -411,7 +411,8 @@ void decode_routes(struct decoder *decoder, const struct decode_at *at,
     struct config_route *routes = decode_alloc(decoder, count, sizeof(*routes));
 
     if (count == 0) {
-        route_everything(decoder, at, out);
+        if (!decode_was_tried(decoder, at, "route"))
+            route_everything(decoder, at, out);
         return;
     }
     out->routes = routes;

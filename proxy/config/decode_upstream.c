@@ -48,7 +48,7 @@ static void decode_servers(struct decoder *decoder, const struct decode_at *at,
     struct config_server *servers = decode_alloc(decoder, count, sizeof(*servers));
     bool any_weight = false;
 
-    if (count == 0)
+    if (count == 0 && !decode_was_tried(decoder, at, "server"))
         decode_error(decoder, at, NULL, 0,
                      "has no server; say where connections go, such as server { address: "
                      "\"www.example:443\" }");
@@ -138,7 +138,7 @@ void decode_upstreams(struct decoder *decoder, const struct decode_at *top)
     size_t count = decode_count(decoder, top, "upstream", decoder->message->n_upstream,
                                 (size_t)CONFIG_UPSTREAMS_MAX);
 
-    if (count == 0)
+    if (count == 0 && !decode_was_tried(decoder, top, "upstream"))
         decode_error(decoder, top, NULL, 0,
                      "there is no upstream; say where connections go, such as upstream { name: "
                      "\"web\" server { address: \"www.example:443\" } }");

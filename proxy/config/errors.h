@@ -13,6 +13,7 @@ enum { CONFIG_ERRORS_MAX = 100 /* further ones are counted only */, CONFIG_ERROR
 struct config_errors {
     char **texts; /* one line each, without its newline; what came from a file is made printable */
     size_t count; /* of texts */
+    bool failed;  /* memory was short, or nothing could be written: no fault of what was read */
     size_t total; /* found; more than `count` beyond CONFIG_ERRORS_MAX or without memory */
 };
 

@@ -10,6 +10,8 @@
 #include "proxy/config/errors.h"
 #include "proxy/options.h"
 
+enum { CONFIG_FILE_MAX = 16 << 20 /* bytes */ };
+
 /*
  * The configuration that `options` ask for: of --config FILE (text, or the serialized form, which
  * is told by its first bytes), with what the command line says besides; or of the command line
@@ -20,5 +22,8 @@ struct config *config_load(const struct options *options, struct config_errors *
 
 /* The same as text, defaults filled in (--print-config). False: `errors` says why. */
 bool config_print(const struct options *options, FILE *out, struct config_errors *errors);
+
+/* One line that says how much was found good (--check). False: `errors` says why. */
+bool config_check(const struct options *options, FILE *out, struct config_errors *errors);
 
 #endif

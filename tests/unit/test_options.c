@@ -10,25 +10,40 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/config/load.h"
 #include "proxy/options.h"
 
 enum { ARGUMENTS_MAX = 150 };
 
 static struct options options;
+static struct config *config; /* what the options amount to */
 static char message[OPTIONS_MESSAGE_BYTES];
 
-/* Parses "turbotls-proxy" and the arguments up to NULL. */
+/* Parses "turbotls-proxy" and the arguments up to NULL, and loads what they amount to. */
 static enum options_result parse(const char *const arguments[])
 {
-    char *argv[ARGUMENTS_MAX + 2] = {strdup("turbotls-proxy")};
+    char name[] = "turbotls-proxy";
+    char *argv[ARGUMENTS_MAX + 2] = {name};
     int argc = 1;
     enum options_result result;
+    struct config_errors errors;
 
     for (; arguments[argc - 1] != NULL; argc++)
         argv[argc] = strdup(arguments[argc - 1]);
     memset(message, 'x', sizeof(message));
+    config_release(config);
+    config = NULL;
     result = options_parse(&options, argc, argv, message);
-    for (int i = 0; i < argc; i++)
+    config_errors_init(&errors);
+    if (result == OPTIONS_RUN && options.config == NULL) {
+        config = config_load(&options, &errors);
+        if (config == NULL) {
+            result = OPTIONS_INVALID;
+            (void)snprintf(message, sizeof(message), "%s", errors.texts[0]);
+        }
+    }
+    config_errors_free(&errors);
+    for (int i = 1; i < argc; i++)
         free(argv[i]);
     return result;
 }
@@ -44,27 +59,27 @@ static void assert_run(enum options_result result)
 
 static void assert_listener(size_t i, const char *expected)
 {
-    char text[OPTIONS_LISTEN_TEXT_BYTES];
+    char text[CONFIG_LISTEN_TEXT_BYTES];
 
-    assert_true(i < options.listener_count);
-    assert_string_equal(options_listen_text(&options.listeners[i], text), expected);
+    assert_true(i < config->listener_count);
+    assert_string_equal(config_listen_text(&config->listeners[i], text), expected);
 }
 
 static void the_shortest_command_line_gets_the_defaults(void **state)
 {
     (void)state;
     assert_run(PARSE("--listen", "tcp:127.0.0.1:4433", "--upstream", "turbo:www.example:443"));
-    assert_int_equal(options.listener_count, 1);
-    assert_int_equal(options.listeners[0].kind, ENDPOINT_TCP);
-    assert_false(options.listeners[0].same_udp_port);
-    assert_int_equal(options.upstream.kind, ENDPOINT_TURBO);
-    assert_string_equal(options.upstream.host, "www.example");
-    assert_int_equal(options.upstream.port, 443);
-    assert_int_equal(options.upstream.udp_port, 443);
-    assert_false(options.upstream.always);
-    assert_int_equal(options.log_level, LOG_LEVEL_INFO);
-    assert_int_equal(options.log_format, LOG_FORMAT_TEXT);
-    assert_true(options.drain_timeout_s == 30 && options.sniff_timeout_s == 0);
+    assert_int_equal(config->listener_count, 1);
+    assert_int_equal(config->listeners[0].kind, ENDPOINT_TCP);
+    assert_false(config->listeners[0].same_udp_port);
+    assert_int_equal(config->upstreams[0].kind, ENDPOINT_TURBO);
+    assert_string_equal(config->upstreams[0].servers[0].host, "www.example");
+    assert_int_equal(config->upstreams[0].servers[0].port, 443);
+    assert_int_equal(config->upstreams[0].servers[0].udp_port, 443);
+    assert_false(config->upstreams[0].always);
+    assert_int_equal(config->log_level, LOG_LEVEL_INFO);
+    assert_int_equal(config->log_format, LOG_FORMAT_TEXT);
+    assert_true(config->drain_timeout_s == 30 && config->listeners[0].sniff_timeout_s == 0);
 }
 
 static void every_option_can_be_given_with_an_equals_sign(void **state)
@@ -73,17 +88,17 @@ static void every_option_can_be_given_with_an_equals_sign(void **state)
     assert_run(PARSE("--listen=turbo:*:443,udp=8443", "--upstream=tcp:[2001:db8::1]:8443",
                      "--log-level=debug", "--log-format=json", "--drain-timeout=0",
                      "--sniff-timeout=0.3", "--listen=tcp:[::1]:0"));
-    assert_int_equal(options.listener_count, 2);
+    assert_int_equal(config->listener_count, 2);
     assert_listener(0, "turbo:*:443,udp=8443");
-    assert_true(options.listeners[0].dual_stack);
-    assert_false(options.listeners[1].dual_stack);
+    assert_true(config->listeners[0].dual_stack);
+    assert_false(config->listeners[1].dual_stack);
     assert_listener(1, "tcp:[::1]:0");
-    assert_string_equal(options.upstream.host, "2001:db8::1");
-    assert_int_equal(options.upstream.kind, ENDPOINT_TCP);
-    assert_int_equal(options.upstream.udp_port, 0);
-    assert_int_equal(options.log_level, LOG_LEVEL_DEBUG);
-    assert_int_equal(options.log_format, LOG_FORMAT_JSON);
-    assert_true(options.drain_timeout_s == 0 && options.sniff_timeout_s == 0.3);
+    assert_string_equal(config->upstreams[0].servers[0].host, "2001:db8::1");
+    assert_int_equal(config->upstreams[0].kind, ENDPOINT_TCP);
+    assert_int_equal(config->upstreams[0].servers[0].udp_port, 8443);
+    assert_int_equal(config->log_level, LOG_LEVEL_DEBUG);
+    assert_int_equal(config->log_format, LOG_FORMAT_JSON);
+    assert_true(config->drain_timeout_s == 0 && config->listeners[0].sniff_timeout_s == 0.3);
 }
 
 static void the_udp_port_of_a_listener_follows_tcp_unless_given(void **state)
@@ -102,8 +117,8 @@ static void the_udp_port_of_a_listener_follows_tcp_unless_given(void **state)
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         assert_run(PARSE("--listen", cases[i].listen, "--upstream", "tcp:h:1"));
-        assert_int_equal(options.listeners[0].udp_port, cases[i].udp_port);
-        assert_int_equal(options.listeners[0].same_udp_port, cases[i].same);
+        assert_int_equal(config->listeners[0].udp_port, cases[i].udp_port);
+        assert_int_equal(config->listeners[0].same_udp_port, cases[i].same);
         assert_listener(0, cases[i].listen);
     }
 }
@@ -119,17 +134,17 @@ static void an_upstream_is_a_name_or_an_address_with_extras(void **state)
         {"turbo:h:443,always,udp=65535", "h", 443, 65535, true},
         {"turbo:192.0.2.1:443,always", "192.0.2.1", 443, 443, true},
         {"turbo:[fe80::1%lo]:1", "fe80::1%lo", 1, 1, false},
-        {"tcp:[::ffff:192.0.2.1]:65535", "::ffff:192.0.2.1", 65535, 0, false},
-        {"tcp:3com.4x:00443", "3com.4x", 443, 0, false},
+        {"tcp:[::ffff:192.0.2.1]:65535", "::ffff:192.0.2.1", 65535, 65535, false},
+        {"tcp:3com.4x:00443", "3com.4x", 443, 443, false},
     };
     (void)state;
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         assert_run(PARSE("--listen", "tcp:*:0", "--upstream", cases[i].upstream));
-        assert_string_equal(options.upstream.host, cases[i].host);
-        assert_int_equal(options.upstream.port, cases[i].port);
-        assert_int_equal(options.upstream.udp_port, cases[i].udp_port);
-        assert_int_equal(options.upstream.always, cases[i].always);
+        assert_string_equal(config->upstreams[0].servers[0].host, cases[i].host);
+        assert_int_equal(config->upstreams[0].servers[0].port, cases[i].port);
+        assert_int_equal(config->upstreams[0].servers[0].udp_port, cases[i].udp_port);
+        assert_int_equal(config->upstreams[0].always, cases[i].always);
     }
 }
 
@@ -269,7 +284,7 @@ static void sniffing_is_for_turbo_listeners(void **state)
     assert_run(PARSE("--sniff-timeout=0", "--listen=tcp:*:0", "--upstream=tcp:h:1"));
     assert_run(PARSE("--sniff-timeout=30", "--listen=tcp:*:0", "--listen=turbo:*:0",
                      "--upstream=tcp:h:1"));
-    assert_true(options.sniff_timeout_s == 30);
+    assert_true(config->listeners[1].sniff_timeout_s == 30);
 }
 
 static void host_names_are_bounded_by_what_dns_can_carry(void **state)
@@ -322,7 +337,8 @@ static void what_is_missing_unknown_or_too_much_is_named(void **state)
         {{"listen"}, "'listen'" STRAY},
         {{"-listen", "tcp:*:0"}, "'-listen'" NO_OPTION "did you mean --listen?"},
         {{"--list=tcp:*:0"}, "'--list=tcp:*:0'" NO_OPTION "did you mean --listen?"},
-        {{"--log", "debug"}, "'--log'" NO_OPTION "did you mean --log-level or --log-format?"},
+        {{"--log", "debug"},
+         "'--log'" NO_OPTION "did you mean --log-level or --log-format or --log-target?"},
         {{"-v"}, "'-v'" NO_OPTION "did you mean --version?"},
         {{"-h=x"}, "'-h=x'" NO_OPTION "did you mean --help?"},
         {{"--lisen", "tcp:*:0"}, "'--lisen' is not an option of turbotls-proxy; --help lists them"},
@@ -387,14 +403,14 @@ static void two_listeners_cannot_share_a_port(void **state)
 
 static void there_is_room_for_64_listeners_and_no_more(void **state)
 {
-    const char *arguments[OPTIONS_LISTENERS_MAX + 3] = {"--upstream=tcp:h:1"};
+    const char *arguments[CONFIG_LISTENERS_MAX + 3] = {"--upstream=tcp:h:1"};
     (void)state;
 
-    for (int i = 1; i <= OPTIONS_LISTENERS_MAX; i++)
+    for (int i = 1; i <= CONFIG_LISTENERS_MAX; i++)
         arguments[i] = "--listen=tcp:*:0";
     assert_run(parse(arguments));
-    assert_int_equal(options.listener_count, OPTIONS_LISTENERS_MAX);
-    arguments[OPTIONS_LISTENERS_MAX + 1] = "--listen=tcp:*:0";
+    assert_int_equal(config->listener_count, CONFIG_LISTENERS_MAX);
+    arguments[CONFIG_LISTENERS_MAX + 1] = "--listen=tcp:*:0";
     assert_int_equal(parse(arguments), OPTIONS_INVALID);
     assert_string_equal(message, "--listen 'tcp:*:0': at most 64 are possible");
 }
@@ -422,9 +438,84 @@ static void an_error_is_one_printable_line_whatever_was_typed(void **state)
                 assert_in_range(*at, ' ', '~');
         }
     }
-    assert_int_equal(PARSE("--listen", "tcp:a\nb'\\:1"), OPTIONS_INVALID);
+    assert_int_equal(PARSE("--upstream=tcp:h:1", "--listen", "tcp:a\nb'\\:1"), OPTIONS_INVALID);
     assert_string_equal(message,
                         "--listen 'tcp:a\\x0ab\\x27\\x5c:1': 'a\\x0ab\\x27\\x5c'" USE_LITERAL);
+}
+
+static void a_file_takes_the_place_of_what_it_says(void **state)
+{
+    static const char *const fileless[] = {
+        "--listen=tcp:*:0", "--upstream=tcp:h:1", "--sniff-timeout=1", "--opening-timeout=1",
+        "--max-sessions=1", "--session-rate=1",   "--source-rate=1",
+    };
+    (void)state;
+
+    assert_run(PARSE("--config", "edge.txtpb"));
+    assert_int_equal(options.mode, OPTIONS_SERVE);
+    for (size_t i = 0; i < sizeof(fileless) / sizeof(fileless[0]); i++) {
+        char expected[256];
+
+        assert_int_equal(PARSE("--config=edge.txtpb", fileless[i]), OPTIONS_INVALID);
+        (void)snprintf(expected, sizeof(expected),
+                       "%.*s does not go with --config: write it into the file; --print-config "
+                       "without --config shows how",
+                       (int)strcspn(fileless[i], "="), fileless[i]);
+        assert_string_equal(message, expected);
+        assert_int_equal(PARSE(fileless[i], "--config=edge.txtpb"), OPTIONS_INVALID);
+        assert_string_equal(message, expected);
+    }
+    assert_run(PARSE("--config=edge.txtpb", "--log-level=error", "--log-format=json",
+                     "--log-target=journal", "--drain-timeout=0", "--admin=*:9443", "--user=proxy",
+                     "--no-sandbox"));
+    assert_true(options.log_level.given && options.log_level.value == LOG_LEVEL_ERROR);
+    assert_true(options.log_format.given && options.log_format.value == LOG_FORMAT_JSON);
+    assert_true(options.log_target.given && options.log_target.value == LOG_TARGET_JOURNAL);
+    assert_true(options.drain_timeout.given && options.drain_timeout.value == 0);
+    assert_true(options.no_sandbox);
+    assert_int_equal(PARSE("--config="), OPTIONS_INVALID);
+    assert_string_equal(message, "--config '': not a file; name one, such as edge.txtpb");
+}
+
+static void what_to_do_is_one_thing(void **state)
+{
+    (void)state;
+    assert_run(PARSE("--config=edge.txtpb", "--check"));
+    assert_int_equal(options.mode, OPTIONS_CHECK);
+    assert_run(PARSE("--print-config", "--listen=tcp:*:0", "--upstream=tcp:h:1", "--print-config"));
+    assert_int_equal(options.mode, OPTIONS_PRINT);
+    assert_int_equal(PARSE("--config=edge.txtpb", "--check", "--print-config"), OPTIONS_INVALID);
+    assert_string_equal(message, "--check and --print-config do not go together; the latter checks "
+                                 "as well");
+}
+
+static void options_for_the_whole_program_are_in_force(void **state)
+{
+    char text[ADDRESS_TEXT_BYTES];
+    (void)state;
+
+    assert_run(PARSE("--listen=turbo:*:0", "--listen=tcp:*:0", "--upstream=turbo:h:1",
+                     "--log-target=syslog", "--admin=127.0.0.1:9443", "--user=proxy",
+                     "--opening-timeout=7", "--max-sessions=65536", "--session-rate=100000",
+                     "--source-rate=1"));
+    assert_int_equal(config->log_target, LOG_TARGET_SYSLOG);
+    assert_string_equal(address_text(&config->admin, text), "127.0.0.1:9443");
+    assert_true(config->sandbox);
+    assert_int_equal(config->listeners[0].sessions_max, 65536);
+    assert_int_equal(config->listeners[0].session_rate, 100000);
+    assert_int_equal(config->listeners[0].source_rate, 1);
+    assert_true(config->listeners[0].opening_timeout_s == 7);
+    assert_true(config->listeners[1].opening_timeout_s == 7);
+    assert_string_equal(config->user, "proxy");
+    assert_run(PARSE("--listen=tcp:*:0", "--upstream=tcp:h:1", "--no-sandbox"));
+    assert_false(config->sandbox);
+    assert_null(config->user);
+    assert_int_equal(PARSE("--listen=tcp:*:443", "--upstream=tcp:h:1", "--admin=127.0.0.1:443"),
+                     OPTIONS_INVALID);
+    assert_string_equal(message,
+                        "--admin '127.0.0.1:443': 'tcp:*:443' takes port 443 already; use another");
+    assert_int_equal(PARSE("--listen=tcp:*:443", "--upstream=tcp:h:1", "--user="), OPTIONS_INVALID);
+    assert_string_equal(message, "--user '': is empty; name a user, or leave it out to stay");
 }
 
 static void version_is_name_and_number(void **state)
@@ -466,9 +557,21 @@ static void help_teaches_everything_within_80_columns(void **state)
         "also -V",
         "60 seconds",
         "60 seconds",
-        "no idle timeout",
+        "after 3600 seconds without a byte",
+        "after 600 once",
+        "a TLS handshake another 60",
+        "\n  --config FILE\n",
+        "\n  --check\n",
+        "\n  --print-config\n",
+        "\n  --log-target stderr, syslog or journal\n",
+        "\n  --admin ADDR:PORT\n",
+        "\n  --user NAME\n",
+        "\n  --no-sandbox\n",
+        "turbotls-proxy --config edge.txtpb --check\n",
         "soft limit of open files",
-        "SIGHUP, SIGUSR1, SIGUSR2  Ignored",
+        "SIGHUP           Read the file again",
+        "SIGUSR2          Replace the binary",
+        "SIGUSR1          Ignored",
         "cut off at --drain-timeout",
         "SIGTERM",
         "SIGINT",
@@ -509,9 +612,15 @@ int main(void)
         cmocka_unit_test(two_listeners_cannot_share_a_port),
         cmocka_unit_test(there_is_room_for_64_listeners_and_no_more),
         cmocka_unit_test(an_error_is_one_printable_line_whatever_was_typed),
+        cmocka_unit_test(a_file_takes_the_place_of_what_it_says),
+        cmocka_unit_test(what_to_do_is_one_thing),
+        cmocka_unit_test(options_for_the_whole_program_are_in_force),
         cmocka_unit_test(version_is_name_and_number),
         cmocka_unit_test(help_teaches_everything_within_80_columns),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+
+    config_release(config);
+    return failed;
 }
