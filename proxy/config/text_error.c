@@ -107,25 +107,22 @@ static void put_wanted(struct line *line, const ProtobufCFieldDescriptor *field)
 
 /* ---- what there is ---- */
 
-/* The value as it stands in the file: all up to a blank or what could end it, if it is no string.
- */
-static size_t shown_length(const struct text_reader *r, const struct text_token *token)
+size_t text_run_length(const struct text_reader *r, const struct text_token *token)
 {
     size_t length = token->length, left = (size_t)(r->lexer.end - token->at);
 
-    if (token->kind == TEXT_SIGN && *token->at != '-')
+    if (token->kind == TEXT_STRING || text_token_opens(token) || text_token_closes(token))
         return length;
-    if (token->kind != TEXT_STRING)
-        while (length < left && length <= QUOTED_MAX && (unsigned char)token->at[length] > ' ' &&
-               strchr(",;#{}<>[]\"'", token->at[length]) == NULL)
-            length++;
+    while (length < left && (unsigned char)token->at[length] > ' ' &&
+           strchr(",;#{}<>[]\"'", token->at[length]) == NULL)
+        length++;
     return length;
 }
 
 static void put_shown(struct line *line, const struct text_reader *r,
                       const struct text_token *token)
 {
-    size_t length = shown_length(r, token);
+    size_t length = text_run_length(r, token);
 
     put(line, "%.*s%s", (int)(length > QUOTED_MAX ? QUOTED_MAX : length), token->at,
         length > QUOTED_MAX ? "..." : "");
@@ -164,7 +161,7 @@ void text_error_type(struct text_reader *r, const struct text_frame *frame)
     char shown[QUOTED_MAX + 8] = "";
     struct line line = {shown, sizeof(shown), 0};
 
-    if (!quotable || shown_length(r, token) > QUOTED_MAX) {
+    if (!quotable || text_run_length(r, token) > QUOTED_MAX) {
         text_error_value(r, frame, token, kind_of(token));
         return;
     }

@@ -38,8 +38,6 @@ struct text_frame {
 
 /* Takes the token, so that the next one is in its place. Returns it. */
 struct text_token text_take(struct text_reader *r);
-/* A name with ":", "{" or "<" behind it: a field begins here. */
-bool text_begins_field(const struct text_reader *r);
 /* Out of memory: the rest is not read. */
 void text_give_up(struct text_reader *r);
 
@@ -50,6 +48,11 @@ __attribute__((format(printf, 4, 5))) void text_error(struct text_reader *r,
                                                       const struct text_frame *frame,
                                                       const struct text_token *where,
                                                       const char *format, ...);
+/*
+ * How much of the text from `token` on was probably meant as one value: if it is no string, all up
+ * to a blank or what could end it, such as www.example.com:443.
+ */
+size_t text_run_length(const struct text_reader *r, const struct text_token *token);
 /* The value at r->token is none of the field's type. */
 void text_error_type(struct text_reader *r, const struct text_frame *frame);
 /* The value at `where` is of the right kind; `problem` ("is out of range") says what is wrong. */

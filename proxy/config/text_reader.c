@@ -31,15 +31,20 @@ static bool take_if(struct text_reader *r, char sign)
     return here;
 }
 
-bool text_begins_field(const struct text_reader *r)
+static struct text_token token_behind(const struct text_reader *r)
 {
     struct text_lexer ahead = r->lexer;
-    struct text_token next;
 
-    if (r->token.kind != TEXT_NAME)
-        return false;
-    next = text_lexer_next(&ahead);
-    return text_token_is(&next, ':') || text_token_is(&next, '{') || text_token_is(&next, '<');
+    return text_lexer_next(&ahead);
+}
+
+/* A name with ":", "{" or "<" behind it: a field may begin here. */
+static bool begins_field(const struct text_reader *r)
+{
+    struct text_token next = token_behind(r);
+
+    return r->token.kind == TEXT_NAME &&
+           (text_token_is(&next, ':') || text_token_is(&next, '{') || text_token_is(&next, '<'));
 }
 
 /* All loops end at the text's end. */
@@ -82,30 +87,49 @@ static void skip_group(struct text_reader *r, const struct text_frame *frame,
     }
 }
 
-/* What is next ends a field or list, and is no value. */
-static bool ends_value(const struct text_reader *r)
+static const ProtobufCFieldDescriptor *field_named(const ProtobufCMessageDescriptor *message,
+                                                   const struct text_token *name)
 {
-    return r->token.kind == TEXT_END || text_token_closes(&r->token) || is(r, ',') || is(r, ';') ||
-           text_begins_field(r);
+    for (unsigned i = 0; i < message->n_fields; i++)
+        if (text_token_is_name(name, message->fields[i].name))
+            return &message->fields[i];
+    return NULL;
 }
 
-/* A value of any kind, or one token that is none; nothing where that ends the value. */
+/*
+ * What is next ends a field or list, and is no value. A name with ":" behind it may be one without
+ * its quotes (localhost:443) if it neither begins a line nor is known.
+ */
+static bool ends_value(const struct text_reader *r, const struct text_frame *frame)
+{
+    if (r->token.kind == TEXT_NAME)
+        return begins_field(r) &&
+               (r->token.begins_line || field_named(frame->message->descriptor, &r->token) != NULL);
+    return r->token.kind == TEXT_END || text_token_closes(&r->token) || is(r, ',') || is(r, ';');
+}
+
+/* Takes the tokens of what was meant as one value. */
+static void skip_run(struct text_reader *r, const struct text_token *first)
+{
+    const char *end = first->at + text_run_length(r, first);
+
+    while (r->token.kind != TEXT_END && r->token.at < end)
+        (void)text_take(r);
+}
+
+/* A value of any kind, or a token that is none; nothing where that ends the value. */
 static void skip_value(struct text_reader *r, const struct text_frame *frame)
 {
     struct text_token first = r->token;
 
-    if (text_token_opens(&first)) {
-        (void)text_take(r);
+    if (ends_value(r, frame))
+        return;
+    (void)text_take(r);
+    if (text_token_opens(&first))
         skip_group(r, frame, &first);
-        return;
-    }
-    if (first.kind == TEXT_STRING) {
-        while (r->token.kind == TEXT_STRING)
-            (void)text_take(r);
-        return;
-    }
-    (void)take_if(r, '-');
-    if (!ends_value(r))
+    else if (first.kind != TEXT_STRING)
+        skip_run(r, &first);
+    while (first.kind == TEXT_STRING && r->token.kind == TEXT_STRING)
         (void)text_take(r);
 }
 
@@ -128,10 +152,10 @@ static void skip_rest(struct text_reader *r)
     }
 }
 
-/* Behind a value that was none: "www.example.com" without its quotes is several tokens. */
+/* Behind a value that was none: what else there is before the next field. */
 static void skip_rest_of_line(struct text_reader *r)
 {
-    if (!r->token.begins_line && !text_begins_field(r))
+    if (!r->token.begins_line && !begins_field(r))
         skip_rest(r);
 }
 
@@ -171,15 +195,16 @@ static void settle(struct text_reader *r, const struct text_frame *frame,
 
 static void read_scalar(struct text_reader *r, const struct text_frame *frame)
 {
-    const char *first = r->token.at;
+    struct text_token first = r->token;
     union text_value value;
 
     if (text_scalar(r, frame, &value)) {
         settle(r, frame, &value);
         return;
     }
-    if (r->token.at == first)
+    if (r->token.at == first.at)
         skip_value(r, frame);
+    skip_run(r, &first);
     skip_rest_of_line(r);
 }
 
@@ -210,7 +235,7 @@ static void read_message(struct text_reader *r, const struct text_frame *frame)
 static void read_value(struct text_reader *r, const struct text_frame *frame)
 {
     note_value(r, frame, &r->token);
-    if (ends_value(r)) {
+    if (ends_value(r, frame)) {
         text_error_missing(r, frame);
     } else if (frame->field->type != PROTOBUF_C_TYPE_MESSAGE) {
         read_scalar(r, frame);
@@ -240,7 +265,7 @@ static void read_list(struct text_reader *r, const struct text_frame *frame,
             (void)text_take(r);
             continue;
         }
-        if (ends_value(r)) {
+        if (ends_value(r, frame)) {
             tell_unclosed(r, frame, open);
             return;
         }
@@ -266,15 +291,6 @@ static void read_values(struct text_reader *r, const struct text_frame *frame)
 
 /* ---- fields ---- */
 
-static const ProtobufCFieldDescriptor *field_named(const ProtobufCMessageDescriptor *message,
-                                                   const struct text_token *name)
-{
-    for (unsigned i = 0; i < message->n_fields; i++)
-        if (text_token_is_name(name, message->fields[i].name))
-            return &message->fields[i];
-    return NULL;
-}
-
 /* Takes what is between a field's name and its value. */
 static void take_colon(struct text_reader *r, const struct text_frame *frame)
 {
@@ -286,7 +302,7 @@ static void take_colon(struct text_reader *r, const struct text_frame *frame)
         (void)text_take(r);
         text_error(r, frame, &equals, "\"=\" is not of this format; write \":\"");
     } else if (frame->field != NULL && frame->field->type != PROTOBUF_C_TYPE_MESSAGE &&
-               !ends_value(r)) {
+               !is(r, '{') && !is(r, '<') && !ends_value(r, frame)) {
         text_error(r, frame, &r->token, "\":\" is missing behind the name; write it");
     }
 }
@@ -366,18 +382,28 @@ static void read_field(struct text_reader *r, struct text_frame *frame)
     take_separator(r);
 }
 
+/* The message has a field of this name, and if it has brackets, a message. */
+static bool fits(const struct text_frame *frame, const struct text_token *name, bool brackets)
+{
+    const ProtobufCFieldDescriptor *field = field_named(frame->message->descriptor, name);
+
+    return field != NULL && (!brackets || field->type == PROTOBUF_C_TYPE_MESSAGE);
+}
+
 /*
- * Does a bracket miss before this name? When the text lacks some and the name is unknown here but
- * not further out, these are told to end, so that one mistake does not make many.
+ * Does a bracket miss before this name? When the text lacks some, and the name fits not here but
+ * further out, these are told to end, so that one mistake does not make many.
  */
 static bool ends_unclosed(struct text_reader *r, const struct text_frame *frame)
 {
+    struct text_token next;
     unsigned levels = 0;
 
     if (r->unclosed == 0 || r->token.kind != TEXT_NAME)
         return false;
+    next = token_behind(r);
     for (const struct text_frame *f = frame; f != NULL && levels <= r->unclosed; f = f->around) {
-        if (field_named(f->message->descriptor, &r->token) != NULL) {
+        if (fits(f, &r->token, text_token_is(&next, '{') || text_token_is(&next, '<'))) {
             r->pop = levels;
             return levels > 0;
         }
