@@ -81,8 +81,12 @@ static void a_tcp_port_in_use_is_told(void **state)
 {
     struct fixture *f = *state;
     char listen[64];
-    (void)snprintf(listen, sizeof(listen), "--listen tcp:127.0.0.1:%u", f->server_port);
+    struct address taken;
+    assert_true(address_from_literal(&taken, "127.0.0.1", 0));
+    int fd = socket_listen_tcp(&taken);
+    (void)snprintf(listen, sizeof(listen), "--listen tcp:127.0.0.1:%u", address_port(&taken));
     cannot_listen(f, listen, "is another server running on this port?");
+    socket_close(fd);
 }
 
 static void a_udp_port_in_use_is_told(void **state)
