@@ -12,6 +12,8 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "turbotls/v1/proxy.pb-c.h"
+
 enum { FRAMES_MAX = 24 };
 
 const struct fault faults[FAULTS] = {
@@ -196,6 +198,45 @@ static void crypto_free(void *block, const char *file, int line)
 {
     (void)file, (void)line;
     free(block);
+}
+
+/* Messages that the proxy makes itself and lets libprotobuf-c free, and the other way about. */
+void fault_message_free(ProtobufCMessage *message, ProtobufCAllocator *unused);
+void fault_proxy_free(Turbotls__V1__Proxy *message, ProtobufCAllocator *unused);
+Turbotls__V1__Proxy *fault_proxy_unpack(ProtobufCAllocator *unused, size_t length,
+                                        const uint8_t *bytes);
+
+static void *message_malloc(void *unused, size_t bytes)
+{
+    (void)unused;
+    return fault_malloc(bytes);
+}
+
+static void message_free(void *unused, void *block)
+{
+    (void)unused;
+    fault_free(block);
+}
+
+static ProtobufCAllocator message_allocator = {message_malloc, message_free, NULL};
+
+void fault_message_free(ProtobufCMessage *message, ProtobufCAllocator *unused)
+{
+    (void)unused;
+    protobuf_c_message_free_unpacked(message, &message_allocator);
+}
+
+void fault_proxy_free(Turbotls__V1__Proxy *message, ProtobufCAllocator *unused)
+{
+    (void)unused;
+    turbotls__v1__proxy__free_unpacked(message, &message_allocator);
+}
+
+Turbotls__V1__Proxy *fault_proxy_unpack(ProtobufCAllocator *unused, size_t length,
+                                        const uint8_t *bytes)
+{
+    (void)unused;
+    return turbotls__v1__proxy__unpack(&message_allocator, length, bytes);
 }
 
 void faults_install(void)
