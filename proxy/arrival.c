@@ -41,6 +41,7 @@ struct arrival {
     size_t length, capacity;
     struct turbo_opening opening;
     bool header_due;    /* a PROXY header comes first */
+    bool spoke;         /* something was read */
     bool afresh;        /* after a tombstone for nothing consumed: the stream follows, no other */
     bool late;          /* the listener was leaving: it may only join a session */
     struct side *trial; /* connected before the client has spoken */
@@ -120,6 +121,39 @@ void arrivals_end_late(struct worker *w)
             arrival_abort(a);
     }
     w->ending_late = false;
+}
+
+/* Who has said nothing may have a session by UDP, which goes to whoever listens now. */
+static bool is_anybodys(const struct arrival *a)
+{
+    return !a->spoke && !a->late && a->trial == NULL && endpoint_of(a) != NULL;
+}
+
+static void leave(struct arrival *a)
+{
+    struct worker *w = a->worker;
+    struct connection connection = a->connection;
+    socket_close(a->fd);
+    dismiss(a);
+    connection_dismiss(&connection);
+    worker_connection_ended(w);
+}
+
+void arrivals_pass_on(struct worker *w, arrival_heir *heir, void *owner)
+{
+    bool ending_late = w->ending_late;
+    bool taken = true;
+    struct arrival *next;
+    w->ending_late = true; /* none but those that are passed on may go meanwhile */
+    for (struct arrival *a = w->arrivals; a != NULL && taken; a = next) {
+        next = a->next;
+        if (!is_anybodys(a))
+            continue;
+        taken = heir(owner, a->fd, listener_address(a->connection.listener));
+        if (taken)
+            leave(a);
+    }
+    w->ending_late = ending_late;
 }
 
 void arrivals_make_room(struct worker *w)
@@ -364,6 +398,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int events)
         return;
     }
     ev_timer_stop(a->worker->loop, &a->sniff);
+    a->spoke = true;
     size_t from = a->length;
     a->length += (size_t)n;
     if (a->header_due)

@@ -16,6 +16,13 @@ void arrival_start(struct listener *listener, int fd, const struct address *clie
 /* Resets those that came to a listener that was leaving, and is closed now: there is nothing left
  * that they could join. */
 void arrivals_end_late(struct worker *worker);
+/*
+ * Those of turbo listeners that have said nothing yet are passed on to the process that receives
+ * datagrams from now on: theirs may be among them. The heir takes a copy of the socket; false: it
+ * takes no more, and those that are left stay. `listener` is the TCP address they came by.
+ */
+typedef bool arrival_heir(void *owner, int fd, const struct address *listener);
+void arrivals_pass_on(struct worker *worker, arrival_heir *heir, void *owner);
 /* Too many, and the oldest has been silent for a while: it is reset. */
 void arrivals_make_room(struct worker *worker);
 /* Resets it: shutting down. */

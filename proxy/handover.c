@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "proxy/net/address.h"
 #include "proxy/net/inherited.h"
 #include "proxy/net/socket.h"
 
@@ -23,17 +25,19 @@ enum {
     OWN_VARIABLES = 2,
 };
 
-static const char says_ready = 'r', says_go = 'g';
+static const char says_ready = 'r', says_go = 'g', says_connection = 'c';
+
+static const int PASS_TIMEOUT_MS = 1000;
 
 struct handover {
     uint32_t tag;
     struct ev_loop *loop;
     int line;
     pid_t process; /* the new one; 0: this is the new one */
-    bool is_ready;
+    bool is_ready, has_gone;
     double patience_s;
-    const struct handover_events *events;
-    void (*go)(void *owner);
+    const struct handover_events *events; /* of the old process */
+    const struct handover_news *news;     /* of the new one */
     void *owner;
     ev_io io;
     ev_timer timer;
@@ -69,19 +73,67 @@ static void forget(struct handover *h)
     free(h);
 }
 
-static bool say(int line, char what)
+/* One message: `what`, `text`, and `fd` unless it is -1. */
+static bool say(int line, char what, const char *text, int fd)
 {
-    return send(line, &what, sizeof(what), MSG_NOSIGNAL) == sizeof(what);
+    union {
+        char bytes[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr aligned;
+    } control = {.bytes = {0}};
+    struct iovec parts[] = {{.iov_base = &what, .iov_len = 1},
+                            {.iov_base = (void *)(uintptr_t)text, .iov_len = strlen(text)}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    if (fd >= 0) {
+        message.msg_control = control.bytes;
+        message.msg_controllen = sizeof(control.bytes);
+        struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof(fd));
+        memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+    }
+    return sendmsg(line, &message, MSG_NOSIGNAL) > 0;
 }
 
-/* 1: `what` was said; 0: nothing yet; -1: the line has ended, or something else came. */
-static int hears(int line, char what)
+struct said {
+    char what; /* 0: nothing yet; or END */
+    char text[ADDRESS_TEXT_BYTES];
+    int fd; /* -1: none; else the caller's */
+};
+
+enum { END = '.' }; /* the line has ended, or makes no sense */
+
+static int fd_beside(struct msghdr *message)
 {
-    char heard = 0;
-    ssize_t n = recv(line, &heard, sizeof(heard), 0);
+    struct cmsghdr *c = CMSG_FIRSTHDR(message);
+    int fd = -1;
+    if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+        c->cmsg_len == CMSG_LEN(sizeof(fd)))
+        memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+    return fd;
+}
+
+static struct said hear(int line)
+{
+    union {
+        char bytes[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr aligned;
+    } control;
+    struct said said = {.fd = -1};
+    struct iovec parts[] = {{.iov_base = &said.what, .iov_len = 1},
+                            {.iov_base = said.text, .iov_len = sizeof(said.text) - 1}};
+    struct msghdr message = {.msg_iov = parts,
+                             .msg_iovlen = 2,
+                             .msg_control = control.bytes,
+                             .msg_controllen = sizeof(control.bytes)};
+    ssize_t n = recvmsg(line, &message, MSG_CMSG_CLOEXEC);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return 0;
-    return n == sizeof(heard) && heard == what ? 1 : -1;
+        return said;
+    if (n <= 0)
+        said.what = END;
+    else
+        said.fd = fd_beside(&message);
+    return said;
 }
 
 /* ---- the old process: what the new one is started with ---- */
@@ -218,10 +270,11 @@ static void on_said(struct ev_loop *loop, ev_io *io, int events)
     (void)events;
     struct handover *h = io->data;
     assert(h->tag == HANDOVER_TAG);
-    int heard = hears(h->line, says_ready);
-    if (heard == 0)
+    struct said said = hear(h->line);
+    socket_close(said.fd);
+    if (said.what == 0)
         return;
-    if (heard > 0 && !h->is_ready) {
+    if (said.what == says_ready && !h->is_ready) {
         h->is_ready = true;
         ev_timer_stop(loop, &h->timer);
         h->events->ready(h->owner);
@@ -292,20 +345,30 @@ pid_t handover_pid(const struct handover *h)
 bool handover_go(struct handover *h)
 {
     assert(h->tag == HANDOVER_TAG && h->is_ready);
-    bool went = say(h->line, says_go);
-    if (!went)
-        end_process(h);
-    /* Else it outlives us, as a rule, and is for init to wait for. */
-    forget(h);
-    return went;
+    h->has_gone = say(h->line, says_go, "", -1);
+    bool has_gone = h->has_gone;
+    if (!has_gone)
+        handover_end(h);
+    return has_gone;
 }
 
-void handover_cancel(struct handover *h)
+bool handover_pass(struct handover *h, int fd, const char *listener)
+{
+    assert(h->tag == HANDOVER_TAG && h->has_gone);
+    if (say(h->line, says_connection, listener, fd))
+        return true;
+    struct pollfd room = {.fd = h->line, .events = POLLOUT};
+    return errno == EAGAIN && poll(&room, 1, PASS_TIMEOUT_MS) == 1 &&
+           say(h->line, says_connection, listener, fd);
+}
+
+void handover_end(struct handover *h)
 {
     if (h == NULL)
         return;
     assert(h->tag == HANDOVER_TAG);
-    if (h->process > 0)
+    /* One that was let go outlives us, as a rule, and is for init to wait for. */
+    if (h->process > 0 && !h->has_gone)
         end_process(h);
     forget(h);
 }
@@ -338,22 +401,35 @@ static void on_heard(struct ev_loop *loop, ev_io *io, int events)
     (void)events;
     struct handover *h = io->data;
     assert(h->tag == HANDOVER_TAG);
-    if (hears(h->line, says_go) == 0)
+    struct said said = hear(h->line);
+    if (said.what == says_connection && said.fd >= 0 && h->has_gone) {
+        h->news->passed(h->owner, said.fd, said.text);
         return;
-    void (*go)(void *owner) = h->go;
+    }
+    socket_close(said.fd);
+    if (said.what == 0)
+        return;
+    const struct handover_news *news = h->news;
     void *owner = h->owner;
+    if (!h->has_gone) {
+        h->has_gone = true;
+        news->go(owner);
+    }
+    if (said.what == says_go)
+        return;
     forget(h);
-    go(owner);
+    news->ended(owner);
 }
 
-struct handover *handover_join(struct ev_loop *loop, int fd, void (*go)(void *owner), void *owner)
+struct handover *handover_join(struct ev_loop *loop, int fd, const struct handover_news *news,
+                               void *owner)
 {
     struct handover *h = new_handover(loop, owner);
     if (h == NULL)
         return NULL;
     h->line = fd;
-    h->go = go;
-    (void)say(fd, says_ready); /* who is dead is heard to be */
+    h->news = news;
+    (void)say(fd, says_ready, "", -1); /* who is dead is heard to be */
     watch(h, on_heard);
     return h;
 }

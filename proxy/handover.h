@@ -12,8 +12,11 @@
  *
  * Old and new are versions of one program, so this does not change: the new one finds the sockets'
  * descriptors in the environment (inherited.h) and beside them that of its end of a line, a
- * SOCK_SEQPACKET; it says "r" for ready there and hears "g" for go, one byte a message. Should the
- * old one die, the line ends, which means go.
+ * SOCK_SEQPACKET. It says "r" for ready there and hears "g" for go, which are messages of one byte;
+ * then, for each connection that was accepted but has said nothing yet, "c" with the address it
+ * came by ("c192.0.2.1:443"), and its descriptor beside it (SCM_RIGHTS): datagrams of the same
+ * client may be what the new process receives. Should the old one die, the line ends, which means
+ * go.
  */
 #ifndef PROXY_HANDOVER_H
 #define PROXY_HANDOVER_H
@@ -54,12 +57,17 @@ struct handover *handover_start(struct ev_loop *loop, char *const argv[], const 
 pid_t handover_pid(const struct handover *handover);
 /*
  * After `ready`: the new one accepts from now on, and this process must not read the sockets any
- * more; the handover is gone. False: it is dead, which `failed` would have told next; all is as it
+ * more. False: it is dead, which `failed` would have told next; the handover is gone, all is as it
  * was before handover_start.
  */
 bool handover_go(struct handover *handover);
+/*
+ * After handover_go: a copy of an accepted socket, and the listener's address as address_text has
+ * it. May wait for the new one, a second at most. False: it does not take it.
+ */
+bool handover_pass(struct handover *handover, int fd, const char *listener);
 /* Kills the new process if it has not been let go, and frees the handover. NULL is allowed. */
-void handover_cancel(struct handover *handover);
+void handover_end(struct handover *handover);
 
 /* ---- the new process ---- */
 
@@ -68,11 +76,20 @@ void handover_cancel(struct handover *handover);
  * -1: this process was not started by handover_start.
  */
 int handover_inherited(void);
+
+/* From the loop. */
+struct handover_news {
+    void (*go)(void *owner); /* this process may accept */
+    /* After `go`: `fd`, now the owner's, was accepted at `listener`. */
+    void (*passed)(void *owner, int fd, const char *listener);
+    void (*ended)(void *owner); /* after `go`: nothing more is to come, the handover is gone */
+};
+
 /*
- * Takes over `fd`, tells the old process that this one is ready, and calls `go` from the loop once
- * it may accept; then the handover is gone. handover_cancel forgets about it. NULL with errno: `fd`
- * is still the caller's.
+ * Takes over `fd` and tells the old process that this one is ready. handover_end forgets about it.
+ * NULL with errno: `fd` is still the caller's.
  */
-struct handover *handover_join(struct ev_loop *loop, int fd, void (*go)(void *owner), void *owner);
+struct handover *handover_join(struct ev_loop *loop, int fd, const struct handover_news *news,
+                               void *owner);
 
 #endif

@@ -91,6 +91,19 @@ static void accepted(struct listener *l, int fd, const struct address *client)
         start_plain(l, fd, client);
 }
 
+void listener_take(struct listener *l, int fd)
+{
+    struct sockaddr_storage peer;
+    socklen_t length = sizeof(peer);
+    struct address client;
+    if (getpeername(fd, (struct sockaddr *)&peer, &length) != 0) {
+        socket_close(fd); /* it has been reset meanwhile */
+        return;
+    }
+    address_from_sockaddr(&client, (struct sockaddr *)&peer, length);
+    accepted(l, fd, &client);
+}
+
 static void on_readable(struct ev_loop *loop, ev_io *io, int events)
 {
     (void)loop;

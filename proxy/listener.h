@@ -52,6 +52,8 @@ size_t listener_sockets(const struct listener *listener, int fds[static LISTENER
 /* Adds duplicates of its sockets. False: no descriptors, or too many. */
 bool listener_bequeath(const struct listener *listener, struct inherited *heirs);
 
+/* Takes over `fd`, a connection that another process has accepted here and not read from. */
+void listener_take(struct listener *listener, int fd);
 void listener_pause(struct listener *listener);
 void listener_resume(struct listener *listener);
 bool listener_is_open(const struct listener *listener);

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "proxy/arrival.h"
+
 enum { ERROR_BYTES = 200 };
 
 /* ---- the successor ---- */
@@ -40,10 +42,23 @@ void replacement_close_rest(struct replacement *r, struct inherited *inherited)
 static void on_go(void *owner)
 {
     struct replacement *r = owner;
-    r->handover = NULL;
     r->is_successor = false;
     r->accept(r->owner);
 }
+
+static void on_passed(void *owner, int fd, const char *listener)
+{
+    struct replacement *r = owner;
+    worker_take(r->worker, fd, listener);
+}
+
+static void on_ended(void *owner)
+{
+    struct replacement *r = owner;
+    r->handover = NULL;
+}
+
+static const struct handover_news news = {.go = on_go, .passed = on_passed, .ended = on_ended};
 
 bool replacement_take_up(struct replacement *r)
 {
@@ -52,7 +67,7 @@ bool replacement_take_up(struct replacement *r)
         r->accept(r->owner);
         return true;
     }
-    r->handover = handover_join(r->worker->loop, fd, on_go, r);
+    r->handover = handover_join(r->worker->loop, fd, &news, r);
     r->is_successor = r->handover != NULL;
     if (r->is_successor)
         return true;
@@ -77,6 +92,13 @@ static void on_failed(void *owner, const char *why)
     fail(r, why);
 }
 
+static bool pass_on(void *owner, int fd, const struct address *listener)
+{
+    struct replacement *r = owner;
+    char text[ADDRESS_TEXT_BYTES];
+    return handover_pass(r->handover, fd, address_text(listener, text));
+}
+
 /* Nobody is left who could only be joined here. */
 static void on_quiet(void *owner)
 {
@@ -86,11 +108,13 @@ static void on_quiet(void *owner)
         on_failed(r, "it has ended");
         return;
     }
-    r->handover = NULL;
     r->has_gone = true;
     log_event(r->worker->log, LOG_LEVEL_INFO, "the new process accepts from now on",
               LOG_NUMBER("pid", (uint64_t)successor));
     r->gone(r->owner);
+    arrivals_pass_on(r->worker, pass_on, r);
+    handover_end(r->handover);
+    r->handover = NULL;
     worker_give_up_sockets(r->worker);
     worker_drain(r->worker);
 }
@@ -144,6 +168,6 @@ bool replacement_is_under_way(const struct replacement *r)
 
 void replacement_cancel(struct replacement *r)
 {
-    handover_cancel(r->handover);
+    handover_end(r->handover);
     r->handover = NULL;
 }

@@ -92,6 +92,11 @@ size_t worker_sockets(const struct worker *worker, int fds[static WORKER_SOCKETS
 void worker_print_listeners(const struct worker *worker, FILE *out);
 /* Runs until a drain has ended. */
 void worker_run(struct worker *worker);
+/*
+ * Takes over `fd`, which another process has accepted at `listener` (as address_text has its TCP
+ * address) and not read from. One at an address where nobody listens any more is reset.
+ */
+void worker_take(struct worker *worker, int fd, const char *listener);
 /* Another process has the listening sockets from now on. What has been accepted is served, whether
  * it has said what it is or not. */
 void worker_give_up_sockets(struct worker *worker);

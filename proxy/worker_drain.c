@@ -1,6 +1,9 @@
+#include <string.h>
+
 #include "proxy/arrival.h"
 #include "proxy/generation.h"
 #include "proxy/listener.h"
+#include "proxy/net/socket.h"
 #include "proxy/worker_parts.h"
 
 void worker_on_drain_timeout(struct ev_loop *loop, ev_timer *timer, int events)
@@ -97,6 +100,18 @@ size_t worker_sockets(const struct worker *w, int fds[static WORKER_SOCKETS_MAX]
     for (size_t i = 0; i < w->listener_count; i++)
         count += listener_sockets(w->listeners[i], fds + count);
     return count;
+}
+
+void worker_take(struct worker *w, int fd, const char *listener)
+{
+    for (size_t i = 0; i < w->listener_count; i++) {
+        char text[ADDRESS_TEXT_BYTES];
+        if (strcmp(address_text(listener_address(w->listeners[i]), text), listener) != 0)
+            continue;
+        listener_take(w->listeners[i], fd);
+        return;
+    }
+    socket_reset(fd);
 }
 
 void worker_drain(struct worker *w)

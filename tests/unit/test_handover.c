@@ -62,9 +62,25 @@ static void on_go(void *owner)
     _exit(PART_ENDS);
 }
 
+static void on_no_more(void *owner)
+{
+    (void)owner;
+    _exit(PART_FAILED);
+}
+
+static void on_unexpected(void *owner, int fd, const char *listener)
+{
+    (void)owner;
+    (void)fd;
+    (void)listener;
+    _exit(PART_FAILED);
+}
+
 static void play(struct ev_loop *loop)
 {
-    PART_ASSERT(handover_join(loop, line, on_go, NULL) != NULL);
+    static const struct handover_news news = {
+        .go = on_go, .passed = on_unexpected, .ended = on_no_more};
+    PART_ASSERT(handover_join(loop, line, &news, NULL) != NULL);
     ev_run(loop, 0);
     _exit(PART_FAILED);
 }
@@ -73,6 +89,38 @@ static void play_successor(struct ev_loop *loop)
 {
     inherit();
     play(loop);
+}
+
+/* Says on each connection that is passed on how many there were, and where it came from. */
+static void on_passed(void *owner, int fd, const char *listener)
+{
+    int *count = owner;
+    char text[200];
+    int length = snprintf(text, sizeof(text), "%d %s", ++*count, listener);
+    PART_ASSERT(*count > 0 && write(fd, text, (size_t)length) == length);
+    close(fd);
+}
+
+static void on_all_passed(void *owner)
+{
+    (void)owner;
+    _exit(PART_ENDS);
+}
+
+static void on_allowed(void *owner)
+{
+    *(int *)owner = 0;
+}
+
+static void play_heir(struct ev_loop *loop)
+{
+    static const struct handover_news news = {
+        .go = on_allowed, .passed = on_passed, .ended = on_all_passed};
+    int count = -1;
+    inherit();
+    PART_ASSERT(handover_join(loop, line, &news, &count) != NULL);
+    ev_run(loop, 0);
+    _exit(PART_FAILED);
 }
 
 static bool is_inherited(int fd)
@@ -147,13 +195,10 @@ static const struct {
     const char *name;
     void (*play)(struct ev_loop *loop);
 } parts[] = {
-    {"successor", play_successor},
-    {"examined", play_examined},
-    {"bad configuration", play_bad_configuration},
-    {"crash", play_crash},
-    {"silence", play_silence},
-    {"babble", play_babble},
-    {"ready and ends", play_ready_and_ends},
+    {"successor", play_successor}, {"heir", play_heir},
+    {"examined", play_examined},   {"bad configuration", play_bad_configuration},
+    {"crash", play_crash},         {"silence", play_silence},
+    {"babble", play_babble},       {"ready and ends", play_ready_and_ends},
 };
 
 /* ---- the old process ---- */
@@ -210,7 +255,7 @@ static int open_old(void **state)
 static int close_old(void **state)
 {
     struct old *o = *state;
-    handover_cancel(o->handover);
+    handover_end(o->handover);
     socket_close(o->client);
     socket_close(o->listener);
     ev_loop_destroy(o->loop);
@@ -280,6 +325,7 @@ static void the_new_process_accepts_once_it_may(void **state)
     o->listener = -1;
     assert_true(handover_go(h));
     wait_for_end(process);
+    handover_end(h);
     char answer[3];
     assert_int_equal(recv(o->client, answer, sizeof(answer), 0), 3);
     assert_memory_equal(answer, "new", 3);
@@ -416,37 +462,110 @@ static void cancelling_ends_it(void **state)
     static const char *const each[] = {"successor", "silence"};
     for (size_t i = 0; i < COUNT(each); i++) {
         begin(o, each[i], FAR_TOO_LONG_S);
-        handover_cancel(o->handover);
+        handover_end(o->handover);
         assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
         assert_int_equal(errno, ECHILD);
     }
     o->handover = NULL;
-    handover_cancel(NULL);
+    handover_end(NULL);
+}
+
+/* ---- connections that are passed on ---- */
+
+static void assert_answered(int fd, int number, const char *listener)
+{
+    char expected[200], answer[200] = "";
+    (void)snprintf(expected, sizeof(expected), "%d %s", number, listener);
+    assert_int_equal(recv(fd, answer, sizeof(answer) - 1, 0), strlen(expected));
+    assert_string_equal(answer, expected);
+    assert_int_equal(recv(fd, answer, sizeof(answer), 0), 0); /* nobody else has it open */
+    close(fd);
+}
+
+static void connections_are_passed_on_in_order(void **state)
+{
+    struct old *o = *state;
+    enum { CONNECTIONS = 600 }; /* more than the line holds at once */
+    static int clients[CONNECTIONS];
+    begin_and_wait(o, "heir");
+    assert_int_equal(o->ready, 1);
+    pid_t process = handover_pid(o->handover);
+    assert_true(handover_go(o->handover));
+    for (int i = 0; i < CONNECTIONS; i++) {
+        int ends[2];
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+        clients[i] = ends[0];
+        assert_true(
+            handover_pass(o->handover, ends[1], i % 2 == 0 ? "192.0.2.1:443" : "[::]:8443"));
+        close(ends[1]);
+    }
+    handover_end(o->handover);
+    o->handover = NULL;
+    for (int i = 0; i < CONNECTIONS; i++)
+        assert_answered(clients[i], i + 1, i % 2 == 0 ? "192.0.2.1:443" : "[::]:8443");
+    wait_for_end(process);
+}
+
+static void one_that_died_after_go_takes_no_connection(void **state)
+{
+    struct old *o = *state;
+    o->client = socket_connect_tcp(&o->address); /* for which it ends */
+    begin_and_wait(o, "successor");
+    pid_t process = handover_pid(o->handover);
+    assert_true(handover_go(o->handover));
+    wait_for_end(process);
+    assert_false(handover_pass(o->handover, o->client, "192.0.2.1:443"));
 }
 
 /* ---- the new process, played here ---- */
 
-static void on_gone(void *owner)
+struct heard {
+    int go, passed, ended;
+};
+
+static void hear_go(void *owner)
 {
-    *(bool *)owner = true;
+    ((struct heard *)owner)->go++;
+}
+
+static void hear_passed(void *owner, int fd, const char *listener)
+{
+    assert_string_equal(listener, "192.0.2.1:443");
+    assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+    close(fd);
+    ((struct heard *)owner)->passed++;
+}
+
+static void hear_end(void *owner)
+{
+    ((struct heard *)owner)->ended++;
+}
+
+static const struct handover_news all_news = {
+    .go = hear_go, .passed = hear_passed, .ended = hear_end};
+
+static void make_line(int ends[2])
+{
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends),
+                     0);
 }
 
 static void the_end_of_the_old_process_means_go(void **state)
 {
     struct old *o = *state;
+    struct heard heard = {0};
     int ends[2];
-    char said;
-    bool gone = false;
-    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends),
-                     0);
-    assert_non_null(handover_join(o->loop, ends[0], on_gone, &gone));
-    assert_int_equal(recv(ends[1], &said, 1, 0), 1);
-    assert_int_equal(said, 'r');
+    char said[2];
+    make_line(ends);
+    assert_non_null(handover_join(o->loop, ends[0], &all_news, &heard));
+    assert_int_equal(recv(ends[1], said, sizeof(said), 0), 1);
+    assert_int_equal(said[0], 'r');
     ev_run(o->loop, EVRUN_NOWAIT);
-    assert_false(gone);
+    assert_int_equal(heard.go, 0);
     close(ends[1]);
-    while (!gone)
+    while (heard.ended == 0)
         ev_run(o->loop, EVRUN_ONCE);
+    assert_int_equal(heard.go, 1);
     assert_int_equal(fcntl(ends[0], F_GETFD), -1);
 }
 
@@ -454,29 +573,81 @@ static void the_end_of_the_old_process_means_go(void **state)
 static void nobody_left_to_be_told_means_go_as_well(void **state)
 {
     struct old *o = *state;
+    struct heard heard = {0};
     int ends[2];
-    bool gone = false;
-    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends),
-                     0);
+    make_line(ends);
     close(ends[1]);
-    assert_non_null(handover_join(o->loop, ends[0], on_gone, &gone));
-    assert_false(gone);
-    while (!gone)
+    assert_non_null(handover_join(o->loop, ends[0], &all_news, &heard));
+    assert_int_equal(heard.go, 0);
+    while (heard.ended == 0)
         ev_run(o->loop, EVRUN_ONCE);
+    assert_int_equal(heard.go, 1);
+}
+
+/* This is what older and newer versions must be able to say to each other. */
+static void the_line_is_as_the_header_says(void **state)
+{
+    struct old *o = *state;
+    struct heard heard = {0};
+    int ends[2];
+    make_line(ends);
+    assert_non_null(handover_join(o->loop, ends[0], &all_news, &heard));
+    assert_int_equal(send(ends[1], "g", 1, 0), 1);
+    while (heard.go == 0)
+        ev_run(o->loop, EVRUN_ONCE);
+    char text[] = "c192.0.2.1:443";
+    char control[CMSG_SPACE(sizeof(int))] = {0};
+    struct iovec part = {.iov_base = text, .iov_len = strlen(text)};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = control,
+                             .msg_controllen = sizeof(control)};
+    struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(c), &o->listener, sizeof(int));
+    assert_int_equal(sendmsg(ends[1], &message, 0), strlen(text));
+    while (heard.passed == 0)
+        ev_run(o->loop, EVRUN_ONCE);
+    assert_int_equal(heard.ended, 0);
+    close(ends[1]);
+    while (heard.ended == 0)
+        ev_run(o->loop, EVRUN_ONCE);
+    assert_int_equal(heard.go, 1);
+    assert_int_equal(heard.passed, 1);
+}
+
+/* A connection before go, or a message of another kind. */
+static void what_makes_no_sense_ends_the_line(void **state)
+{
+    struct old *o = *state;
+    static const char *const each[] = {"c192.0.2.1:443", "?", "x and more"};
+    for (size_t i = 0; i < COUNT(each); i++) {
+        struct heard heard = {0};
+        int ends[2];
+        make_line(ends);
+        assert_non_null(handover_join(o->loop, ends[0], &all_news, &heard));
+        assert_int_equal(send(ends[1], each[i], strlen(each[i]), 0), strlen(each[i]));
+        while (heard.ended == 0)
+            ev_run(o->loop, EVRUN_ONCE);
+        assert_int_equal(heard.go, 1);
+        assert_int_equal(heard.passed, 0);
+        close(ends[1]);
+    }
 }
 
 static void a_new_process_may_give_up_waiting(void **state)
 {
     struct old *o = *state;
+    struct heard heard = {0};
     int ends[2];
-    bool gone = false;
-    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends),
-                     0);
-    handover_cancel(handover_join(o->loop, ends[0], on_gone, &gone));
+    make_line(ends);
+    handover_end(handover_join(o->loop, ends[0], &all_news, &heard));
     assert_int_equal(fcntl(ends[0], F_GETFD), -1);
     close(ends[1]);
     ev_run(o->loop, EVRUN_NOWAIT);
-    assert_false(gone);
+    assert_int_equal(heard.go + heard.ended, 0);
 }
 
 static void what_is_no_line_is_not_taken_for_one(void **state)
@@ -507,6 +678,10 @@ static int old_process(void)
         HANDOVER_CASE(its_end_after_it_was_ready_is_told_as_well),
         HANDOVER_CASE(one_that_is_dead_cannot_be_let_go),
         HANDOVER_CASE(cancelling_ends_it),
+        HANDOVER_CASE(connections_are_passed_on_in_order),
+        HANDOVER_CASE(one_that_died_after_go_takes_no_connection),
+        HANDOVER_CASE(the_line_is_as_the_header_says),
+        HANDOVER_CASE(what_makes_no_sense_ends_the_line),
         HANDOVER_CASE(the_end_of_the_old_process_means_go),
         HANDOVER_CASE(nobody_left_to_be_told_means_go_as_well),
         HANDOVER_CASE(a_new_process_may_give_up_waiting),

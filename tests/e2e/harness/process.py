@@ -77,13 +77,14 @@ class Child:
 
     def __init__(self, argv: Sequence[str | os.PathLike[str]], *, stdin: bool = False,
                  cwd: os.PathLike[str] | None = None, env: Mapping[str, str] | None = None,
-                 preexec: Callable[[], None] | None = None) -> None:
+                 preexec: Callable[[], None] | None = None, pass_fds: Sequence[int] = ()) -> None:
         self.argv = [os.fspath(part) for part in argv]
         self.name = os.path.basename(self.argv[0])
         self._process = subprocess.Popen(
             self.argv, stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=cwd,
-            env={**os.environ, **env} if env else None, preexec_fn=preexec)
+            env={**os.environ, **env} if env else None, preexec_fn=preexec,
+            pass_fds=pass_fds)
         assert self._process.stdout and self._process.stderr
         fcntl.fcntl(self._process.stderr, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         self.stdout = Lines(self._process.stdout, f"{self.name} stdout")

@@ -21,7 +21,7 @@ RECORD_KEYS = frozenset({
 
 _LISTENING = re.compile(r"listening (tcp|turbo):(.+):(\d+?)(?:,udp=(\d+))?$")
 _LISTENER = re.compile(r"\blistener\s*\{")
-_SANITIZER = re.compile(r"Sanitizer|runtime error:|^==\d+==")
+SANITIZER = re.compile(r"Sanitizer|runtime error:|^==\d+==")
 _ANY_PORT = {"tcp": "tcp:127.0.0.1:0", "turbo": "turbo:127.0.0.1:0"}
 
 
@@ -59,7 +59,7 @@ class Proxy(Child):
             argv += ["--upstream", upstream, "--log-format", log_format,
                      "--drain-timeout", str(drain_timeout_s), *options]
         self._log_format = log_format
-        super().__init__(argv, env=_SANITIZER_OPTIONS, preexec=_limit_open_files(open_files))
+        super().__init__(argv, env=SANITIZER_OPTIONS, preexec=_limit_open_files(open_files))
         self.name = os.fspath(config) if config else f"{listens[0].partition(':')[0]}->{upstream}"
         lines = self.stdout.wait_for(lambda line: line.startswith("listening "),
                                      len(listens) or listener_count)
@@ -117,7 +117,7 @@ class Proxy(Child):
     def stop(self) -> int:
         """Ends the proxy and asserts that it ended well: code 0, no report, a log that parses."""
         code = super().stop()
-        reports = self.stderr.matching(lambda line: bool(_SANITIZER.search(line)))
+        reports = self.stderr.matching(lambda line: bool(SANITIZER.search(line)))
         assert not reports, f"{self.name}: sanitizer report:\n{self.stderr.text()}"
         assert code == 0, f"{self.name}: exit code {code}:\n{self.stderr.text()}"
         if self._log_format == "json":
@@ -132,7 +132,7 @@ class Proxy(Child):
                 assert entry.keys() == RECORD_KEYS, f"keys of the access record: {line}"
 
 
-_SANITIZER_OPTIONS = {
+SANITIZER_OPTIONS = {
     "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=99",
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
 }
