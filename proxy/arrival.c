@@ -282,20 +282,17 @@ static void tombstone(struct arrival *a)
     }
 }
 
-/* Whoever is not trusted may not claim to be somebody else; it would be believed further on. */
-static bool claims_to_be_somebody(const struct arrival *a)
-{
-    struct proxy_header header;
-    enum proxy_header_result result = proxy_header_read(a->bytes, a->length, &header);
-    return result == PROXY_HEADER_DONE || result == PROXY_HEADER_BAD;
-}
-
+/* No TLS. Whoever is not trusted may not claim to be somebody else, it would be believed further
+ * on; so what may yet become such a claim is waited for. */
 static void other(struct arrival *a)
 {
-    if (claims_to_be_somebody(a))
-        end(a, TURBO_REASON_PROXY_HEADER, true);
-    else
-        become_relay(a, TURBO_OUTCOME_OPAQUE, TURBO_REASON_NOT_TLS);
+    struct proxy_header header;
+    switch (proxy_header_read(a->bytes, a->length, &header)) {
+    case PROXY_HEADER_MORE: break;
+    case PROXY_HEADER_DONE:
+    case PROXY_HEADER_BAD: end(a, TURBO_REASON_PROXY_HEADER, true); break;
+    case PROXY_HEADER_NONE: become_relay(a, TURBO_OUTCOME_OPAQUE, TURBO_REASON_NOT_TLS); break;
+    }
 }
 
 static bool never_known(void *owner, const uint8_t *bytes, size_t length)

@@ -88,15 +88,57 @@ static void other_words_pass_at_once(void **state)
     struct fixture *f = *state;
     start_edge(f);
     struct peer *client = fixture_client(f);
-    peer_say(client, "P");
+    peer_say(client, "p");
     struct peer *server = fixture_server(f, 0);
-    UNTIL(f, peer_heard(server, "P"));
-    peer_say(client, "ING");
-    peer_say(server, "PONG");
-    UNTIL(f, peer_heard(server, "PING") && peer_heard(client, "PONG"));
+    UNTIL(f, peer_heard(server, "p"));
+    peer_say(client, "ing");
+    peer_say(server, "pong");
+    UNTIL(f, peer_heard(server, "ping") && peer_heard(client, "pong"));
     peer_reset(client);
     UNTIL(f, peer_was_reset(server) && nothing_is_left(f));
     assert_true(fixture_logged(f, "outcome=opaque reason=not-tls"));
+}
+
+static void what_could_be_a_proxy_header_waits_until_it_is_none(void **state)
+{
+    static const char *const words[] = {"PROX", "\r\n\r"};
+    static const char *const wholes[] = {"PROXIMITY", "\r\n\rIMITY"};
+    struct fixture *f = *state;
+    start_edge(f);
+    for (size_t i = 0; i < COUNT(words); i++) {
+        struct peer *client = fixture_client(f);
+        peer_say(client, words[i]);
+        UNTIL(f, f->worker->connections == 1);
+        fixture_let_happen(f);
+        assert_int_equal(f->served_count, i);
+        peer_say(client, "IMITY");
+        struct peer *server = fixture_server(f, i);
+        UNTIL(f, peer_heard(server, wholes[i]));
+        peer_reset(client);
+        UNTIL(f, peer_was_reset(server) && nothing_is_left(f));
+    }
+}
+
+static void a_proxy_header_of_who_may_not_send_one_is_reset(void **state)
+{
+    static const char v1[] = "PROXY UNKNOWN\r\n", v2[] = "\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+    static const struct {
+        const char *bytes;
+        size_t length;
+    } headers[] = {{v1, sizeof(v1) - 1}, {v2, sizeof(v2) - 1}, {"PROXYX", 6}};
+    struct fixture *f = *state;
+    start_edge(f);
+    for (size_t i = 0; i < COUNT(headers); i++) {
+        size_t first = headers[i].length / 2;
+        struct peer *client = fixture_client(f);
+        peer_send(client, headers[i].bytes, first);
+        UNTIL(f, f->worker->connections == 1);
+        fixture_let_happen(f);
+        peer_send(client, headers[i].bytes + first, headers[i].length - first);
+        UNTIL(f, peer_was_reset(client) && nothing_is_left(f));
+    }
+    assert_int_equal(f->served_count, 0);
+    assert_true(fixture_logged(f, "outcome=failed reason=proxy-header"));
 }
 
 static void an_end_before_a_word_closes(void **state)
@@ -405,6 +447,8 @@ int main(void)
         FIXTURE_CASE(it_may_come_a_byte_at_a_time),
         FIXTURE_CASE(one_too_long_for_an_id_is_classic),
         FIXTURE_CASE(other_words_pass_at_once),
+        FIXTURE_CASE(what_could_be_a_proxy_header_waits_until_it_is_none),
+        FIXTURE_CASE(a_proxy_header_of_who_may_not_send_one_is_reset),
         FIXTURE_CASE(an_end_before_a_word_closes),
         FIXTURE_CASE(an_end_within_the_hello_passes_what_came),
         FIXTURE_CASE(a_reset_before_the_opening_is_clear_connects_nowhere),

@@ -18,7 +18,7 @@ _PROTOCOL_MAX = 200
 _context = ssl.create_default_context()
 
 
-def client_hello(server_name: str = SERVER_NAME, context: ssl.SSLContext = _context) -> bytes:
+def client_hello(server_name: str | None = SERVER_NAME, context: ssl.SSLContext = _context) -> bytes:
     """A ClientHello as Python's ssl writes it: one record, 32 fresh random bytes."""
     outgoing = ssl.MemoryBIO()
     tls = context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname=server_name)

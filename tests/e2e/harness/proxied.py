@@ -132,8 +132,15 @@ class ProxiedServer(TlsServer):
 
     def told(self, count: int) -> list[Told]:
         """What it was told of its first `count` connections that brought a request."""
-        lines = self._child.stdout.wait_for(lambda line: line.startswith("told "), count)
+        lines = self._child.stdout.wait_for(self._is_told, count)
         return [self._parse(line.split()[1:]) for line in lines]
+
+    def told_count(self) -> int:
+        return len(self._child.stdout.matching(self._is_told))
+
+    @staticmethod
+    def _is_told(line: str) -> bool:
+        return line.startswith("told ")
 
     @staticmethod
     def _parse(words: list[str]) -> Told:

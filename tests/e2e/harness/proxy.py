@@ -204,7 +204,8 @@ class Proxies:
         """By a configuration file, written to `folder`; how it logs and ends is added to `text`."""
         config = folder / f"{len(self._started)}.txtpb"
         config.write_text(text + "\nlog { format: JSON }\ndrain_timeout_seconds: 1\n")
-        return self.start(config=config, listener_count=len(_LISTENER.findall(text)), **arguments)
+        path = config.relative_to(folder) if arguments.get("names") else config
+        return self.start(config=path, listener_count=len(_LISTENER.findall(text)), **arguments)
 
     def plain(self, upstream_port: int, **arguments: Any) -> Proxy:
         """tcp to tcp: a relay and nothing else."""

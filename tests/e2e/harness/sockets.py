@@ -37,10 +37,10 @@ def is_reset(connection: socket.socket, words: bytes = b"") -> bool:
     return False
 
 
-def meets_reset(port: int, words: bytes = b"") -> bool:
+def meets_reset(port: int, words: bytes = b"", source: str | None = None) -> bool:
     """Connects and says `words`; tells whether it ended in a reset, which may come at any step."""
     try:
-        with connect(port) as connection:
+        with connect(port, source=source) as connection:
             return is_reset(connection, words)
     except ConnectionResetError:
         return True
