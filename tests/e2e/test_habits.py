@@ -15,13 +15,12 @@ from harness.sockets import DeadPort, TcpServer, connect, meets_reset
 from harness.wait import DEADLINE_S, wait_until
 
 
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2])
-def test_signals_that_mean_nothing_here_end_nothing(proxies: Proxies, number: signal.Signals) -> None:
+def test_a_signal_that_means_nothing_here_ends_nothing(proxies: Proxies) -> None:
     with TcpServer(echo) as server:
         proxy = proxies.plain(server.port)
         with connect(proxy.port) as client:
             client.sendall(b"before ")
-            proxy.signal(number)
+            proxy.signal(signal.SIGUSR1)
             proxy.stderr.wait_for(lambda line: "this signal does nothing here" in line)
             client.sendall(b"and after")
             assert finish(client) == b"before and after"
