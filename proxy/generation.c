@@ -53,8 +53,8 @@ struct generation *generation_create(struct config *config, struct stats *stats,
     g->references = 1;
     g->config = config_hold(config);
     g->stats = stats;
-    g->upstreams = calloc(config->upstream_count, sizeof(struct upstream *));
-    g->route_stats = calloc(count_stats(config), sizeof(struct route_stats *));
+    g->upstreams = calloc(config->upstream_count + 1, sizeof(struct upstream *));
+    g->route_stats = calloc(count_stats(config) + 1, sizeof(struct route_stats *));
     if (g->upstreams == NULL || g->route_stats == NULL || !hold_stats(g) ||
         !hold_upstreams(g, before)) {
         generation_release(g);
