@@ -1,5 +1,6 @@
 #include "proxy/generation.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,14 +48,15 @@ static bool hold_upstreams(struct generation *g, const struct generation *before
 struct generation *generation_create(struct config *config, struct stats *stats,
                                      const struct generation *before)
 {
+    assert(config->listener_count > 0 && config->upstream_count > 0); /* so it was checked */
     struct generation *g = calloc(1, sizeof(*g));
     if (g == NULL)
         return NULL;
     g->references = 1;
     g->config = config_hold(config);
     g->stats = stats;
-    g->upstreams = calloc(config->upstream_count + 1, sizeof(struct upstream *));
-    g->route_stats = calloc(count_stats(config) + 1, sizeof(struct route_stats *));
+    g->upstreams = calloc(config->upstream_count, sizeof(struct upstream *));
+    g->route_stats = calloc(count_stats(config), sizeof(struct route_stats *));
     if (g->upstreams == NULL || g->route_stats == NULL || !hold_stats(g) ||
         !hold_upstreams(g, before)) {
         generation_release(g);
