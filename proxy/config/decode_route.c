@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SUFFIX_BYTES = 12 /* "-1024" and to spare */ };
+enum { SUFFIX_BYTES = 8 /* of "-1024", and to spare */ };
 
 /* ---- server names ---- */
 
@@ -17,7 +17,7 @@ static const char *server_name_fault(const char *name)
         "is not a server name; use letters, digits, '-', '_' and '.', between dots 1 to 63 of "
         "them (other alphabets as xn--), such as \"www.example.com\" or \"*.example.com\"";
     struct in6_addr ip;
-    size_t length = strlen(name);
+    size_t length;
 
     if (strcmp(name, "*") == 0)
         return "is not a server name; leave server_name out to match every connection";
@@ -30,9 +30,10 @@ static const char *server_name_fault(const char *name)
     if (strchr(name, '*') != NULL)
         return "is not a server name; a '*' stands for the whole beginning, as in "
                "\"*.example.com\"";
-    if (length > 0 && name[strlen(name) - 1] == '.')
+    length = strlen(name);
+    if (length > 0 && name[length - 1] == '.')
         return "is not a server name; leave the dot at its end out";
-    if (strlen(name) > 253)
+    if (length > 253)
         return "is longer than a name can be, which is 253 characters";
     /* A last label that is a number is told as a mistyped address: no name has one. */
     return endpoint_name_fault(name) == NULL ? NULL : not_a_name;
@@ -327,7 +328,7 @@ static bool is_route_name(const Turbotls__V1__Listener *message,
 static const char *derive_name(struct decoder *decoder, const Turbotls__V1__Listener *message,
                                const struct config_listener *listener, size_t index)
 {
-    size_t upstream = listener->routes[index].upstream, number = 1;
+    size_t upstream = listener->routes[index].upstream, number = 0;
     const char *base = decoder->upstreams[upstream].name;
     char name[CONFIG_NAME_MAX + SUFFIX_BYTES];
 
@@ -337,9 +338,9 @@ static const char *derive_name(struct decoder *decoder, const Turbotls__V1__List
     for (size_t i = 0; i < index; i++)
         number += listener->routes[i].upstream == upstream;
     while (is_route_name(message, listener, index, name)) {
-        number++;
-        (void)snprintf(name, sizeof(name), "%.*s-%zu", CONFIG_NAME_MAX - SUFFIX_BYTES / 2, base,
-                       number % (CONFIG_ROUTES_MAX * 10));
+        number += number == 0 ? 2 : 1;
+        (void)snprintf(name, sizeof(name), "%.*s-%zu", CONFIG_NAME_MAX - SUFFIX_BYTES, base,
+                       number);
     }
     return decode_text(decoder, name);
 }
