@@ -33,7 +33,9 @@ static bool set_upstream_name(char **field, const char *address)
 
     /* The port is at the end. */
     for (size_t i = length > CONFIG_NAME_MAX ? length - CONFIG_NAME_MAX : 0; i < length; i++) {
-        if (isalnum((unsigned char)address[i]) || strchr("-_.", address[i]) != NULL)
+        bool is_mark = strchr("-_.", address[i]) != NULL && used > 0;
+
+        if (isalnum((unsigned char)address[i]) || is_mark)
             name[used++] = address[i];
         else if (address[i] == ':' && used > 0)
             name[used++] = '-';
