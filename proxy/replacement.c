@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "proxy/arrival.h"
+#include "proxy/ops/service_manager.h"
 
 enum { ERROR_BYTES = 200 };
 
@@ -104,7 +105,9 @@ static void on_quiet(void *owner)
 {
     struct replacement *r = owner;
     pid_t successor = handover_pid(r->handover);
+    service_manager_successor(successor);
     if (!handover_go(r->handover)) {
+        service_manager_successor(getpid());
         on_failed(r, "it has ended");
         return;
     }

@@ -50,7 +50,7 @@ class Daemon(Child):
         self.name = folder.name
         self.pids = [self._process.pid]
         if listeners is None:
-            listeners = len(config.split("listener {")) - 1 if config else options.count("--listen")
+            listeners = config.count("listener {") if config else options.count("--listen")
         self.wait_for_listeners(listeners)
 
     # ---- what it says ----
@@ -109,7 +109,7 @@ class Daemon(Child):
         """Sends SIGUSR2 and waits until the new process accepts. Its id."""
         self.install()
         answer = self.answer(lambda: self.signal(signal.SIGUSR2), REPLACED, NOT_REPLACED)
-        assert answer["message"] == REPLACED, f"{answer}\n{self.stderr.text()}"
+        assert answer["message"] == REPLACED, "\n".join(self.stderr.all()[-20:])
         self.pids.append(answer["pid"])
         return self.pid
 
@@ -121,7 +121,7 @@ class Daemon(Child):
             self.signal(signal.SIGTERM)
         codes = [self.wait(), *(_reap(pid) for pid in self.pids[1:])]
         self.assert_clean()
-        assert not any(codes), f"{self.name}: exit codes {codes}:\n{self.stderr.text()}"
+        assert not any(codes), f"{self.name}: exit codes {codes}"
         return 0
 
     def is_running(self, pid: int) -> bool:
