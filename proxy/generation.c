@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/health_check.h"
+
 static const struct upstream *namesake(const struct generation *g, const char *name)
 {
     for (size_t i = 0; g != NULL && i < g->config->upstream_count; i++)
@@ -83,6 +85,21 @@ void generation_release(struct generation *g)
     free(g->route_stats);
     config_release(g->config);
     free(g);
+}
+
+bool generation_start_checks(struct generation *g, struct worker *worker)
+{
+    bool all = true;
+    for (size_t i = 0; i < g->config->upstream_count; i++)
+        all = health_checks_start(g->upstreams[i], worker) && all;
+    return all;
+}
+
+void generation_stop_checks(struct generation *g)
+{
+    for (size_t i = 0; g != NULL && g->upstreams != NULL && i < g->config->upstream_count; i++)
+        if (g->upstreams[i] != NULL)
+            health_checks_stop(g->upstreams[i]);
 }
 
 struct route_stats *generation_stats(const struct generation *g,

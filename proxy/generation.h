@@ -9,6 +9,8 @@
 #include "proxy/ops/stats.h"
 #include "proxy/upstream.h"
 
+struct worker;
+
 struct generation {
     unsigned references;
     struct config *config;       /* held */
@@ -24,6 +26,12 @@ struct generation *generation_create(struct config *config, struct stats *stats,
 struct generation *generation_hold(struct generation *generation);
 /* NULL is allowed. */
 void generation_release(struct generation *generation);
+
+/* While it is in force: its servers are checked, where it says so. False: out of memory, they are
+ * not, or not all. */
+bool generation_start_checks(struct generation *generation, struct worker *worker);
+/* NULL is allowed. */
+void generation_stop_checks(struct generation *generation);
 
 /* Where connections of the listener are counted, by route; NULL: those that have none (yet). */
 struct route_stats *generation_stats(const struct generation *generation,

@@ -1,6 +1,11 @@
 /*
  * Connecting to one of an upstream's servers: when one cannot be connected to, another is tried,
- * and the server's health is told.
+ * and the server's health is told. Each is tried once; while there is another one left, a silent
+ * one has TURBO_ADDRESS_TIME, like an address among others, and not all of the connect timeout.
+ *
+ * Connected to is a server that has accepted, whatever it does next: one that resets the connection
+ * at once is not exchanged for another, nor left out. It may have acted on bytes by then, and a
+ * client whose bytes make servers reset must not take them away from the others.
  */
 #ifndef PROXY_REACH_H
 #define PROXY_REACH_H
@@ -20,12 +25,11 @@ struct reach_events {
     /* Connected: `fd` is the owner's now, and the reach is gone. `server` is held by the owner, who
      * gives it back with reach_end. */
     void (*up)(void *owner, int fd, const struct address *peer, struct server *server);
-    /* No server could be connected to; the reach is gone. `error` is text, valid during the call.
-     */
-    void (*failed)(void *owner, const char *error);
+    /* No server could be connected to; the reach is gone, and the log knows why. */
+    void (*failed)(void *owner);
 };
 
-/* NULL: out of memory. */
+/* Holds `upstream` while it lasts. NULL: out of memory. */
 struct reach *reach_start(struct worker *worker, struct upstream *upstream,
                           const struct reach_events *events, void *owner);
 /* As dial_again. */

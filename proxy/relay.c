@@ -119,6 +119,8 @@ static enum verdict settle(struct relay *r, enum end end)
         free(early);
         return NO_MEMORY;
     }
+    plain->server = side->server;
+    side->server = NULL;
     side->ops->destroy(side);
     plain->relay = r;
     r->sides[end] = plain;

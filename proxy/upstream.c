@@ -1,21 +1,47 @@
 #include "proxy/upstream.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "proxy/balance.h"
+#include "proxy/health_check.h"
 #include "proxy/sides/plain.h"
 #include "proxy/sides/turbo_client.h"
+#include "proxy/worker.h"
+
+static const turbo_time COMPLAINT_PAUSE = 10 * TURBO_SECOND;
 
 /* ---- its life ---- */
 
-/* The server that `before` has as well, or a new one. NULL: out of memory. */
-static struct server *find_or_create(const struct upstream *before, enum endpoint_kind kind,
+static struct server *find(const struct upstream *u, enum endpoint_kind kind,
+                           const struct config_server *settings)
+{
+    for (size_t i = 0; i < CONFIG_SERVERS_MAX && u->servers[i] != NULL; i++)
+        if (server_is(u->servers[i], kind, settings))
+            return u->servers[i];
+    return NULL;
+}
+
+/* The server that `before` has as well, or `u` already; or a new one. NULL: out of memory. */
+static struct server *find_or_create(const struct upstream *u, const struct upstream *before,
                                      const struct config_server *settings)
 {
-    for (size_t i = 0; before != NULL && i < before->settings->server_count; i++)
-        if (server_is(before->servers[i], kind, settings))
-            return server_hold(before->servers[i]);
-    return server_create(kind, settings);
+    struct server *server = find(u, u->settings->kind, settings);
+    if (server == NULL && before != NULL)
+        server = find(before, u->settings->kind, settings);
+    return server != NULL ? server_hold(server) : server_create(u->settings->kind, settings);
+}
+
+/* Else what one is owed was earned with another weight, and might take long to be spent. */
+static bool has_same_shares(const struct upstream *u, const struct upstream *before)
+{
+    if (u->settings->server_count != before->settings->server_count)
+        return false;
+    for (size_t i = 0; i < u->settings->server_count; i++)
+        if (u->servers[i] != before->servers[i] ||
+            u->settings->servers[i].weight != before->settings->servers[i].weight)
+            return false;
+    return true;
 }
 
 struct upstream *upstream_create(struct config *config, size_t index, const struct upstream *before)
@@ -27,12 +53,14 @@ struct upstream *upstream_create(struct config *config, size_t index, const stru
     u->config = config_hold(config);
     u->settings = &config->upstreams[index];
     for (size_t i = 0; i < u->settings->server_count; i++) {
-        u->servers[i] = find_or_create(before, u->settings->kind, &u->settings->servers[i]);
+        u->servers[i] = find_or_create(u, before, &u->settings->servers[i]);
         if (u->servers[i] == NULL) {
             upstream_release(u);
             return NULL;
         }
     }
+    if (before != NULL && has_same_shares(u, before))
+        memcpy(u->credit, before->credit, sizeof(u->credit));
     return u;
 }
 
@@ -46,29 +74,57 @@ void upstream_release(struct upstream *u)
 {
     if (u == NULL || --u->references > 0)
         return;
+    health_checks_stop(u);
     for (size_t i = 0; i < u->settings->server_count; i++)
         server_release(u->servers[i]);
     config_release(u->config);
     free(u);
 }
 
-/* ---- connections ---- */
+/* ---- which one ---- */
 
-struct server *upstream_pick(struct upstream *u, turbo_time now, uint64_t *tried)
+static bool is_tried(uint64_t tried, size_t i)
+{
+    return (tried >> i & 1) != 0;
+}
+
+/* By weight. BALANCE_NONE: none of them is up. */
+static size_t pick_up(struct upstream *u, turbo_time now, uint64_t tried)
 {
     uint32_t weights[CONFIG_SERVERS_MAX];
     uint64_t eligible = 0;
     for (size_t i = 0; i < u->settings->server_count; i++) {
         weights[i] = u->settings->servers[i].weight;
-        if ((*tried >> i & 1) == 0 && health_is_up(&u->servers[i]->health, now))
+        if (!is_tried(tried, i) && health_is_up(&u->servers[i]->health, now))
             eligible |= UINT64_C(1) << i;
     }
-    size_t chosen = balance_pick(weights, u->settings->server_count, eligible, u->credit);
+    return balance_pick(weights, u->settings->server_count, eligible, u->credit);
+}
+
+/* Of those that are out. */
+static size_t pick_first_back(const struct upstream *u, uint64_t tried)
+{
+    size_t first = BALANCE_NONE;
+    for (size_t i = 0; i < u->settings->server_count; i++)
+        if (!is_tried(tried, i) &&
+            (first == BALANCE_NONE ||
+             u->servers[i]->health.out_until < u->servers[first]->health.out_until))
+            first = i;
+    return first;
+}
+
+struct server *upstream_pick(struct upstream *u, turbo_time now, uint64_t *tried)
+{
+    size_t chosen = pick_up(u, now, *tried);
+    if (chosen == BALANCE_NONE)
+        chosen = pick_first_back(u, *tried);
     if (chosen == BALANCE_NONE)
         return NULL;
     *tried |= UINT64_C(1) << chosen;
     return u->servers[chosen];
 }
+
+/* ---- connections ---- */
 
 struct side *upstream_open(struct upstream *u, struct worker *worker, const uint8_t *prelude,
                            size_t length)
@@ -83,8 +139,44 @@ bool upstream_has_room(const struct upstream *u, bool proven)
     return u->pending < (proven ? TURBO_PENDING_DEFAULT : TURBO_PENDING_UNPROVEN);
 }
 
-void upstream_failed(const struct upstream *u, struct log *log, const char *error)
+/* ---- how it went ---- */
+
+void upstream_connected(const struct upstream *u, struct server *s, struct worker *w)
 {
-    log_event(log, LOG_LEVEL_WARNING, "cannot connect to the upstream",
-              LOG_TEXT("upstream", u->servers[0]->text), LOG_TEXT("error", error));
+    if (health_succeeded(&s->health))
+        log_event(w->log, LOG_LEVEL_INFO, "a server is back",
+                  LOG_TEXT("upstream", u->settings->name), LOG_TEXT("server", s->text));
+}
+
+/* Says so, but not for each of many connections. */
+static void complain(const struct upstream *u, struct server *s, struct worker *w,
+                     const char *error)
+{
+    if (s->complained != 0 && w->now - s->complained < COMPLAINT_PAUSE)
+        return;
+    s->complained = w->now;
+    log_event(w->log, LOG_LEVEL_WARNING, "cannot connect to a server",
+              LOG_TEXT("upstream", u->settings->name), LOG_TEXT("server", s->text),
+              LOG_TEXT("error", error));
+}
+
+void upstream_failed(const struct upstream *u, struct server *s, struct worker *w, bool on_trial,
+                     const char *error)
+{
+    if (!health_failed(&s->health, &u->settings->health, on_trial, w->now)) {
+        complain(u, s, w, error);
+        return;
+    }
+    s->complained = w->now;
+    log_event(w->log, LOG_LEVEL_WARNING, "a server is left out",
+              LOG_TEXT("upstream", u->settings->name), LOG_TEXT("server", s->text),
+              LOG_TEXT("error", error),
+              LOG_NUMBER("back_off_ms", s->health.back_off / TURBO_MILLISECOND));
+}
+
+void upstream_gave_up(const struct upstream *u, struct server *s, struct worker *w, bool on_trial,
+                      const char *error)
+{
+    health_gave_up(&s->health, on_trial);
+    complain(u, s, w, error);
 }

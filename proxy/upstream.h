@@ -8,7 +8,7 @@
 #include "proxy/config/config.h"
 #include "proxy/server.h"
 
-struct log;
+struct health_checks;
 struct side;
 struct worker;
 
@@ -18,13 +18,14 @@ struct upstream {
     const struct config_upstream *settings;     /* in it */
     struct server *servers[CONFIG_SERVERS_MAX]; /* held */
     int64_t credit[CONFIG_SERVERS_MAX];         /* smooth weighted round robin */
-    uint32_t pending; /* sessions by UDP on it whose client has not joined by TCP yet */
+    uint32_t pending;             /* sessions by UDP on it whose client has not joined by TCP yet */
+    struct health_checks *checks; /* under way; NULL: none */
 };
 
 /*
  * Of the upstream `index` of `config`; servers that `before` (the one of the same name in the
- * configuration so far; may be NULL) has as well are the same objects. Held once by the caller.
- * NULL: out of memory.
+ * configuration so far; may be NULL) has as well are the same objects, and where nothing but names
+ * and times has changed, turns go on where they were. Held once by the caller. NULL: out of memory.
  */
 struct upstream *upstream_create(struct config *config, size_t index,
                                  const struct upstream *before);
@@ -34,8 +35,8 @@ void upstream_release(struct upstream *upstream);
 
 /*
  * The server for the next connection, other than those of the bits in `tried`: by weight among
- * those that are up; with none of them up, the one that has been out for the longest. Sets its bit.
- * NULL: all have been tried.
+ * those that are up; with none of them up, the one that will be back first. Sets its bit. NULL: all
+ * have been tried.
  */
 struct server *upstream_pick(struct upstream *upstream, turbo_time now, uint64_t *tried);
 
@@ -50,7 +51,17 @@ struct side *upstream_open(struct upstream *upstream, struct worker *worker, con
  * there room at all; from another: in the half that strangers may have. */
 bool upstream_has_room(const struct upstream *upstream, bool proven);
 
-/* It could not be reached: says so in the log. */
-void upstream_failed(const struct upstream *upstream, struct log *log, const char *error);
+/*
+ * What became of an attempt to connect to one of its servers, a client's or a check: the server's
+ * health is told, and the log when that changes what is used; other failures are in the log once in
+ * a while. `on_trial`: what health_try said of this attempt.
+ */
+void upstream_connected(const struct upstream *upstream, struct server *server,
+                        struct worker *worker);
+void upstream_failed(const struct upstream *upstream, struct server *server, struct worker *worker,
+                     bool on_trial, const char *error);
+/* For want of descriptors or memory here, which says nothing about the server. */
+void upstream_gave_up(const struct upstream *upstream, struct server *server, struct worker *worker,
+                      bool on_trial, const char *error);
 
 #endif

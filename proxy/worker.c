@@ -109,12 +109,19 @@ bool worker_open(struct worker *w, struct inherited *inherited)
     return true;
 }
 
+void worker_start_checks(struct worker *w)
+{
+    if (!generation_start_checks(w->generation, w))
+        log_event(w->log, LOG_LEVEL_ERROR, "servers are not checked", LOG_ERRNO(ENOMEM));
+}
+
 void worker_accept(struct worker *w)
 {
     for (size_t i = 0; i < w->listener_count; i++) {
         worker_tell_listening(w, w->listeners[i]);
         listener_resume(w->listeners[i]);
     }
+    worker_start_checks(w);
 }
 
 bool worker_listen(struct worker *w)
@@ -159,6 +166,7 @@ void worker_destroy(struct worker *w)
     for (size_t i = 0; i < w->leaving_count; i++)
         listener_release(w->leaving[i]);
     free(w->leaving);
+    generation_stop_checks(w->generation);
     generation_release(w->generation);
     stats_destroy(w->stats);
     resolver_destroy(w->resolver);

@@ -9,6 +9,7 @@
 
 /* ---- worker.c ---- */
 
+void worker_start_checks(struct worker *worker);
 void worker_tell_listening(const struct worker *worker, const struct listener *listener);
 
 /* ---- worker_limits.c ---- */

@@ -91,6 +91,8 @@ static void succeed(struct worker *w, struct generation *g, const struct success
             listener_adopt(w->listeners[i], g, i);
         }
     }
+    generation_stop_checks(before);
+    worker_start_checks(w);
     generation_release(before);
     worker_share_files(w, g->config);
     worker_start_handover_timer(w);

@@ -7,12 +7,12 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "proxy/net/dial.h"
 #include "proxy/net/hangup.h"
 #include "proxy/net/socket.h"
 #include "proxy/ops/access.h"
+#include "proxy/reach.h"
+#include "proxy/server.h"
 #include "proxy/sides/stream.h"
-#include "proxy/upstream.h"
 #include "proxy/worker.h"
 
 enum { PLAIN_TAG = 0x506c6169 }; /* "Plai" */
@@ -22,10 +22,11 @@ struct plain {
     uint32_t tag;
     struct stream tcp; /* no socket while connecting */
     struct worker *worker;
-    struct upstream *upstream; /* held; NULL: a client's */
-    struct dial *dial;         /* while connecting */
-    bool dialled;              /* to a plain upstream: no leg whose round trip matters */
+    struct reach *reach; /* while connecting */
+    bool dialled;        /* to a plain upstream: no leg whose round trip matters */
     uint32_t rtt_us;
+    uint8_t *prelude; /* until the server has been sent all of it */
+    size_t prelude_length, prelude_used;
     uint8_t *early;
     size_t early_length, early_used;
     struct hangup hangup;
@@ -69,17 +70,42 @@ static void tell_if_spoken(struct plain *p)
         tell(p, n > 0);
 }
 
+/* Nothing else is written before all of it is. */
+static void send_prelude(struct plain *p)
+{
+    if (p->prelude == NULL)
+        return;
+    ssize_t n =
+        stream_write(&p->tcp, p->prelude + p->prelude_used, p->prelude_length - p->prelude_used);
+    if (n == SIDE_RESET)
+        p->base.lost = SIDE_RESET;
+    else
+        p->prelude_used += (size_t)n;
+    if (n == SIDE_RESET || p->prelude_used == p->prelude_length) {
+        free(p->prelude);
+        p->prelude = NULL;
+    }
+}
+
+/* Before there is a relay. */
+static void watch_server(struct plain *p)
+{
+    stream_watch(&p->tcp, true, p->prelude != NULL);
+}
+
 static void on_io(struct ev_loop *loop, ev_io *io, int events)
 {
     (void)loop;
     struct plain *p = io->data;
     assert(p->tag == PLAIN_TAG);
-    if (p->spoke != NULL) {
-        tell_if_spoken(p);
+    stream_ready(&p->tcp, events);
+    send_prelude(p);
+    if (p->spoke == NULL) {
+        side_wake(&p->base);
         return;
     }
-    stream_ready(&p->tcp, events);
-    tell(p, true);
+    watch_server(p);
+    tell_if_spoken(p);
 }
 
 static void on_reset(struct hangup *hangup)
@@ -119,21 +145,27 @@ static ssize_t plain_read(struct side *side, uint8_t *buffer, size_t capacity)
         return SIDE_UNREACHED;
     if (p->early != NULL)
         return read_early(p, buffer, capacity);
-    if (p->dial != NULL)
+    if (p->reach != NULL)
         return SIDE_AGAIN;
     return notice_end(p, stream_read(&p->tcp, buffer, capacity));
+}
+
+/* Its turn to be written to has not come. */
+static bool is_waiting(const struct plain *p)
+{
+    return p->reach != NULL || p->prelude != NULL;
 }
 
 static size_t plain_room(const struct side *side)
 {
     const struct plain *p = const_plain_of(side);
-    return p->dial != NULL || p->tcp.blocked || p->base.lost != 0 ? 0 : SIZE_MAX;
+    return is_waiting(p) || p->tcp.blocked || p->base.lost != 0 ? 0 : SIZE_MAX;
 }
 
 static ssize_t plain_write(struct side *side, const uint8_t *data, size_t length)
 {
     struct plain *p = plain_of(side);
-    if (p->dial != NULL)
+    if (is_waiting(p))
         return 0;
     return stream_write(&p->tcp, data, length);
 }
@@ -141,7 +173,7 @@ static ssize_t plain_write(struct side *side, const uint8_t *data, size_t length
 static bool plain_splices(const struct side *side)
 {
     const struct plain *p = const_plain_of(side);
-    return p->tcp.fd >= 0 && p->early == NULL;
+    return p->tcp.fd >= 0 && p->early == NULL && p->prelude == NULL;
 }
 
 static ssize_t plain_read_pipe(struct side *side, int write_end, size_t capacity)
@@ -182,6 +214,8 @@ static void plain_watch(struct side *side, bool readable, bool writable)
 static void plain_report(const struct side *side, struct access *access)
 {
     const struct plain *p = const_plain_of(side);
+    if (p->base.server != NULL)
+        access_add_server(access, p->base.server->text);
     if (!p->dialled)
         access_add_rtt(access, p->rtt_us != 0 ? p->rtt_us : socket_rtt_us(p->tcp.fd));
 }
@@ -189,10 +223,11 @@ static void plain_report(const struct side *side, struct access *access)
 static void plain_destroy(struct side *side)
 {
     struct plain *p = plain_of(side);
-    dial_cancel(p->dial);
+    reach_cancel(p->reach);
+    reach_end(p->base.server);
     stream_close(&p->tcp, false);
     free(p->early);
-    upstream_release(p->upstream);
+    free(p->prelude);
     p->tag = 0;
     free(p);
 }
@@ -240,45 +275,53 @@ struct side *plain_accepted(struct worker *worker, int fd, uint8_t *early, size_
     return &p->base;
 }
 
-static void on_up(void *owner, int fd, const struct address *peer)
+static void on_up(void *owner, int fd, const struct address *peer, struct server *server)
 {
     (void)peer;
     struct plain *p = owner;
     assert(p->tag == PLAIN_TAG);
-    p->dial = NULL;
+    p->reach = NULL;
     p->tcp.fd = fd;
+    p->base.server = server;
+    send_prelude(p);
     if (p->spoke != NULL)
-        stream_watch(&p->tcp, true, false);
+        watch_server(p);
     else
-        tell(p, true);
+        side_wake(&p->base);
 }
 
-static void on_failed(void *owner, const char *error, bool exhausted)
+static void on_failed(void *owner)
 {
-    (void)exhausted;
     struct plain *p = owner;
     assert(p->tag == PLAIN_TAG);
-    p->dial = NULL;
+    p->reach = NULL;
     p->base.lost = SIDE_UNREACHED;
-    upstream_failed(p->upstream, p->worker->log, error);
     tell(p, false);
+}
+
+static bool keep_prelude(struct plain *p, const uint8_t *prelude, size_t length)
+{
+    if (length == 0)
+        return true;
+    p->prelude = malloc(length);
+    if (p->prelude == NULL)
+        return false;
+    memcpy(p->prelude, prelude, length);
+    p->prelude_length = length;
+    return true;
 }
 
 struct side *plain_connecting(struct worker *worker, struct upstream *upstream,
                               const uint8_t *prelude, size_t length)
 {
-    (void)prelude;
-    (void)length;
-    static const struct dial_events events = {.up = on_up, .failed = on_failed};
+    static const struct reach_events events = {.up = on_up, .failed = on_failed};
     struct plain *p = create(worker);
     if (p == NULL)
         return NULL;
     p->dialled = true;
-    p->upstream = upstream_hold(upstream);
-    p->dial =
-        dial_start(worker->loop, worker->resolver, upstream->servers[0]->host,
-                   upstream->servers[0]->port, upstream->settings->connect_timeout_s, &events, p);
-    if (p->dial == NULL) {
+    if (keep_prelude(p, prelude, length))
+        p->reach = reach_start(worker, upstream, &events, p);
+    if (p->reach == NULL) {
         plain_destroy(&p->base);
         return NULL;
     }
@@ -298,6 +341,6 @@ void plain_watch_server(struct side *side, void (*spoke)(void *owner, bool alive
     p->spoke_owner = owner;
     if (spoke == NULL)
         stream_watch(&p->tcp, false, false);
-    else if (p->dial == NULL)
-        stream_watch(&p->tcp, true, false);
+    else if (p->reach == NULL)
+        watch_server(p);
 }

@@ -16,6 +16,7 @@
 
 struct access;
 struct relay;
+struct server;
 struct side;
 
 #define SIDE_NOBODY SIZE_MAX
@@ -70,6 +71,8 @@ struct side {
      * the side before it wakes the relay; 0 while all is well.
      */
     int lost;
+    /* What it is connected to, for reach_end when it is destroyed; NULL: to a client, or nothing. */
+    struct server *server;
 };
 
 /* Runs the relay. */

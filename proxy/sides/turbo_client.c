@@ -8,10 +8,10 @@
 #include <sys/socket.h>
 
 #include "proxy/net/crypto.h"
-#include "proxy/net/dial.h"
 #include "proxy/net/socket.h"
 #include "proxy/net/udp.h"
 #include "proxy/ops/access.h"
+#include "proxy/reach.h"
 #include "proxy/sides/stream.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
@@ -23,9 +23,10 @@ struct turbo_client_side {
     struct side base;
     uint32_t tag;
     struct worker *worker;
-    struct upstream *upstream;
-    struct dial *dial;
+    struct upstream *upstream;    /* held, and with it the servers */
+    struct reach *reach;          /* while connecting */
     struct address peer;          /* of the attempt under way */
+    struct server *server;        /* the same; NULL until the first SYN has left */
     struct turbo_client *session; /* NULL until the first SYN has left */
     struct stream tcp;            /* no socket until it is up */
     int udp;                      /* -1: not (yet), or no more */
@@ -147,8 +148,8 @@ static void step(struct turbo_client_side *s)
 {
     if (s->session == NULL)
         return;
-    if (s->dial != NULL && turbo_client_dial_again(s->session))
-        dial_again(s->dial);
+    if (s->reach != NULL && turbo_client_dial_again(s->session))
+        reach_again(s->reach);
     send_datagrams(s);
     if (is_open(s))
         flush_tcp(s);
@@ -180,8 +181,7 @@ static void on_udp(struct ev_loop *loop, ev_io *io, int events)
     const uint8_t *data;
     receive_datagrams(s);
     if (turbo_client_report(s->session).responded)
-        memory_of(&s->upstream->servers[0]->memory, &s->peer)->learned.speaks =
-            true; /* others know at once */
+        memory_of(&s->server->memory, &s->peer)->learned.speaks = true; /* others know at once */
     step(s);
     /* Most are repeats, which are nothing to the relay. */
     if (turbo_client_peek(s->session, &data) > 0 || turbo_client_state(s->session) != before ||
@@ -234,28 +234,26 @@ static struct turbo_client *new_session(struct turbo_client_side *s)
     if (memory == NULL)
         return NULL;
     turbo_time now = s->worker->now;
-    turbo_learned_configure(&memory_of(&s->upstream->servers[0]->memory, &s->peer)->learned, now,
-                            &config);
+    turbo_learned_configure(&memory_of(&s->server->memory, &s->peer)->learned, now, &config);
     return turbo_client_init(memory, &config, now);
 }
 
 /* What it has taught is kept for later connections to the address it was for. */
-static void free_session(struct turbo_client_side *s, struct turbo_client *session,
-                         const struct address *peer)
+static void free_session(const struct turbo_client_side *s, struct turbo_client *session,
+                         struct server *server, const struct address *peer)
 {
     if (session == NULL)
         return;
     struct turbo_client_report report = turbo_client_report(session);
-    turbo_learned_note(&memory_of(&s->upstream->servers[0]->memory, peer)->learned, s->worker->now,
-                       &report);
-    server_note_flight(s->upstream->servers[0], &report);
+    turbo_learned_note(&memory_of(&server->memory, peer)->learned, s->worker->now, &report);
+    server_note_flight(server, &report);
     free(session);
 }
 
 static void open_udp(struct turbo_client_side *s, int tcp)
 {
     struct address peer = s->peer;
-    address_set_port(&peer, s->upstream->servers[0]->udp_port);
+    address_set_port(&peer, s->server->udp_port);
     s->udp = socket_connect_udp(&peer, tcp);
     if (s->udp < 0)
         return; /* sending fails, and the session goes the classic way */
@@ -265,19 +263,21 @@ static void open_udp(struct turbo_client_side *s, int tcp)
 
 static void give_up(struct turbo_client_side *s)
 {
-    dial_cancel(s->dial);
-    s->dial = NULL;
+    reach_cancel(s->reach);
+    s->reach = NULL;
     s->base.lost = SIDE_UNREACHED;
 }
 
 /* A SYN has left: a new attempt, with what the app has said so far (protocol §6.1). */
-static void on_started(void *owner, int fd, const struct address *peer)
+static void on_started(void *owner, int fd, const struct address *peer, struct server *server)
 {
     struct turbo_client_side *s = owner;
     assert(s->tag == TURBO_CLIENT_TAG);
     struct turbo_client *before = s->session;
     struct address peer_before = s->peer;
+    struct server *server_before = s->server;
     s->peer = *peer;
+    s->server = server;
     if (before != NULL && turbo_client_report(before).asked) {
         /* The server end that was asked need not wait for us. */
         turbo_client_tcp_failed(before, s->worker->now);
@@ -285,6 +285,7 @@ static void on_started(void *owner, int fd, const struct address *peer)
     }
     if (before != NULL && turbo_client_report(before).delivered) {
         s->peer = peer_before;
+        s->server = server_before;
         give_up(s); /* the app has bytes of the host that has now failed */
         side_wake(&s->base);
         return;
@@ -293,6 +294,7 @@ static void on_started(void *owner, int fd, const struct address *peer)
     if (s->session == NULL) {
         s->session = before;
         s->peer = peer_before;
+        s->server = server_before;
         give_up(s);
         side_wake(&s->base);
         return;
@@ -304,33 +306,32 @@ static void on_started(void *owner, int fd, const struct address *peer)
         const uint8_t *data;
         size_t length = turbo_client_unsent(before, &data);
         turbo_client_push(s->session, s->worker->now, data, length);
-        free_session(s, before, &peer_before);
+        free_session(s, before, server_before, &peer_before);
     }
     if (s->ended)
         turbo_client_push_end(s->session, s->worker->now);
     step_and_wake(s);
 }
 
-static void on_up(void *owner, int fd, const struct address *peer)
+static void on_up(void *owner, int fd, const struct address *peer, struct server *server)
 {
     (void)peer;
     struct turbo_client_side *s = owner;
     assert(s->tag == TURBO_CLIENT_TAG);
-    s->dial = NULL;
+    s->reach = NULL;
+    s->base.server = server;
     s->tcp.fd = fd;
     socket_retry_evenly(fd);
     turbo_client_tcp_up(s->session, s->worker->now);
     step_and_wake(s);
 }
 
-static void on_failed(void *owner, const char *error, bool exhausted)
+static void on_failed(void *owner)
 {
-    (void)exhausted;
     struct turbo_client_side *s = owner;
     assert(s->tag == TURBO_CLIENT_TAG);
-    s->dial = NULL;
+    s->reach = NULL;
     s->base.lost = SIDE_UNREACHED;
-    upstream_failed(s->upstream, s->worker->log, error);
     if (s->session != NULL)
         turbo_client_tcp_failed(s->session, s->worker->now);
     step_and_wake(s);
@@ -437,6 +438,8 @@ static int turbo_client_side_hand_over(struct side *side, uint8_t **early, size_
 static void turbo_client_side_report(const struct side *side, struct access *access)
 {
     const struct turbo_client_side *s = const_side_of(side);
+    if (s->base.server != NULL)
+        access_add_server(access, s->base.server->text);
     if (s->session == NULL)
         return;
     struct turbo_client_report report = turbo_client_report(s->session);
@@ -448,11 +451,12 @@ static void turbo_client_side_report(const struct side *side, struct access *acc
 static void turbo_client_side_destroy(struct side *side)
 {
     struct turbo_client_side *s = side_of(side);
-    dial_cancel(s->dial);
+    reach_cancel(s->reach);
+    reach_end(s->base.server);
     close_udp(s);
     ev_timer_stop(s->worker->loop, &s->timer);
     stream_close(&s->tcp, false);
-    free_session(s, s->session, &s->peer);
+    free_session(s, s->session, s->server, &s->peer);
     upstream_release(s->upstream);
     s->tag = 0;
     free(s);
@@ -472,7 +476,7 @@ struct side *turbo_client_side(struct worker *worker, struct upstream *upstream)
         .report = turbo_client_side_report,
         .destroy = turbo_client_side_destroy,
     };
-    static const struct dial_events events = {
+    static const struct reach_events events = {
         .started = on_started, .up = on_up, .failed = on_failed};
     struct turbo_client_side *s = calloc(1, sizeof(*s));
     if (s == NULL)
@@ -486,10 +490,8 @@ struct side *turbo_client_side(struct worker *worker, struct upstream *upstream)
     ev_init(&s->udp_io, on_udp);
     ev_init(&s->timer, on_timer);
     s->udp_io.data = s->timer.data = s;
-    s->dial =
-        dial_start(worker->loop, worker->resolver, upstream->servers[0]->host,
-                   upstream->servers[0]->port, upstream->settings->connect_timeout_s, &events, s);
-    if (s->dial == NULL) {
+    s->reach = reach_start(worker, upstream, &events, s);
+    if (s->reach == NULL) {
         turbo_client_side_destroy(&s->base);
         return NULL;
     }

@@ -1,0 +1,152 @@
+#include "proxy/health_check.h"
+
+#include <assert.h>
+#include <ev.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/net/crypto.h"
+#include "proxy/net/dial.h"
+#include "proxy/net/socket.h"
+#include "proxy/upstream.h"
+#include "proxy/worker.h"
+
+enum { CHECK_TAG = 0x43686563 /* "Chec" */ };
+
+static const double JITTER = 0.1; /* of an interval, either way */
+
+/* Of one server. */
+struct check {
+    uint32_t tag;
+    struct health_checks *all;
+    struct server *server; /* the upstream's */
+    struct dial *dial;     /* under way; NULL: the timer is */
+    bool on_trial;
+    ev_timer timer;
+};
+
+struct health_checks {
+    struct upstream *upstream; /* which it belongs to */
+    struct worker *worker;
+    size_t count;
+    struct check checks[];
+};
+
+/* From 0 to 1. */
+static double some_of_one(void)
+{
+    uint16_t number;
+    if (!crypto_random((uint8_t *)&number, sizeof(number)))
+        return 0.5;
+    return (double)number / (double)UINT16_MAX;
+}
+
+static void wait_for(struct check *c, double seconds)
+{
+    ev_timer_set(&c->timer, seconds, 0.);
+    ev_timer_start(c->all->worker->loop, &c->timer);
+}
+
+static void wait_for_next(struct check *c)
+{
+    double interval = c->all->upstream->settings->health.check_interval_s;
+    wait_for(c, interval * (1. - JITTER + 2. * JITTER * some_of_one()));
+}
+
+static void on_up(void *owner, int fd, const struct address *peer)
+{
+    (void)peer;
+    struct check *c = owner;
+    assert(c->tag == CHECK_TAG);
+    c->dial = NULL;
+    socket_close(fd);
+    c->server->checked++;
+    upstream_connected(c->all->upstream, c->server, c->all->worker);
+    wait_for_next(c);
+}
+
+static void on_failed(void *owner, const char *error, bool exhausted)
+{
+    struct check *c = owner;
+    assert(c->tag == CHECK_TAG);
+    c->dial = NULL;
+    if (exhausted) {
+        upstream_gave_up(c->all->upstream, c->server, c->all->worker, c->on_trial, error);
+    } else {
+        c->server->checked++;
+        c->server->check_failed++;
+        upstream_failed(c->all->upstream, c->server, c->all->worker, c->on_trial, error);
+    }
+    wait_for_next(c);
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int events_)
+{
+    (void)events_;
+    static const struct dial_events events = {.up = on_up, .failed = on_failed};
+    struct check *c = timer->data;
+    assert(c->tag == CHECK_TAG);
+    struct worker *w = c->all->worker;
+    c->on_trial = health_try(&c->server->health, w->now);
+    c->dial = dial_start(loop, w->resolver, c->server->host, c->server->port,
+                         c->all->upstream->settings->health.check_timeout_s, &events, c);
+    if (c->dial == NULL) {
+        health_gave_up(&c->server->health, c->on_trial);
+        wait_for_next(c);
+    }
+}
+
+/* One named twice is one server, and checked once. */
+static bool is_checked(const struct health_checks *all, const struct server *server)
+{
+    for (size_t i = 0; i < all->count; i++)
+        if (all->checks[i].server == server)
+            return true;
+    return false;
+}
+
+static void add(struct health_checks *all, struct server *server)
+{
+    struct check *c = &all->checks[all->count++];
+    c->tag = CHECK_TAG;
+    c->all = all;
+    c->server = server;
+    ev_init(&c->timer, on_timer);
+    c->timer.data = c;
+    wait_for(c, all->upstream->settings->health.check_interval_s * some_of_one());
+}
+
+bool health_checks_start(struct upstream *u, struct worker *w)
+{
+    size_t count = u->settings->server_count;
+    if (u->settings->health.check_interval_s <= 0. || u->checks != NULL)
+        return true;
+    struct health_checks *all = calloc(1, sizeof(*all) + count * sizeof(all->checks[0]));
+    if (all == NULL)
+        return false;
+    all->upstream = u;
+    all->worker = w;
+    u->checks = all;
+    for (size_t i = 0; i < count; i++)
+        if (!is_checked(all, u->servers[i]))
+            add(all, u->servers[i]);
+    return true;
+}
+
+void health_checks_stop(struct upstream *u)
+{
+    struct health_checks *all = u->checks;
+    if (all == NULL)
+        return;
+    u->checks = NULL;
+    for (size_t i = 0; i < all->count; i++) {
+        struct check *c = &all->checks[i];
+        ev_timer_stop(all->worker->loop, &c->timer);
+        if (c->dial != NULL) {
+            dial_cancel(c->dial);
+            health_gave_up(&c->server->health, c->on_trial);
+        }
+        c->tag = 0;
+    }
+    free(all);
+}

@@ -1,0 +1,142 @@
+#include "proxy/reach.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/net/dial.h"
+#include "proxy/upstream.h"
+#include "proxy/worker.h"
+#include "turbo/protocol.h"
+
+static const double ONE_OF_SEVERAL_SECONDS = (double)TURBO_ADDRESS_TIME / (double)TURBO_SECOND;
+
+struct reach {
+    struct worker *worker;
+    struct upstream *upstream; /* held */
+    const struct reach_events *events;
+    void *owner;
+    uint64_t tried;        /* bits, for upstream_pick */
+    struct server *server; /* being tried: held, and counts it */
+    bool on_trial;         /* its health_try */
+    struct dial *dial;
+};
+
+void reach_end(struct server *server)
+{
+    if (server == NULL)
+        return;
+    server->connections--;
+    server_release(server);
+}
+
+static void destroy(struct reach *r)
+{
+    reach_end(r->server);
+    upstream_release(r->upstream);
+    free(r);
+}
+
+static void fail(struct reach *r)
+{
+    const struct reach_events *events = r->events;
+    void *owner = r->owner;
+    destroy(r);
+    events->failed(owner);
+}
+
+static double seconds_for_one(const struct reach *r)
+{
+    double seconds = r->upstream->settings->connect_timeout_s;
+    size_t count = r->upstream->settings->server_count;
+    bool is_last = r->tried == UINT64_MAX >> (64 - count);
+    return is_last || seconds < ONE_OF_SEVERAL_SECONDS ? seconds : ONE_OF_SEVERAL_SECONDS;
+}
+
+static void on_started(void *owner, int fd, const struct address *peer)
+{
+    struct reach *r = owner;
+    if (r->events->started != NULL)
+        r->events->started(r->owner, fd, peer, r->server);
+}
+
+static void on_up(void *owner, int fd, const struct address *peer)
+{
+    struct reach *r = owner;
+    const struct reach_events *events = r->events;
+    struct server *server = r->server;
+    void *its_owner = r->owner;
+    server->connected++;
+    upstream_connected(r->upstream, server, r->worker);
+    r->server = NULL;
+    destroy(r);
+    events->up(its_owner, fd, peer, server);
+}
+
+static void on_failed(void *owner, const char *error, bool exhausted);
+
+/* False: nothing is left to be tried, or there is no memory. */
+static bool try_next(struct reach *r)
+{
+    static const struct dial_events events = {
+        .started = on_started, .up = on_up, .failed = on_failed};
+    struct server *server = upstream_pick(r->upstream, r->worker->now, &r->tried);
+    if (server == NULL)
+        return false;
+    r->server = server_hold(server);
+    server->connections++;
+    r->on_trial = health_try(&server->health, r->worker->now);
+    r->dial = dial_start(r->worker->loop, r->worker->resolver, server->host, server->port,
+                         seconds_for_one(r), &events, r);
+    if (r->dial == NULL)
+        upstream_gave_up(r->upstream, server, r->worker, r->on_trial, strerror(ENOMEM));
+    return r->dial != NULL;
+}
+
+static void on_failed(void *owner, const char *error, bool exhausted)
+{
+    struct reach *r = owner;
+    r->dial = NULL;
+    if (exhausted) { /* another server would need the same */
+        upstream_gave_up(r->upstream, r->server, r->worker, r->on_trial, error);
+        fail(r);
+        return;
+    }
+    r->server->failed++;
+    upstream_failed(r->upstream, r->server, r->worker, r->on_trial, error);
+    reach_end(r->server);
+    r->server = NULL;
+    if (!try_next(r))
+        fail(r);
+}
+
+struct reach *reach_start(struct worker *worker, struct upstream *upstream,
+                          const struct reach_events *events, void *owner)
+{
+    struct reach *r = calloc(1, sizeof(*r));
+    if (r == NULL)
+        return NULL;
+    r->worker = worker;
+    r->upstream = upstream_hold(upstream);
+    r->events = events;
+    r->owner = owner;
+    if (!try_next(r)) {
+        destroy(r);
+        return NULL;
+    }
+    return r;
+}
+
+void reach_again(struct reach *r)
+{
+    dial_again(r->dial);
+}
+
+void reach_cancel(struct reach *r)
+{
+    if (r == NULL)
+        return;
+    dial_cancel(r->dial);
+    health_gave_up(&r->server->health, r->on_trial);
+    destroy(r);
+}
