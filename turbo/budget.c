@@ -4,7 +4,7 @@
 
 static bool same_address(const struct turbo_address *a, const struct turbo_address *b)
 {
-    return a->port == b->port && a->scope == b->scope && memcmp(a->ip, b->ip, sizeof(a->ip)) == 0;
+    return a->port == b->port && turbo_address_same_ip(a, b);
 }
 
 static bool same_path(const struct turbo_path *a, const struct turbo_path *b)
@@ -62,4 +62,11 @@ bool budget_spend(struct budget *budget, size_t bytes, struct turbo_path *path)
 bool budget_spend_spare(struct budget *budget, size_t bytes, struct turbo_path *path)
 {
     return spend(budget, bytes, 2, path);
+}
+
+void budget_keep(struct budget *budget, const struct turbo_address *peer)
+{
+    for (size_t i = 0; i < budget->count; i++)
+        if (!turbo_address_same_ip(&budget->accounts[i].path.peer, peer))
+            budget->accounts[i].permits = 0;
 }

@@ -29,5 +29,7 @@ bool budget_earn(struct budget *budget, const struct turbo_path *path, size_t by
 bool budget_spend(struct budget *budget, size_t bytes, struct turbo_path *path);
 /* The same, but only where another permit is left after it. */
 bool budget_spend_spare(struct budget *budget, size_t bytes, struct turbo_path *path);
+/* What others than `peer`, at whatever port, have earned so far is void. */
+void budget_keep(struct budget *budget, const struct turbo_address *peer);
 
 #endif

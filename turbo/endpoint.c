@@ -360,6 +360,11 @@ static uint32_t count(const struct queue *queue)
     return n;
 }
 
+uint32_t turbo_endpoint_sessions(const struct turbo_endpoint *e)
+{
+    return e->sessions.count;
+}
+
 uint32_t turbo_endpoint_pending(const struct turbo_endpoint *e)
 {
     return count(&e->pending) + count(&e->answered);
@@ -398,8 +403,7 @@ static enum turbo_join cannot_continue(struct turbo_endpoint *e)
 /* The port is another one, by TCP. */
 static bool may_join(const struct turbo_server *s, const struct turbo_address *from)
 {
-    return !s->vouched || (from != NULL && from->scope == s->vouched_for.scope &&
-                           memcmp(from->ip, s->vouched_for.ip, sizeof(from->ip)) == 0);
+    return !s->vouched || (from != NULL && turbo_address_same_ip(from, &s->vouched_for));
 }
 
 enum turbo_join turbo_endpoint_join(struct turbo_endpoint *e, turbo_time now,

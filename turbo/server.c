@@ -194,6 +194,11 @@ void server_request(struct turbo_server *s, turbo_time now, const struct turbo_p
         counters->late++;
         return;
     }
+    /* The TLS server's words are for whom was vouched for, and nobody else. */
+    if (s->vouched && !turbo_address_same_ip(&path->peer, &s->vouched_for)) {
+        counters->junk++;
+        return;
+    }
     if ((request->flags & TURBO_FLAG_ABORT) != 0) {
         handle(s, EVENT_ABORT, now);
         return;
@@ -367,6 +372,7 @@ void turbo_server_vouch(struct turbo_server *s)
 {
     s->vouched = true;
     s->vouched_for = s->path.peer;
+    budget_keep(&s->budget, &s->vouched_for);
 }
 
 bool turbo_server_joined(const struct turbo_server *s)

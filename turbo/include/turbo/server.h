@@ -122,7 +122,9 @@ void turbo_endpoint_abandon(struct turbo_endpoint *endpoint, turbo_time now);
 /* New sessions a second from now on: in all, from one source, from one site. */
 void turbo_endpoint_set_rates(struct turbo_endpoint *endpoint, uint32_t rate, uint32_t source_rate,
                               uint32_t site_rate);
-/* Sessions that no TCP connection has joined yet. */
+/* Sessions that have not been released. */
+uint32_t turbo_endpoint_sessions(const struct turbo_endpoint *endpoint);
+/* Of these, those that no TCP connection has joined yet. */
 uint32_t turbo_endpoint_pending(const struct turbo_endpoint *endpoint);
 struct turbo_endpoint_counters turbo_endpoint_counters(const struct turbo_endpoint *endpoint);
 
@@ -171,7 +173,8 @@ bool turbo_server_joined(const struct turbo_server *session);
 struct turbo_id turbo_server_id(const struct turbo_server *session);
 /*
  * The address it was heard from last was told to the TLS server, or decided the way that it takes:
- * whoever joins it must come from there (protocol §7.4).
+ * whoever joins it must come from there, and requests from elsewhere are not heard any more
+ * (protocol §7.4).
  */
 void turbo_server_vouch(struct turbo_server *session);
 

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "turbo/protocol.h"
 
@@ -33,6 +34,13 @@ struct turbo_address {
     uint32_t scope; /* interface of a link-local address, else 0 */
     uint16_t port;
 };
+
+/* The same host, at whatever port. */
+static inline bool turbo_address_same_ip(const struct turbo_address *a,
+                                         const struct turbo_address *b)
+{
+    return a->scope == b->scope && memcmp(a->ip, b->ip, sizeof(a->ip)) == 0;
+}
 
 /* Where a datagram came from and which of our addresses it asked; a reply goes the way back. */
 struct turbo_path {
