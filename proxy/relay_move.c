@@ -14,6 +14,13 @@ static void count(struct relay *r, enum end from, size_t bytes)
         access_count_s2c(&r->connection.access, now, bytes);
 }
 
+/* A slow reader has taken some of what waits for it. */
+static void taken(struct relay *r, ssize_t bytes)
+{
+    if (bytes > 0)
+        r->active_at = r->worker->now;
+}
+
 static bool hold(struct flow *flow, const uint8_t *data, size_t length)
 {
     flow->held = malloc(length);
@@ -25,12 +32,13 @@ static bool hold(struct flow *flow, const uint8_t *data, size_t length)
     return true;
 }
 
-static enum verdict write_held(struct flow *flow, struct side *to)
+static enum verdict write_held(struct relay *r, struct flow *flow, struct side *to)
 {
     ssize_t n =
         to->ops->write(to, flow->held + flow->held_used, flow->held_length - flow->held_used);
     if (n < 0)
         return RECEIVER_LOST;
+    taken(r, n);
     flow->held_used += (size_t)n;
     if (flow->held_used < flow->held_length)
         return n > 0 ? MOVED : STUCK;
@@ -49,11 +57,15 @@ static enum verdict pass_end_on(struct flow *flow, struct side *to)
 }
 
 /* What a read of one of the three kinds that brought no bytes means. */
-static enum verdict nothing_read(struct flow *flow, struct side *to, ssize_t result)
+static enum verdict nothing_read(struct relay *r, struct flow *flow, struct side *to,
+                                 ssize_t result)
 {
     switch (result) {
     case SIDE_AGAIN: return STUCK;
-    case SIDE_END: flow->ended = true; return pass_end_on(flow, to);
+    case SIDE_END:
+        flow->ended = true;
+        r->active_at = r->worker->now; /* from now on the limit is another one */
+        return pass_end_on(flow, to);
     case SIDE_UNREACHED: return SENDER_UNREACHED;
     default: return SENDER_LOST;
     }
@@ -64,6 +76,7 @@ static enum verdict write_pipe(struct relay *r, struct flow *flow, struct side *
     ssize_t n = to->ops->write_pipe(to, flow->pipe.read_end, flow->pipe.bytes);
     if (n < 0)
         return RECEIVER_LOST;
+    taken(r, n);
     flow->pipe.bytes -= (size_t)n;
     if (flow->pipe.bytes == 0)
         pump_return(&r->worker->pipes, &flow->pipe);
@@ -78,7 +91,7 @@ static enum verdict splice_some(struct relay *r, enum end from)
     ssize_t n = source->ops->read_pipe(source, flow->pipe.write_end, PUMP_PIPE_BYTES);
     if (n <= 0) {
         pump_return(&r->worker->pipes, &flow->pipe);
-        return nothing_read(flow, to, n);
+        return nothing_read(r, flow, to, n);
     }
     flow->pipe.bytes = (size_t)n;
     count(r, from, (size_t)n);
@@ -95,12 +108,12 @@ static enum verdict copy_some(struct relay *r, enum end from, size_t room)
     size_t capacity = room < WORKER_SCRATCH_BYTES ? room : WORKER_SCRATCH_BYTES;
     ssize_t n = source->ops->read(source, scratch, capacity);
     if (n <= 0)
-        return nothing_read(flow, to, n);
+        return nothing_read(r, flow, to, n);
     count(r, from, (size_t)n);
-    ssize_t taken = to->ops->write(to, scratch, (size_t)n);
-    if (taken < 0)
+    ssize_t written = to->ops->write(to, scratch, (size_t)n);
+    if (written < 0)
         return RECEIVER_LOST;
-    if (taken < n && !hold(flow, scratch + taken, (size_t)(n - taken)))
+    if (written < n && !hold(flow, scratch + written, (size_t)(n - written)))
         return NO_MEMORY;
     return MOVED;
 }
@@ -120,7 +133,7 @@ enum verdict relay_move_held(struct relay *r, enum end from)
     struct flow *flow = &r->flows[from];
     struct side *to = r->sides[relay_other(from)];
     if (flow->held != NULL)
-        return write_held(flow, to);
+        return write_held(r, flow, to);
     if (flow->pipe.bytes > 0)
         return write_pipe(r, flow, to);
     return flow->ended ? pass_end_on(flow, to) : STUCK;

@@ -32,7 +32,7 @@ struct relay {
     struct doom *doom;    /* NULL: all is well */
     struct connection connection;
     ev_timer timer;       /* its timeouts */
-    turbo_time active_at; /* bytes moved, the last time */
+    turbo_time active_at; /* bytes moved, or a side ended, the last time */
 };
 
 enum verdict {
