@@ -25,7 +25,8 @@ struct turbo_server_side {
     struct upstream *pending_on; /* counted and held there; NULL: no longer */
     uint8_t *early;              /* bytes from TCP that were read before the join */
     size_t early_length, early_used;
-    ev_timer timer; /* the repetition must be over in time */
+    ev_timer timer;           /* the repetition must be over in time */
+    double opening_timeout_s; /* of the configuration that the session began under */
 };
 
 static struct turbo_server_side *side_of(struct side *side)
@@ -119,8 +120,7 @@ void turbo_server_side_join(struct side *side, int fd, uint8_t *early, size_t le
     replay_early(s);
     flush_tcp(s);
     if (turbo_server_replay_left(s->session) > 0) {
-        const struct listener *listener = udp_endpoint_listener(s->endpoint);
-        ev_timer_set(&s->timer, listener_settings(listener)->opening_timeout_s, 0.);
+        ev_timer_set(&s->timer, s->opening_timeout_s, 0.);
         ev_timer_start(s->worker->loop, &s->timer);
     }
     side_wake(side);
@@ -305,6 +305,7 @@ struct side *turbo_server_side(struct worker *worker, struct udp_endpoint *endpo
     s->worker = worker;
     s->endpoint = endpoint;
     s->session = session;
+    s->opening_timeout_s = listener_settings(udp_endpoint_listener(endpoint))->opening_timeout_s;
     s->pending_on = upstream_hold(upstream);
     upstream->pending++;
     stream_init(&s->tcp, worker->loop, on_io, s);
