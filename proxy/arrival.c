@@ -12,6 +12,7 @@
 #include "proxy/net/socket.h"
 #include "proxy/prelude/proxy_header.h"
 #include "proxy/relay.h"
+#include "proxy/route.h"
 #include "proxy/sides/plain.h"
 #include "proxy/sides/turbo_server.h"
 #include "proxy/upstream.h"
@@ -40,11 +41,12 @@ struct arrival {
     uint8_t *bytes; /* all that came, less a tombstone that starts afresh */
     size_t length, capacity;
     struct turbo_opening opening;
-    bool header_due;    /* a PROXY header comes first */
-    bool spoke;         /* something was read */
-    bool afresh;        /* after a tombstone for nothing consumed: the stream follows, no other */
-    bool late;          /* the listener was leaving: it may only join a session */
-    struct side *trial; /* connected before the client has spoken */
+    bool header_due; /* a PROXY header comes first */
+    bool spoke;      /* something was read */
+    bool afresh;     /* after a tombstone for nothing consumed: the stream follows, no other */
+    bool only_joins; /* a session: the listener was leaving, or full */
+    enum turbo_reason otherwise;     /* if it does not: it is reset */
+    struct side *trial;              /* connected before the client has spoken */
     struct upstream *trial_upstream; /* to this one; held by the generation */
     ev_io io;
     ev_timer timeout, sniff;
@@ -114,11 +116,14 @@ void arrivals_end_late(struct worker *w)
     if (w->ending_late)
         return; /* each end comes back here */
     w->ending_late = true;
-    struct arrival *next;
-    for (struct arrival *a = w->arrivals; a != NULL; a = next) {
-        next = a->next;
-        if (a->late && !listener_is_open(a->connection.listener))
-            arrival_abort(a);
+    while (w->has_closed) {
+        w->has_closed = false;
+        struct arrival *next;
+        for (struct arrival *a = w->arrivals; a != NULL; a = next) {
+            next = a->next;
+            if (a->only_joins && !listener_is_open(a->connection.listener))
+                end(a, a->otherwise, true);
+        }
     }
     w->ending_late = false;
 }
@@ -183,12 +188,16 @@ static struct side *take_far(struct arrival *a)
 static void become_relay(struct arrival *a, enum turbo_outcome outcome, enum turbo_reason reason)
 {
     struct worker *w = a->worker;
+    if (a->only_joins) {
+        end(a, a->otherwise, true);
+        return;
+    }
     enum turbo_reason refused = connection_place(&a->connection, hello_of(a));
     if (refused != TURBO_REASON_NONE) {
         end(a, refused, true);
         return;
     }
-    struct side *near = a->late ? NULL : plain_accepted(w, a->fd, a->bytes, a->length);
+    struct side *near = plain_accepted(w, a->fd, a->bytes, a->length);
     if (near == NULL) {
         end(a, TURBO_REASON_NONE, true);
         return;
@@ -340,6 +349,10 @@ static void read_header(struct arrival *a)
     a->header_due = false;
     if (header.client.length > 0)
         connection_vouched(&a->connection, &header.client, &header.server);
+    if (!route_allows(a->connection.settings, &a->connection.access.client)) {
+        end(a, TURBO_REASON_DENIED, true); /* whoever joins a session is not asked again */
+        return;
+    }
     drop_front(a, header.length);
     start_sniffing(a);
     if (a->length > 0)
@@ -453,7 +466,7 @@ static void start_timer(struct worker *w, ev_timer *timer, double seconds)
 
 static void start_sniffing(struct arrival *a)
 {
-    if (!a->late && a->length == 0)
+    if (!a->only_joins && a->length == 0)
         start_timer(a->worker, &a->sniff, a->connection.settings->sniff_timeout_s);
 }
 
@@ -479,10 +492,12 @@ void arrival_start(struct listener *listener, int fd, const struct address *clie
     }
     a->tag = ARRIVAL_TAG;
     a->worker = w;
+    if (!listener_is_leaving(listener) && listener_is_full(listener))
+        a->otherwise = TURBO_REASON_LISTENER_FULL;
+    a->only_joins = listener_is_leaving(listener) || listener_is_full(listener);
     connection_accepted(&a->connection, listener, client, fd);
     a->fd = fd;
     a->header_due = networks_hold(&a->connection.settings->proxy_from, client);
-    a->late = listener_is_leaving(listener);
     turbo_opening_init(&a->opening);
     ev_io_init(&a->io, on_readable, fd, EV_READ);
     ev_init(&a->timeout, on_timeout);

@@ -81,7 +81,8 @@ static bool must_look(const struct listener *l)
 static void accepted(struct listener *l, int fd, const struct address *client)
 {
     bool in_front = networks_hold(&l->settings->proxy_from, client); /* who says whom it is for */
-    if (listener_is_full(l))
+    if (listener_is_full(l) &&
+        !listener_is_pending(l)) /* a session joined is no more than before */
         turn_away(l, fd, client, TURBO_REASON_LISTENER_FULL);
     else if (!in_front && !route_allows(l->settings, client))
         turn_away(l, fd, client, TURBO_REASON_DENIED);
@@ -155,7 +156,7 @@ void listener_drain(struct listener *l, bool even_if_pending)
     if (l->udp != NULL) {
         struct turbo_endpoint *turbo = udp_endpoint_turbo(l->udp);
         turbo_endpoint_drain(turbo);
-        if (turbo_endpoint_pending(turbo) > 0 && !even_if_pending)
+        if (listener_is_pending(l) && !even_if_pending)
             return;
         turbo_endpoint_abandon(turbo, l->worker->now);
         udp_endpoint_kick(l->udp);
@@ -163,6 +164,7 @@ void listener_drain(struct listener *l, bool even_if_pending)
     ev_io_stop(l->worker->loop, &l->io);
     socket_close(l->fd);
     l->fd = -1;
+    l->worker->has_closed = true;
 }
 
 void listener_close(struct listener *l, bool even_if_pending)
@@ -184,10 +186,15 @@ size_t listener_sockets(const struct listener *l, int fds[static LISTENER_SOCKET
 
 /* ---- opening ---- */
 
+bool listener_clashes(const struct listener *l, const struct listener *other)
+{
+    return config_clash(&l->bound, &other->bound) != CONFIG_CLASH_NONE;
+}
+
 static bool is_ours(const struct listener *l)
 {
     for (size_t i = 0; i < l->worker->listener_count; i++)
-        if (config_clash(&l->bound, &l->worker->listeners[i]->bound) != CONFIG_CLASH_NONE)
+        if (listener_clashes(l, l->worker->listeners[i]))
             return true;
     return false;
 }
@@ -338,6 +345,19 @@ void listener_release(struct listener *l)
     generation_release(l->generation);
     l->tag = 0;
     free(l);
+}
+
+bool listener_is_pending(const struct listener *l)
+{
+    return l->udp != NULL && turbo_endpoint_pending(udp_endpoint_turbo(l->udp)) > 0;
+}
+
+void listener_shed(struct listener *l)
+{
+    if (l->fd >= 0 || l->udp == NULL || turbo_endpoint_sessions(udp_endpoint_turbo(l->udp)) > 0)
+        return;
+    udp_endpoint_destroy(l->udp);
+    l->udp = NULL;
 }
 
 bool listener_is_unused(const struct listener *l)

@@ -26,6 +26,8 @@ struct listener *listener_hold(struct listener *listener);
 /* NULL is allowed. Where the worker's hold is the last one it is given up between two turns of the
  * loop only (worker_reap). */
 void listener_release(struct listener *listener);
+/* They accept at the same TCP or UDP port. */
+bool listener_clashes(const struct listener *listener, const struct listener *other);
 /* Closed, and nobody but the worker holds it. */
 bool listener_is_unused(const struct listener *listener);
 /* From now on it is the listener `index` of this generation; the address is the same. */
@@ -40,6 +42,11 @@ const char *listener_text(const struct listener *listener);
 const struct address *listener_address(const struct listener *listener);
 /* NULL: not a turbo listener. */
 struct udp_endpoint *listener_udp(const struct listener *listener);
+/* Sessions that began on UDP wait to be joined. */
+bool listener_is_pending(const struct listener *listener);
+/* Closed, it gives back what only sessions need once there are none; like listener_release between
+ * two turns only. */
+void listener_shed(struct listener *listener);
 /* Its connections now. */
 size_t listener_connections(const struct listener *listener);
 /* Has it as many as its own limit allows? */

@@ -22,10 +22,12 @@ static void reap(struct worker *w)
 {
     size_t left = 0;
     for (size_t i = 0; i < w->leaving_count; i++) {
-        if (listener_is_unused(w->leaving[i]))
+        if (listener_is_unused(w->leaving[i])) {
             listener_release(w->leaving[i]);
-        else
-            w->leaving[left++] = w->leaving[i];
+            continue;
+        }
+        listener_shed(w->leaving[i]);
+        w->leaving[left++] = w->leaving[i];
     }
     w->leaving_count = left;
 }
@@ -89,6 +91,7 @@ struct worker *worker_create(struct config *config, struct log *log)
         worker_destroy(w);
         return NULL;
     }
+    worker_share_files(w, config);
     return w;
 }
 

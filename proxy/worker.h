@@ -51,7 +51,8 @@ struct worker {
     bool accepting;         /* false: no descriptors for more, until one ends */
     turbo_time paused_at;   /* accepting was, the last time; 0: never */
     bool draining;
-    bool ending_late;           /* in arrivals_end_late */
+    bool has_closed;            /* a listener has: arrivals_end_late */
+    bool ending_late;           /* in it */
     double handover_timeout_s;  /* TURBO_HANDOVER_TIME; shorter in tests */
     ev_check turn;              /* reads the clock */
     ev_timer retry_timer;       /* accepting again after descriptors ran out */

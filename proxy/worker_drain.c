@@ -34,11 +34,9 @@ void worker_start_handover_timer(struct worker *w)
 
 static bool is_pending(const struct worker *w)
 {
-    for (size_t i = 0; i < w->listener_count; i++) {
-        struct udp_endpoint *udp = listener_udp(w->listeners[i]);
-        if (udp != NULL && turbo_endpoint_pending(udp_endpoint_turbo(udp)) > 0)
+    for (size_t i = 0; i < w->listener_count; i++)
+        if (listener_is_pending(w->listeners[i]))
             return true;
-    }
     return false;
 }
 
@@ -134,14 +132,11 @@ void worker_check_drained(struct worker *w)
 {
     if (w->quiet != NULL && !is_pending(w))
         ev_feed_event(w->loop, &w->quiet_event, EV_CUSTOM);
-    if (w->leaving_count > 0) {
-        stop_leaving(w, false);
+    stop_leaving(w, false);
+    if (w->draining)
+        stop_listening(w, false);
+    if (w->has_closed)
         arrivals_end_late(w);
-    }
-    if (!w->draining)
-        return;
-    stop_listening(w, false);
-    arrivals_end_late(w);
-    if (w->connections == 0)
+    if (w->draining && w->connections == 0)
         ev_break(w->loop, EVBREAK_ALL);
 }

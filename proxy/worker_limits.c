@@ -41,14 +41,17 @@ static size_t files_a_connection(const struct config *config)
     return 2;
 }
 
-/* What the files mean for connections and pipes. Returns how many it takes at least. */
-static size_t share(struct worker *w, const struct config *config, size_t files)
+static size_t files_reserved(const struct config *config)
 {
-    size_t reserved = FILES_RESERVED + FILES_A_LISTENER * config->listener_count;
-    if (config->admin.length > 0)
-        reserved += ADMIN_FILES;
+    return FILES_RESERVED + FILES_A_LISTENER * config->listener_count +
+           (config->admin.length > 0 ? ADMIN_FILES : 0);
+}
+
+void worker_share_files(struct worker *w, const struct config *config)
+{
+    size_t files = raise_file_limit();
+    size_t reserved = files_reserved(config);
     size_t each = files_a_connection(config);
-    size_t least = reserved + CONNECTIONS_MIN * each;
     files = files > reserved ? files - reserved : 0;
     w->pipes.max = files / PIPES_SHARE < PIPES_MAX ? files / PIPES_SHARE : PIPES_MAX;
     w->connections_max = (files - FILES_A_PIPE * w->pipes.max) / each;
@@ -56,18 +59,12 @@ static size_t share(struct worker *w, const struct config *config, size_t files)
     w->arrivals_max = w->connections_max / ARRIVALS_SHARE;
     if (w->arrivals_max < ARRIVALS_LEAST)
         w->arrivals_max = ARRIVALS_LEAST;
-    return least;
 }
 
-void worker_share_files(struct worker *w, const struct config *config)
-{
-    share(w, config, raise_file_limit());
-}
-
-bool worker_has_files(struct worker *w, const struct config *config)
+bool worker_has_files(const struct worker *w, const struct config *config)
 {
     size_t files = raise_file_limit();
-    size_t least = share(w, config, files);
+    size_t least = files_reserved(config) + CONNECTIONS_MIN * files_a_connection(config);
     if (files < least)
         log_event(w->log, LOG_LEVEL_ERROR, "too few open files are allowed: raise ulimit -n",
                   LOG_NUMBER("allowed", files), LOG_NUMBER("least", least));

@@ -16,8 +16,8 @@ void worker_tell_listening(const struct worker *worker, const struct listener *l
 
 /* Shares the open files that the system allows among connections and pipes. */
 void worker_share_files(struct worker *worker, const struct config *config);
-/* The same; false, with an explanation in the log: there are too few. */
-bool worker_has_files(struct worker *worker, const struct config *config);
+/* Are there enough? False, with an explanation in the log: there are too few. */
+bool worker_has_files(const struct worker *worker, const struct config *config);
 void worker_on_retry(struct ev_loop *loop, ev_timer *timer, int events);
 
 /* ---- worker_drain.c ---- */

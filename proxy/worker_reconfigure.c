@@ -73,6 +73,14 @@ static bool reserve_leaving(struct worker *w)
     return leaving != NULL;
 }
 
+/* Both would accept from the same socket, and what is new would come to the old one. */
+static void close_predecessors(struct worker *w, const struct listener *heir)
+{
+    for (size_t i = 0; i < w->leaving_count; i++)
+        if (listener_clashes(w->leaving[i], heir))
+            listener_close(w->leaving[i], true);
+}
+
 static void succeed(struct worker *w, struct generation *g, const struct succession *next)
 {
     struct generation *before = w->generation;
@@ -84,6 +92,7 @@ static void succeed(struct worker *w, struct generation *g, const struct success
     for (size_t i = 0; i < w->listener_count; i++) {
         w->listeners[i] = next->listeners[i];
         if (next->opened[i]) {
+            close_predecessors(w, w->listeners[i]);
             worker_tell_listening(w, w->listeners[i]);
             if (w->accepting)
                 listener_resume(w->listeners[i]);
@@ -110,7 +119,7 @@ static bool may_change(const struct worker *w)
 
 bool worker_reconfigure(struct worker *w, struct config *config)
 {
-    if (!may_change(w))
+    if (!may_change(w) || !worker_has_files(w, config))
         return false;
     struct succession next = {0};
     struct generation *g = generation_create(config, w->stats, w->generation);
