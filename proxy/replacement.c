@@ -171,6 +171,8 @@ bool replacement_is_under_way(const struct replacement *r)
 
 void replacement_cancel(struct replacement *r)
 {
+    if (r->handover != NULL && !r->is_successor)
+        worker_unquiesce(r->worker);
     handover_end(r->handover);
     r->handover = NULL;
 }

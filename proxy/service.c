@@ -27,6 +27,8 @@ struct service {
 
 /* ---- another configuration ---- */
 
+static const char NOT_RELOADED[] = "the configuration stays as it was";
+
 static void tell_errors(struct service *s, const struct config_errors *errors)
 {
     for (size_t i = 0; i < errors->count; i++)
@@ -39,8 +41,9 @@ static bool reload(void *owner, struct config_errors *errors)
 {
     struct service *s = owner;
     if (replacement_is_under_way(&s->replacement)) {
-        config_error(errors, "another process is taking over: it has read the configuration");
-        tell_errors(s, errors);
+        static const char why[] = "another process is taking over, and has read the file";
+        config_error(errors, "%s", why);
+        log_event(&s->log, LOG_LEVEL_WARNING, NOT_RELOADED, LOG_TEXT("reason", why));
         return false;
     }
     struct config *config = config_load(s->options, errors);
@@ -56,7 +59,7 @@ static bool reload(void *owner, struct config_errors *errors)
                   LOG_NUMBER("upstreams", config->upstream_count));
     } else {
         tell_errors(s, errors);
-        log_write(&s->log, LOG_LEVEL_ERROR, "the configuration stays as it was", NULL);
+        log_write(&s->log, LOG_LEVEL_ERROR, NOT_RELOADED, NULL);
     }
     config_release(config);
     return changed;
