@@ -27,10 +27,12 @@ bool config_errors_full(const struct config_errors *errors)
     return errors->count >= CONFIG_ERRORS_MAX;
 }
 
-/* Copies `raw`, with what cannot be printed as \xNN. */
-static void make_printable(char out[static CONFIG_ERROR_MAX], const char *raw, bool whole)
+/* Copies `raw`, with what cannot be printed as \xNN. One that vsnprintf cut is too long here, too.
+ */
+static void make_printable(char out[static CONFIG_ERROR_MAX], const char *raw)
 {
     size_t length = strlen(raw), used = 0, step;
+    bool whole = true;
 
     for (size_t i = 0; i < length; i += step) {
         uint32_t point = utf8_next(raw + i, length - i, &step);
@@ -66,9 +68,9 @@ void config_error(struct config_errors *errors, const char *format, ...)
     if (!has_room(errors))
         return;
     va_start(arguments, format);
-    int length = vsnprintf(raw, sizeof(raw), format, arguments);
+    (void)vsnprintf(raw, sizeof(raw), format, arguments);
     va_end(arguments);
-    make_printable(text, raw, length < (int)sizeof(raw));
+    make_printable(text, raw);
     errors->texts[errors->count] = strdup(text);
     errors->count += errors->texts[errors->count] != NULL;
 }

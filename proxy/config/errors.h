@@ -20,7 +20,7 @@ struct config_errors {
 void config_errors_init(struct config_errors *errors);
 void config_errors_free(struct config_errors *errors);
 
-/* A text of CONFIG_ERROR_MAX bytes or more is cut short, which "..." at its end says. */
+/* A text that is too long for CONFIG_ERROR_MAX is cut short, which "..." at its end says. */
 __attribute__((format(printf, 2, 3))) void config_error(struct config_errors *errors,
                                                         const char *format, ...);
 

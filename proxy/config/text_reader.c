@@ -61,7 +61,11 @@ void text_give_up(struct text_reader *r)
 
 static char closing(const struct text_token *open)
 {
-    return *open->at == '{' ? '}' : *open->at == '<' ? '>' : ']';
+    switch (*open->at) {
+    case '{': return '}';
+    case '<': return '>';
+    default: return ']';
+    }
 }
 
 static void tell_unclosed(struct text_reader *r, const struct text_frame *frame,

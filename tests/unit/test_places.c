@@ -67,6 +67,20 @@ static void many_places_are_all_found(void **state)
     places_free(&places);
 }
 
+/* However many there are, the search for one that is not there ends. */
+static void a_place_that_is_not_there_is_not_found(void **state)
+{
+    struct places places;
+
+    (void)state;
+    places_init(&places);
+    for (unsigned i = 0; i < 300; i++) {
+        places_add(&places, &places, 1, i, 1, 1);
+        assert_null(places_find(&places, &places, 2, i));
+    }
+    places_free(&places);
+}
+
 static void errors_are_kept_in_order_and_counted_beyond_the_most(void **state)
 {
     struct config_errors errors;
@@ -173,6 +187,7 @@ int main(void)
         CASE(a_place_is_found_by_message_field_and_index),
         CASE(the_last_place_of_a_value_is_kept),
         CASE(many_places_are_all_found),
+        CASE(a_place_that_is_not_there_is_not_found),
         CASE(errors_are_kept_in_order_and_counted_beyond_the_most),
         CASE(errors_are_one_printable_line),
         CASE(errors_are_cut_between_characters),

@@ -179,6 +179,18 @@ static void a_colon_in_an_unquoted_string_begins_no_field(void **state)
                         "as \"text\"\n");
 }
 
+static void what_hangs_together_is_one_mistake(void **state)
+{
+    (void)state;
+    assert_every_errors("int32: 1:2 bool: no:1 int64: -x:5 double: y",
+                        "1:9: : is no field's name; write one\n");
+    assert_every_errors("int64: -x:5 double: y:1 float: z",
+                        "1:8: int64: -x:5 is not a whole number; write a whole number from "
+                        "-9223372036854775808 to 9223372036854775807\n"
+                        "1:21: double: y:1 is not a decimal number; write a number, such as 2.5\n"
+                        "1:32: float: z is not a decimal number; write a number, such as 2.5\n");
+}
+
 static void numbers_beyond_their_type_are_out_of_range(void **state)
 {
     (void)state;
@@ -346,6 +358,11 @@ static void a_bracket_that_misses_is_told_with_the_one_it_would_close(void **sta
                         "1:1: x: Proxy has no such field; write listener, upstream, log, "
                         "admin, process or drain_timeout_seconds\n"
                         "1:7: x: the \"[\" of line 1, column 3 is not closed; write \"]\"\n");
+    /* One bracket misses, so that what else is in a wrong place is told to be. */
+    assert_proxy_errors("log { level: INFO\nadmin { address: 'x' }\nlistener { admin {} }",
+                        "2:1: log: the \"{\" of line 1, column 5 is not closed; write \"}\"\n"
+                        "3:12: listener[0].admin: Listener has no such field; write it outside, in "
+                        "Proxy\n");
 }
 
 static void a_bracket_that_closes_nothing_is_told(void **state)
@@ -393,6 +410,9 @@ static void what_is_given_twice_is_looked_at_all_the_same(void **state)
     assert_false(e->every->has_int64);
     assert_string_equal(e->string, "a");
     assert_int_equal(places_find(&reading.places, e, 1, 0)->line, 1);
+    assert_int_equal(places_find(&reading.places, e, 15, 0)->line, 4);
+    /* Two messages, their two fields, and the string: nothing of what was only looked at. */
+    assert_int_equal(reading.places.count, 6);
     reading_stop(&reading);
 }
 
@@ -509,6 +529,7 @@ int main(void)
         CASE(a_wrong_type_is_told_with_the_right_one),
         CASE(a_string_without_quotes_is_one_mistake),
         CASE(a_colon_in_an_unquoted_string_begins_no_field),
+        CASE(what_hangs_together_is_one_mistake),
         CASE(numbers_beyond_their_type_are_out_of_range),
         CASE(a_number_may_not_be_a_book),
         CASE(what_is_wrong_in_a_string_is_told_where_it_is),
