@@ -171,6 +171,7 @@ class ProxiedNginx(ProxiedServer):
             server {{
                 listen 127.0.0.1:{port} ssl proxy_protocol;
                 ssl_certificate {certificate}; ssl_certificate_key {key};
+                ssl_protocols TLSv1.2 TLSv1.3;
                 location / {{ return 200 "{expected}"; }}
             }}
         }}
