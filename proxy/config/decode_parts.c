@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proxy/config/utf8.h"
+
 enum { PATH_MAX_BYTES = 160 };
 
 static const ProtobufCFieldDescriptor *field_of(const struct decode_at *at, const char *name)
@@ -171,6 +173,33 @@ static void check_enum(struct decoder *decoder, const struct decode_at *at,
                      enumeration->short_name);
 }
 
+static bool is_utf8(const char *text)
+{
+    size_t left = strlen(text), used;
+
+    for (; left > 0; text += used, left -= used)
+        if (utf8_next(text, left, &used) == UTF8_NOT)
+            return false;
+    return true;
+}
+
+/* The serialized form has strings as bytes. */
+static void check_strings(struct decoder *decoder, const struct decode_at *at,
+                          const ProtobufCFieldDescriptor *field)
+{
+    const void *value = (const char *)at->message + field->offset;
+    bool repeated = field->label == PROTOBUF_C_LABEL_REPEATED;
+    char *const *texts = repeated ? *(char *const *const *)value : value;
+    size_t count =
+        repeated
+            ? *(const size_t *)(const void *)((const char *)at->message + field->quantifier_offset)
+            : *texts != NULL;
+
+    for (size_t i = 0; i < count; i++)
+        if (!is_utf8(texts[i]))
+            decode_error(decoder, at, field->name, i, "%s is not UTF-8", quote(texts[i]).text);
+}
+
 void decode_check(struct decoder *decoder, const struct decode_at *at,
                   const struct decode_range *ranges, size_t count)
 {
@@ -178,9 +207,12 @@ void decode_check(struct decoder *decoder, const struct decode_at *at,
 
     for (size_t i = 0; i < count; i++)
         check_range(decoder, at, &ranges[i]);
-    for (unsigned i = 0; i < descriptor->n_fields; i++)
+    for (unsigned i = 0; i < descriptor->n_fields; i++) {
         if (descriptor->fields[i].type == PROTOBUF_C_TYPE_ENUM)
             check_enum(decoder, at, &descriptor->fields[i]);
+        else if (descriptor->fields[i].type == PROTOBUF_C_TYPE_STRING)
+            check_strings(decoder, at, &descriptor->fields[i]);
+    }
     for (size_t i = 0; i < at->message->n_unknown_fields; i++)
         decode_error(decoder, at, NULL, 0,
                      "has a field with number %u that this version does not know; was it written "

@@ -50,7 +50,7 @@ struct decode_range {
     bool above;   /* `min` itself does not */
     bool or_zero; /* 0 is allowed besides */
 };
-/* Numbers that are out of range, values that no enum has, and fields that the schema has not. */
+/* Numbers that are out of range, values that no enum has, texts that are none, unknown fields. */
 void decode_check(struct decoder *decoder, const struct decode_at *at,
                   const struct decode_range *ranges, size_t count);
 
