@@ -1,6 +1,5 @@
 #include "proxy/generation.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,9 +15,9 @@ static const struct upstream *namesake(const struct generation *g, const char *n
 
 static size_t count_stats(const struct config *config)
 {
-    size_t count = 0;
+    size_t count = config->listener_count; /* of connections without a route */
     for (size_t i = 0; i < config->listener_count; i++)
-        count += 1 + config->listeners[i].route_count;
+        count += config->listeners[i].route_count;
     return count;
 }
 
@@ -50,7 +49,8 @@ static bool hold_upstreams(struct generation *g, const struct generation *before
 struct generation *generation_create(struct config *config, struct stats *stats,
                                      const struct generation *before)
 {
-    assert(config->listener_count > 0 && config->upstream_count > 0); /* so it was checked */
+    if (config->listener_count == 0 || config->upstream_count == 0)
+        return NULL;
     struct generation *g = calloc(1, sizeof(*g));
     if (g == NULL)
         return NULL;

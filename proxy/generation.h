@@ -20,7 +20,8 @@ struct generation {
 };
 
 /* `before` (NULL: none) is the one so far: servers that both have are the same. Held once by the
- * caller. NULL: out of memory. */
+ * caller. NULL: out of memory, or it names no listener or no upstream, which no checked one does.
+ */
 struct generation *generation_create(struct config *config, struct stats *stats,
                                      const struct generation *before);
 struct generation *generation_hold(struct generation *generation);
