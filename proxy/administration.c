@@ -21,10 +21,10 @@ static void write_metrics(void *owner, FILE *out)
     metrics_write(a->worker, a->process, out);
 }
 
-static void write_status(void *owner, FILE *out)
+static bool write_status(void *owner, FILE *out)
 {
     const struct administration *a = owner;
-    status_write(a->worker, a->process, out);
+    return status_write(a->worker, a->process, out);
 }
 
 static bool is_ready(void *owner, FILE *out)

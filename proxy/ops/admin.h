@@ -40,7 +40,8 @@ struct admin;
  */
 struct admin_answers {
     void (*metrics)(void *owner, FILE *out);
-    void (*status)(void *owner, FILE *out);
+    /* False: out of memory, the connection is closed. */
+    bool (*status)(void *owner, FILE *out);
     /* False: not ready (draining, or no listener is open); `out` gets why. */
     bool (*ready)(void *owner, FILE *out);
     /* False: the configuration stays; `out` gets the errors, one a line. */

@@ -7,11 +7,14 @@
 
 #include "proxy/ops/exposition.h"
 
-enum { HOST_MAX = 255 };
+enum {
+    HOST_MAX = 255,
+    ANSWER_MAX = 64 * 1024 * 1024, /* bytes; it is as long as the configuration */
+};
 
 #define TEXT_PLAIN "text/plain; charset=utf-8"
 
-/* ---- the answers: each writes the body and tells the status ---- */
+/* ---- the answers: each writes the body and tells the status; 0: out of memory ---- */
 
 static unsigned write_list(const struct admin_request *r, FILE *out)
 {
@@ -45,8 +48,7 @@ static unsigned write_readiness(const struct admin_request *r, FILE *out)
 
 static unsigned write_status(const struct admin_request *r, FILE *out)
 {
-    r->answers->status(r->owner, out);
-    return MHD_HTTP_OK;
+    return r->answers->status(r->owner, out) ? MHD_HTTP_OK : 0;
 }
 
 static unsigned reload(const struct admin_request *r, FILE *out)
@@ -187,21 +189,51 @@ static enum MHD_Result refuse(struct MHD_Connection *connection, const struct re
                    MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_PERSISTENT));
 }
 
+/* Where an answer is written to. open_memstream(3) would not tell that bytes were lost. */
+struct body {
+    char *bytes;
+    size_t length, capacity;
+};
+
+/* As fopencookie wants it. 0: no memory, or no end in sight. */
+static ssize_t body_write(void *cookie, const char *data, size_t length)
+{
+    struct body *body = cookie;
+    if (length > body->capacity - body->length) {
+        size_t capacity = 2 * (body->length + length);
+        char *bytes = capacity > ANSWER_MAX ? NULL : realloc(body->bytes, capacity);
+        if (bytes == NULL)
+            return 0;
+        body->bytes = bytes;
+        body->capacity = capacity;
+    }
+    memcpy(body->bytes + body->length, data, length);
+    body->length += length;
+    return (ssize_t)length;
+}
+
+static bool write_answer(const struct admin_request *r, const struct route *route,
+                         struct body *body, unsigned *status)
+{
+    FILE *out = fopencookie(body, "w", (cookie_io_functions_t){.write = body_write});
+    if (out == NULL)
+        return false;
+    *status = route->write(r, out);
+    bool written = fflush(out) == 0 && ferror(out) == 0;
+    return fclose(out) == 0 && written && *status != 0;
+}
+
 static enum MHD_Result answer(const struct admin_request *r, struct MHD_Connection *connection,
                               const struct route *route)
 {
-    char *body = NULL;
-    size_t length = 0;
-    FILE *out = open_memstream(&body, &length);
-    if (out == NULL)
-        return MHD_NO;
-    unsigned status = route->write(r, out);
-    bool complete = ferror(out) == 0;
-    complete = fclose(out) == 0 && complete;
-    struct MHD_Response *response =
-        complete ? MHD_create_response_from_buffer(length, body, MHD_RESPMEM_MUST_FREE) : NULL;
+    struct body body = {0};
+    unsigned status = 0;
+    struct MHD_Response *response = NULL;
+    if (write_answer(r, route, &body, &status))
+        response =
+            MHD_create_response_from_buffer_with_free_callback(body.length, body.bytes, free);
     if (response == NULL)
-        free(body);
+        free(body.bytes);
     return respond(connection, status, route->type, NULL, response);
 }
 

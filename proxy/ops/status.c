@@ -9,160 +9,185 @@
 #include "proxy/ops/stats.h"
 #include "proxy/worker.h"
 
-/*
- * Values that could not be made are NULL, which json_object_set_new and json_array_append_new
- * refuse: without memory something is missing, and what is written is JSON all the same.
- */
+/* What is written; the first value that there was no memory for makes all of it worthless. */
+struct page {
+    const struct worker *worker;
+    bool incomplete;
+};
 
-static void put_number(json_t *object, const char *name, uint64_t value)
+/* Takes `value` over; NULL: out of memory. */
+static void put(struct page *p, json_t *object, const char *name, json_t *value)
 {
-    json_object_set_new(object, name, json_integer((json_int_t)value));
+    if (json_object_set_new(object, name, value) != 0)
+        p->incomplete = true;
 }
 
-static void put_bool(json_t *object, const char *name, bool value)
+static void add(struct page *p, json_t *array, json_t *value)
 {
-    json_object_set_new(object, name, json_boolean(value));
+    if (json_array_append_new(array, value) != 0)
+        p->incomplete = true;
 }
 
-/* NULL: null. Text that is not UTF-8 is not written. */
-static void put_text(json_t *object, const char *name, const char *text)
+static void put_number(struct page *p, json_t *object, const char *name, uint64_t value)
 {
-    json_object_set_new(object, name, text == NULL ? json_null() : json_string(text));
+    put(p, object, name, json_integer((json_int_t)value));
 }
 
-static void put_seconds(json_t *object, const char *name, uint64_t us)
+static void put_bool(struct page *p, json_t *object, const char *name, bool value)
 {
-    json_object_set_new(object, name, json_real((double)us / 1e6));
+    put(p, object, name, json_boolean(value));
+}
+
+/* NULL: null. */
+static void put_text(struct page *p, json_t *object, const char *name, const char *text)
+{
+    put(p, object, name, text == NULL ? json_null() : json_string(text));
+}
+
+static void put_seconds(struct page *p, json_t *object, const char *name, uint64_t us)
+{
+    put(p, object, name, json_real((double)us / 1e6));
 }
 
 /* ---- listeners ---- */
 
-static json_t *ended(const struct route_stats *r)
+static json_t *ended(struct page *p, const struct route_stats *r)
 {
     json_t *object = json_object();
     for (int outcome = 0; outcome < TURBO_OUTCOME_COUNT; outcome++) {
         uint64_t count = 0;
         for (int reason = 0; reason < TURBO_REASON_COUNT; reason++)
             count += r->connections[outcome][reason];
-        put_number(object, turbo_outcome_text((enum turbo_outcome)outcome), count);
+        put_number(p, object, turbo_outcome_text((enum turbo_outcome)outcome), count);
     }
     return object;
 }
 
-static json_t *route(const struct route_stats *r, const char *upstream)
+static json_t *route(struct page *p, const struct route_stats *r, const char *upstream)
 {
     json_t *object = json_object();
-    put_text(object, "name", r->route);
-    put_text(object, "upstream", upstream);
-    put_number(object, "active", r->active);
-    json_object_set_new(object, "ended", ended(r));
-    put_number(object, "round_trips_saved", r->round_trips_saved);
-    put_seconds(object, "saved_seconds", r->saved_us);
-    put_number(object, "bytes_to_server", r->bytes_c2s);
-    put_number(object, "bytes_to_client", r->bytes_s2c);
+    put_text(p, object, "name", r->route);
+    put_text(p, object, "upstream", upstream);
+    put_number(p, object, "active", r->active);
+    put(p, object, "ended", ended(p, r));
+    put_number(p, object, "round_trips_saved", r->round_trips_saved);
+    put_seconds(p, object, "saved_seconds", r->saved_us);
+    put_number(p, object, "bytes_to_server", r->bytes_c2s);
+    put_number(p, object, "bytes_to_client", r->bytes_s2c);
     return object;
 }
 
-static json_t *routes(const struct listener *l)
+static json_t *routes(struct page *p, const struct listener *l)
 {
     const struct generation *g = listener_generation(l);
     const struct config_listener *settings = listener_settings(l);
     json_t *array = json_array();
-    json_array_append_new(array, route(generation_stats(g, settings, NULL), NULL));
+    add(p, array, route(p, generation_stats(g, settings, NULL), NULL));
     for (size_t i = 0; i < settings->route_count; i++) {
         const struct config_route *r = &settings->routes[i];
-        json_array_append_new(
-            array, route(generation_stats(g, settings, r), g->config->upstreams[r->upstream].name));
+        add(p, array,
+            route(p, generation_stats(g, settings, r), g->config->upstreams[r->upstream].name));
     }
     return array;
 }
 
-static json_t *listener(const struct listener *l)
+static json_t *listener(struct page *p, const struct listener *l)
 {
     struct udp_endpoint *udp = listener_udp(l);
     json_t *object = json_object();
-    put_text(object, "name", listener_settings(l)->name);
-    put_text(object, "address", listener_text(l));
-    put_bool(object, "open", listener_is_open(l));
-    put_bool(object, "leaving", listener_is_leaving(l));
-    put_number(object, "connections", listener_connections(l));
+    put_text(p, object, "name", listener_settings(l)->name);
+    put_text(p, object, "address", listener_text(l));
+    put_bool(p, object, "open", listener_is_open(l));
+    put_bool(p, object, "leaving", listener_is_leaving(l));
+    put_number(p, object, "connections", listener_connections(l));
     if (udp != NULL)
-        put_number(object, "pending", turbo_endpoint_pending(udp_endpoint_turbo(udp)));
-    json_object_set_new(object, "routes", routes(l));
+        put_number(p, object, "pending", turbo_endpoint_pending(udp_endpoint_turbo(udp)));
+    put(p, object, "routes", routes(p, l));
     return object;
 }
 
-static json_t *listeners(const struct worker *w)
+static json_t *listeners(struct page *p)
 {
+    const struct worker *w = p->worker;
     json_t *array = json_array();
     for (size_t i = 0; i < w->listener_count; i++)
-        json_array_append_new(array, listener(w->listeners[i]));
+        add(p, array, listener(p, w->listeners[i]));
     for (size_t i = 0; i < w->leaving_count; i++)
-        json_array_append_new(array, listener(w->leaving[i]));
+        add(p, array, listener(p, w->leaving[i]));
     return array;
 }
 
 /* ---- upstreams ---- */
 
-static json_t *server(const struct server *s, uint32_t weight)
+static json_t *server(struct page *p, const struct server *s, uint32_t weight)
 {
     json_t *object = json_object();
-    put_text(object, "address", s->text);
-    put_number(object, "weight", weight);
-    put_bool(object, "up", s->health.out_until == 0);
-    put_number(object, "connections", s->connections);
-    put_number(object, "connected", s->connected);
-    put_number(object, "failed", s->failed);
-    put_number(object, "checks", s->checked);
-    put_number(object, "failed_checks", s->check_failed);
+    put_text(p, object, "address", s->text);
+    put_number(p, object, "weight", weight);
+    put_bool(p, object, "up", s->health.out_until == 0);
+    put_number(p, object, "connections", s->connections);
+    put_number(p, object, "connected", s->connected);
+    put_number(p, object, "failed", s->failed);
+    put_number(p, object, "checks", s->checked);
+    put_number(p, object, "failed_checks", s->check_failed);
     return object;
 }
 
-static json_t *upstream(const struct upstream *u)
+static json_t *upstream(struct page *p, const struct upstream *u)
 {
     json_t *object = json_object(), *servers = json_array();
-    put_text(object, "name", u->settings->name);
-    put_text(object, "protocol", u->settings->kind == ENDPOINT_TURBO ? "turbo" : "tcp");
-    put_number(object, "pending", u->pending);
+    put_text(p, object, "name", u->settings->name);
+    put_text(p, object, "protocol", u->settings->kind == ENDPOINT_TURBO ? "turbo" : "tcp");
+    put_number(p, object, "pending", u->pending);
     for (size_t i = 0; i < u->settings->server_count; i++)
-        json_array_append_new(servers, server(u->servers[i], u->settings->servers[i].weight));
-    json_object_set_new(object, "servers", servers);
+        add(p, servers, server(p, u->servers[i], u->settings->servers[i].weight));
+    put(p, object, "servers", servers);
     return object;
 }
 
-static json_t *upstreams(const struct generation *g)
+static json_t *upstreams(struct page *p)
 {
+    const struct generation *g = p->worker->generation;
     json_t *array = json_array();
     for (size_t i = 0; i < g->config->upstream_count; i++)
-        json_array_append_new(array, upstream(g->upstreams[i]));
+        add(p, array, upstream(p, g->upstreams[i]));
     return array;
 }
 
 /* ---- the whole ---- */
 
-static json_t *connections(const struct worker *w)
+static json_t *connections(struct page *p)
 {
+    const struct worker *w = p->worker;
     json_t *object = json_object();
-    put_number(object, "active", w->connections);
-    put_number(object, "arrivals", w->arrival_count);
-    put_number(object, "max", w->connections_max);
+    put_number(p, object, "active", w->connections);
+    put_number(p, object, "arrivals", w->arrival_count);
+    put_number(p, object, "max", w->connections_max);
     return object;
 }
 
-void status_write(const struct worker *w, const struct process *process, FILE *out)
+static json_t *whole(struct page *p, const struct process *process)
 {
-    json_t *status = json_object();
-    put_text(status, "version", TURBOTLS_VERSION);
-    put_number(status, "pid", (uint64_t)getpid());
-    put_seconds(status, "started", process->started_us);
-    put_seconds(status, "configured", process->reloaded_us);
-    put_bool(status, "last_reload_succeeded", !process->reload_failed);
-    put_bool(status, "accepting", w->accepting);
-    put_bool(status, "draining", w->draining);
-    json_object_set_new(status, "connections", connections(w));
-    json_object_set_new(status, "listeners", listeners(w));
-    json_object_set_new(status, "upstreams", upstreams(w->generation));
-    if (status != NULL && json_dumpf(status, out, JSON_INDENT(2)) == 0)
-        (void)fputc('\n', out);
+    json_t *object = json_object();
+    put_text(p, object, "version", TURBOTLS_VERSION);
+    put_number(p, object, "pid", (uint64_t)getpid());
+    put_seconds(p, object, "started", process->started_us);
+    put_seconds(p, object, "configured", process->reloaded_us);
+    put_bool(p, object, "last_reload_succeeded", !process->reload_failed);
+    put_bool(p, object, "accepting", p->worker->accepting);
+    put_bool(p, object, "draining", p->worker->draining);
+    put(p, object, "connections", connections(p));
+    put(p, object, "listeners", listeners(p));
+    put(p, object, "upstreams", upstreams(p));
+    return object;
+}
+
+bool status_write(const struct worker *w, const struct process *process, FILE *out)
+{
+    struct page page = {.worker = w};
+    json_t *status = whole(&page, process);
+    bool complete = !page.incomplete && json_dumpf(status, out, JSON_INDENT(2)) == 0;
+    (void)fputc('\n', out);
     json_decref(status);
+    return complete;
 }

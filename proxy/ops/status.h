@@ -16,12 +16,13 @@
 #ifndef PROXY_OPS_STATUS_H
 #define PROXY_OPS_STATUS_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 struct process;
 struct worker;
 
-/* Nothing is written without memory. */
-void status_write(const struct worker *worker, const struct process *process, FILE *out);
+/* False, or `out` is in error: out of memory, and not all of it was written. */
+bool status_write(const struct worker *worker, const struct process *process, FILE *out);
 
 #endif

@@ -19,7 +19,7 @@ struct desk {
     struct ev_loop *loop;
     struct admin *admin;
     struct address address;
-    bool is_ready, reload_works;
+    bool is_ready, reload_works, out_of_memory;
     unsigned reloads;
     char text[ANSWER_BYTES];
 };
@@ -32,10 +32,11 @@ static void metrics(void *owner, FILE *out)
     (void)fputs("a_total 1\n", out);
 }
 
-static void status(void *owner, FILE *out)
+static bool status(void *owner, FILE *out)
 {
-    (void)owner;
+    struct desk *f = owner;
     (void)fputs("{}\n", out);
+    return !f->out_of_memory;
 }
 
 static bool is_ready(void *owner, FILE *out)
@@ -193,6 +194,16 @@ static void one_that_is_not_ready_says_why(void **state)
     f->is_ready = false;
     assert_answer(ask(f, GET("/readyz")), "503 Service Unavailable", "stopping\n");
     assert_answer(ask(f, GET("/healthz")), "200 OK", "ok\n");
+}
+
+static void half_an_answer_is_none(void **state)
+{
+    struct desk *f = *state;
+    create(f, NULL);
+    f->out_of_memory = true;
+    assert_string_equal(ask(f, GET("/status")), "");
+    f->out_of_memory = false;
+    assert_answer(ask(f, GET("/status")), "200 OK", "{}\n");
 }
 
 static void head_is_get_without_a_body(void **state)
@@ -396,6 +407,7 @@ static void a_body_without_end_is_cut(void **state)
     say(f, fd, head, strlen(head));
     for (int i = 0; i < 8 * 1024; i++)
         say(f, fd, chunk, strlen(chunk));
+    say(f, fd, "0\r\n\r\n", 5);
     assert_string_equal(hear(f, fd), "");
     assert_int_equal(f->reloads, 0);
     assert_answer(ask(f, GET("/healthz")), "200 OK", "ok\n");
@@ -513,6 +525,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ADMIN_CASE(everything_has_its_answer),
         ADMIN_CASE(one_that_is_not_ready_says_why),
+        ADMIN_CASE(half_an_answer_is_none),
         ADMIN_CASE(head_is_get_without_a_body),
         ADMIN_CASE(reload_is_posted_and_says_what_is_wrong),
         ADMIN_CASE(several_requests_share_a_connection),

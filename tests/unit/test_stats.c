@@ -78,6 +78,7 @@ static void one_that_is_held_goes_on_counting(void **state)
     stats_release(stats, new);
     new = stats_hold(stats, "edge", "web"); /* nobody held it: forgotten */
     assert_int_equal(new->connections[TURBO_OUTCOME_CLASSIC][TURBO_REASON_TCP_FIRST], 0);
+    assert_ptr_equal(stats_first(stats), new);
     stats_release(stats, new);
 }
 

@@ -22,7 +22,7 @@ static json_t *look(struct fixture *f)
     json_error_t error;
     FILE *out = open_memstream(&text, &length);
     assert_non_null(out);
-    status_write(f->worker, &process, out);
+    assert_true(status_write(f->worker, &process, out));
     assert_int_equal(fclose(out), 0);
     json_t *status = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
     if (status == NULL)
