@@ -49,7 +49,8 @@ static bool hold_upstreams(struct generation *g, const struct generation *before
 struct generation *generation_create(struct config *config, struct stats *stats,
                                      const struct generation *before)
 {
-    if (config->listener_count == 0 || config->upstream_count == 0)
+    size_t places = count_stats(config);
+    if (places == 0 || config->upstream_count == 0)
         return NULL;
     struct generation *g = calloc(1, sizeof(*g));
     if (g == NULL)
@@ -58,7 +59,7 @@ struct generation *generation_create(struct config *config, struct stats *stats,
     g->config = config_hold(config);
     g->stats = stats;
     g->upstreams = calloc(config->upstream_count, sizeof(struct upstream *));
-    g->route_stats = calloc(count_stats(config), sizeof(struct route_stats *));
+    g->route_stats = calloc(places, sizeof(struct route_stats *));
     if (g->upstreams == NULL || g->route_stats == NULL || !hold_stats(g) ||
         !hold_upstreams(g, before)) {
         generation_release(g);
