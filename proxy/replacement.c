@@ -21,6 +21,7 @@ bool replacement_open(struct replacement *r, struct inherited *inherited)
         inherited_close(inherited);
         return false;
     }
+    r->shares_sockets = inherited->count > 0;
     if (worker_open(r->worker, inherited))
         return true;
     inherited_close(inherited);
@@ -135,8 +136,8 @@ static const struct handover_events events = {.ready = on_ready, .failed = on_fa
 
 static bool may_begin(const struct replacement *r)
 {
-    const char *why = r->has_gone           ? "the new process accepts already"
-                      : r->worker->draining ? "this process is ending"
+    const char *why = r->has_gone                            ? "the new process accepts already"
+                      : r->is_leaving || r->worker->draining ? "this process is ending"
                       : r->is_successor     ? "this process is one itself, and does not accept yet"
                       : r->handover != NULL ? "one has been started"
                                             : NULL;
@@ -175,4 +176,26 @@ void replacement_cancel(struct replacement *r)
         worker_unquiesce(r->worker);
     handover_end(r->handover);
     r->handover = NULL;
+}
+
+/* ---- the end ---- */
+
+static void on_quiet_end(void *owner)
+{
+    struct replacement *r = owner;
+    worker_give_up_sockets(r->worker);
+    worker_drain(r->worker);
+}
+
+void replacement_leave(struct replacement *r)
+{
+    bool again = r->is_leaving && !r->worker->draining;
+    r->is_leaving = true;
+    replacement_cancel(r);
+    if (again)
+        on_quiet_end(r);
+    if (again || !r->shares_sockets || r->worker->draining)
+        worker_drain(r->worker);
+    else
+        worker_quiesce(r->worker, on_quiet_end, r);
 }

@@ -25,6 +25,8 @@ struct replacement {
     struct handover *handover; /* the one under way; NULL: none */
     bool is_successor;         /* it is with the predecessor */
     bool has_gone;
+    bool shares_sockets; /* somebody else has opened them, and may keep them open */
+    bool is_leaving;     /* replacement_leave was called */
 };
 
 /*
@@ -44,7 +46,14 @@ bool replacement_take_up(struct replacement *replacement);
 void replacement_begin(struct replacement *replacement, int fd);
 /* Then the configuration stays as it is: the other process has read its own. */
 bool replacement_is_under_way(const struct replacement *replacement);
-/* This process ends, and so does a successor that does not accept yet. */
+/*
+ * This process ends, and so does a successor that does not accept yet: worker_drain. But where
+ * somebody keeps the sockets open, the connections that it no longer takes wait there for the next
+ * process, so it takes none that it would not serve: it first lets nothing be pending any more, as
+ * it does for a successor. Again: at once.
+ */
+void replacement_leave(struct replacement *replacement);
+/* To be called last; a successor that does not accept yet is ended. */
 void replacement_cancel(struct replacement *replacement);
 
 #endif

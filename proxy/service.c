@@ -72,8 +72,7 @@ static void on_end(struct ev_loop *loop, ev_signal *watcher, int events)
     (void)loop;
     (void)events;
     struct service *s = watcher->data;
-    replacement_cancel(&s->replacement);
-    worker_drain(s->worker);
+    replacement_leave(&s->replacement);
 }
 
 static void on_reload(struct ev_loop *loop, ev_signal *watcher, int events)
