@@ -32,27 +32,51 @@ static void normalize(const char *server_name, char name[static TURBO_SERVER_NAM
 }
 
 /* Wildcards sort first: no letter of a name's beginning is less than a dot. */
-static bool has_wildcards(const struct config_route *route)
+static size_t count_wildcards(const struct config_route *route, size_t enough)
 {
-    return route->server_names[0][0] == '.';
+    size_t n = 0;
+
+    while (n < enough && n < route->server_name_count && route->server_names[n][0] == '.')
+        n++;
+    return n;
 }
 
-/* `name` is normalized. The exact name, then each name above it, with its dot in front: as many
- * searches as it has labels. */
+static bool ends_with(const char *name, size_t length, const char *ending)
+{
+    size_t n = strlen(ending);
+
+    return n < length && memcmp(name + length - n, ending, n) == 0;
+}
+
+/* Is `name` below one of the wildcards? The client chooses how many labels it has (up to 127), so
+ * few wildcards are compared one by one; among many, each name above it is searched for. */
+static bool matches_wildcard(const struct config_route *route, const char *name)
+{
+    enum { FEW = 16 };
+    size_t wildcards = count_wildcards(route, FEW);
+    size_t length = strlen(name);
+
+    if (wildcards == FEW) {
+        for (const char *dot = strchr(name, '.'); dot != NULL; dot = strchr(dot + 1, '.')) {
+            if (has_name(route, dot))
+                return true;
+        }
+        return false;
+    }
+    for (size_t i = 0; i < wildcards; i++) {
+        if (ends_with(name, length, route->server_names[i]))
+            return true;
+    }
+    return false;
+}
+
+/* `name` is normalized. */
 static bool matches_name(const struct config_route *route, const char *name)
 {
     /* "*" stands for one label or more, and none is empty. */
     if (name[0] == '.')
         return false;
-    if (has_name(route, name))
-        return true;
-    if (!has_wildcards(route))
-        return false;
-    for (const char *dot = strchr(name, '.'); dot != NULL; dot = strchr(dot + 1, '.')) {
-        if (has_name(route, dot))
-            return true;
-    }
-    return false;
+    return has_name(route, name) || matches_wildcard(route, name);
 }
 
 /* ---- protocols ---- */

@@ -179,29 +179,37 @@ static void the_longest_name_fits(void **state)
     assert_int_equal(taken(&scene, name), 0);
 }
 
-static void each_of_4096_names_is_found_and_no_other(void **state)
+/* The first half are wildcards. */
+static void assert_finds_each_of(size_t count)
 {
-    enum { NAMES = 4096 };
-    static char texts[NAMES][32];
-    static const char *names[NAMES];
+    static char texts[4096][32];
+    static const char *names[COUNT(texts)];
     static struct scene scene;
     char other[40];
-    (void)state;
 
-    for (size_t i = 0; i < NAMES; i++) {
-        (void)snprintf(texts[i], sizeof(texts[i]), "%sh%04zu.example", i < NAMES / 2 ? "." : "", i);
+    for (size_t i = 0; i < count; i++) {
+        (void)snprintf(texts[i], sizeof(texts[i]), "%sh%04zu.example", i < count / 2 ? "." : "", i);
         names[i] = texts[i];
     }
     scene_init(&scene);
-    scene.routes[0] = (struct config_route){.server_names = names, .server_name_count = NAMES};
+    scene.routes[0] = (struct config_route){.server_names = names, .server_name_count = count};
     scene.listener.route_count = 1;
-    for (size_t i = 0; i < NAMES; i++) {
-        bool wildcard = i < NAMES / 2;
+    for (size_t i = 0; i < count; i++) {
+        bool wildcard = i < count / 2;
         assert_int_equal(taken(&scene, texts[i]), wildcard ? NONE : 0);
         strcpy(other, wildcard ? "a.b" : "a.b.");
         strcat(other, texts[i]);
         assert_int_equal(taken(&scene, other), wildcard ? 0 : NONE);
+        assert_int_equal(taken(&scene, other + 4), wildcard ? NONE : 0);
     }
+}
+
+static void each_of_few_or_many_names_is_found_and_no_other(void **state)
+{
+    static const size_t counts[] = {2, 30, 32, 34, 4096};
+    (void)state;
+    for (size_t i = 0; i < COUNT(counts); i++)
+        assert_finds_each_of(counts[i]);
 }
 
 /* ---- protocols, sources, order ---- */
@@ -347,7 +355,7 @@ int main(void)
         CASE(letters_are_ascii_s),
         CASE(a_wildcard_is_every_name_below),
         CASE(the_longest_name_fits),
-        CASE(each_of_4096_names_is_found_and_no_other),
+        CASE(each_of_few_or_many_names_is_found_and_no_other),
         CASE(one_of_the_protocols_is_enough),
         CASE(everything_given_must_match),
         CASE(the_first_that_matches_is_taken),
