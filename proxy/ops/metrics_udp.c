@@ -65,7 +65,8 @@ static const struct udp_metric udp_metrics[] = {
      {{"", COUNTER(chunks_again)}}},
 };
 
-/* What the listeners of one name have counted, those that are on their way out included. */
+/* What the listeners of one name have counted; those that are no longer wanted are not among them,
+ * whose numbers would go when they do. */
 struct udp_sum {
     const char *listener;
     struct turbo_endpoint_counters counters;
@@ -112,8 +113,6 @@ static size_t sum_up(const struct worker *w, struct udp_sum sums[static CONFIG_L
         *sum = (struct udp_sum){.listener = name};
         for (size_t k = 0; k < w->listener_count; k++)
             add(sum, w->listeners[k]);
-        for (size_t k = 0; k < w->leaving_count; k++)
-            add(sum, w->leaving[k]);
     }
     return count;
 }

@@ -253,6 +253,33 @@ def test_connections_are_counted_while_they_are_open(proxies: Proxies, folder: P
         assert_idle(admin)
 
 
+def test_servers_are_counted_by_how_they_were_reached(proxies: Proxies, folder: Path) -> None:
+    with TcpServer(flight_or_echo) as server, DeadPort() as dead:
+        edge = proxies.configured(folder, EDGE.format(server=server.port).replace(
+            "admin", f'upstream {{ name: "gone" server {{ address: "127.0.0.1:{dead.port}" }} }} admin', 1
+        ).replace('route { name: "web" upstream: "servers" }',
+                  'route { name: "other" source: "127.0.0.2" upstream: "gone" } '
+                  'route { name: "web" upstream: "servers" }', 1))
+        admin = Admin(edge)
+        for _ in range(3):
+            classic(edge)
+        with connect(edge.port, source="127.0.0.2") as client:
+            assert is_reset(client, client_hello())
+        edge.wait_for_records(4)
+        metrics = admin.metrics()
+        there = {"upstream": "servers", "server": f"tcp:127.0.0.1:{server.port}"}
+        gone = {"upstream": "gone", "server": f"tcp:127.0.0.1:{dead.port}"}
+        assert metrics.get("turbotls_server_up", **there) == 1
+        assert metrics.get("turbotls_server_up", **gone) == 0
+        assert metrics.get("turbotls_server_connects_total", result="connected", **there) == 3
+        assert metrics.get("turbotls_server_connects_total", result="failed", **there) == 0
+        assert metrics.get("turbotls_server_connects_total", result="failed", **gone) == 1
+        assert metrics.sum("turbotls_server_connections") == 0
+        assert metrics.get("turbotls_connections_total", listener="front", route="other",
+                           outcome="failed", reason="upstream-unreached") == 1
+        assert [record["server"] for record in edge.records()].count(there["server"]) == 3
+
+
 def test_real_clients_and_servers_are_counted(proxies: Proxies, folder: Path, pki: Pki) -> None:
     with Nginx(pki, folder) as server:
         edge = proxies.configured(folder, EDGE.format(server=server.port))
