@@ -1,5 +1,6 @@
 /* The plain side over real sockets, relayed to the upstream by a worker. */
 #include "tests/unit/support/names.h"
+#include "tests/unit/support/pool.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,10 +9,11 @@
 
 #include "proxy/net/socket.h"
 #include "proxy/ops/access.h"
+#include "proxy/relay.h"
 #include "proxy/sides/plain.h"
 #include "proxy/upstream.h"
 
-enum { BULK = 3 << 20 };
+enum { BULK = 3 << 20, LONG_PRELUDE = 16 << 20 };
 
 struct ends {
     struct peer *client, *server;
@@ -366,6 +368,161 @@ static void the_round_trip_is_reported_also_after_a_reset(void **state)
     side->ops->destroy(side);
 }
 
+/* ---- what the server is sent first ---- */
+
+/* A far side of its own, with a near one in the test's hands. */
+static struct side *opened(struct fixture *f, const char *prelude)
+{
+    struct side *side =
+        plain_connecting(f->worker, fixture_upstream(f), (const uint8_t *)prelude, strlen(prelude));
+    assert_non_null(side);
+    assert_int_equal(side->ops->room(side), 0);
+    return side;
+}
+
+static void the_prelude_comes_first_and_until_then_there_is_no_room(void **state)
+{
+    struct fixture *f = *state;
+    fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream tcp:127.0.0.1:%u", f->server_port);
+    struct side *side = opened(f, "PROXY ");
+    assert_int_equal(side->ops->write(side, (const uint8_t *)"early", 5), 0);
+    UNTIL(f, side->ops->room(side) > 0);
+    assert_true(side->ops->splices(side));
+    assert_int_equal(side->ops->write(side, (const uint8_t *)"hello", 5), 5);
+    struct peer *server = fixture_server(f, 0);
+    UNTIL(f, peer_heard(server, "PROXY hello"));
+    side->ops->destroy(side);
+}
+
+static void also_when_another_server_gets_the_connection(void **state)
+{
+    struct fixture *f = *state;
+    struct pool pool = {.hosts = {"127.0.0.7", "127.0.0.1"}, .refuse = {true}};
+    pool_start(f, &pool, "tcp");
+    struct side *side = opened(f, "PROXY ");
+    UNTIL(f, side->ops->room(side) > 0);
+    assert_int_equal(side->ops->write(side, (const uint8_t *)"hello", 5), 5);
+    struct peer *server = fixture_server(f, 0);
+    UNTIL(f, peer_heard(server, "PROXY hello"));
+    side->ops->destroy(side);
+    pool_stop(&pool);
+}
+
+/* More than a socket takes at once. */
+static void a_long_prelude_goes_out_in_parts_and_in_order(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t *bulk = malloc(LONG_PRELUDE);
+    assert_non_null(bulk);
+    check_fill(bulk, 1, 0, LONG_PRELUDE);
+    fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream tcp:127.0.0.1:%u", f->server_port);
+    struct side *side = plain_connecting(f->worker, fixture_upstream(f), bulk, LONG_PRELUDE);
+    struct heard heard = {0};
+    plain_watch_server(side, on_spoke, &heard); /* before there is a relay */
+    struct peer *server = fixture_server(f, 0);
+    peer_deafen(server);
+    fixture_let_happen(f);
+    assert_int_equal(side->ops->room(side), 0);
+    assert_int_equal(side->ops->write(side, bulk, 1), 0);
+    assert_false(side->ops->splices(side));
+    peer_hear(server);
+    UNTIL(f, server->length == LONG_PRELUDE);
+    assert_int_equal(heard.calls, 0);
+    UNTIL(f, side->ops->room(side) > 0);
+    assert_int_equal(side->ops->write(side, (const uint8_t *)"!", 1), 1);
+    UNTIL(f, server->length == LONG_PRELUDE + 1);
+    assert_memory_equal(server->received, bulk, LONG_PRELUDE);
+    assert_int_equal(server->received[LONG_PRELUDE], '!');
+    peer_say(server, "220");
+    UNTIL(f, heard.calls == 1);
+    assert_true(heard.alive);
+    side->ops->destroy(side);
+    free(bulk);
+}
+
+static void it_goes_on_when_a_relay_takes_over(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t *bulk = malloc(LONG_PRELUDE);
+    assert_non_null(bulk);
+    check_fill(bulk, 1, 0, LONG_PRELUDE);
+    fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream tcp:127.0.0.1:%u", f->server_port);
+    struct side *far = plain_connecting(f->worker, fixture_upstream(f), bulk, LONG_PRELUDE);
+    struct peer *server = fixture_server(f, 0);
+    int fd;
+    peer_deafen(server);
+    struct peer *client = fixture_pair(f, &fd);
+    struct side *near = plain_accepted(f->worker, fd, NULL, 0);
+    struct connection connection;
+    connection_accepted(&connection, f->worker->listeners[0], &(struct address){.length = 0}, fd);
+    assert_int_equal(connection_place(&connection, NULL), TURBO_REASON_NONE);
+    relay_start(near, far, &connection);
+    peer_say(client, "hello");
+    peer_finish(client);
+    fixture_let_happen(f);
+    peer_hear(server);
+    UNTIL(f, server->ended);
+    assert_int_equal(server->length, LONG_PRELUDE + 5);
+    assert_memory_equal(server->received, bulk, LONG_PRELUDE);
+    assert_memory_equal(server->received + LONG_PRELUDE, "hello", 5);
+    free(bulk);
+}
+
+static void a_server_that_resets_within_the_prelude_is_lost(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t *bulk = calloc(1, LONG_PRELUDE);
+    assert_non_null(bulk);
+    fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream tcp:127.0.0.1:%u", f->server_port);
+    struct side *side = plain_connecting(f->worker, fixture_upstream(f), bulk, LONG_PRELUDE);
+    struct heard heard = {0};
+    plain_watch_server(side, on_spoke, &heard);
+    struct peer *server = fixture_server(f, 0);
+    peer_deafen(server);
+    peer_reset(server);
+    UNTIL(f, heard.calls == 1);
+    assert_false(heard.alive);
+    side->ops->destroy(side);
+    free(bulk);
+}
+
+/* ---- the server it is connected to ---- */
+
+static void it_is_counted_until_the_connection_ends_and_named_in_the_access_line(void **state)
+{
+    struct fixture *f = *state;
+    struct pool pool = {.hosts = {"127.0.0.7", "127.0.0.1"}, .refuse = {true}};
+    char line[128];
+    pool_start(f, &pool, "tcp");
+    struct peer *client = fixture_client(f);
+    struct peer *server = fixture_server(f, 0);
+    peer_say(client, "hello");
+    UNTIL(f, peer_heard(server, "hello"));
+    assert_int_equal(pool_server(f, 0)->connections, 0);
+    assert_int_equal(pool_server(f, 1)->connections, 1);
+    peer_finish(client);
+    peer_finish(server);
+    UNTIL(f, f->worker->connections == 0);
+    assert_int_equal(pool_server(f, 1)->connections, 0);
+    (void)snprintf(line, sizeof(line), " server=tcp:127.0.0.1:%u ", f->server_port);
+    assert_true(fixture_logged(f, line));
+    pool_stop(&pool);
+}
+
+static void it_outlives_the_configuration_that_named_it(void **state)
+{
+    struct fixture *f = *state;
+    struct pool pool = {.hosts = {"127.0.0.1"}};
+    pool_start(f, &pool, "tcp");
+    struct upstream *other = upstream_create(f->config, 0, NULL);
+    struct side *side = plain_connecting(f->worker, other, NULL, 0);
+    upstream_release(other);
+    UNTIL(f, side->ops->room(side) > 0);
+    assert_string_equal(side->server->host, "127.0.0.1");
+    assert_int_equal(side->server->connections, 1);
+    side->ops->destroy(side);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -391,6 +548,13 @@ int main(void)
         FIXTURE_CASE(a_server_out_of_reach_has_not_spoken),
         FIXTURE_CASE(nobody_is_told_once_the_watch_is_called_off),
         FIXTURE_CASE(the_round_trip_is_reported_also_after_a_reset),
+        FIXTURE_CASE(the_prelude_comes_first_and_until_then_there_is_no_room),
+        FIXTURE_CASE(also_when_another_server_gets_the_connection),
+        FIXTURE_CASE(a_long_prelude_goes_out_in_parts_and_in_order),
+        FIXTURE_CASE(it_goes_on_when_a_relay_takes_over),
+        FIXTURE_CASE(a_server_that_resets_within_the_prelude_is_lost),
+        FIXTURE_CASE(it_is_counted_until_the_connection_ends_and_named_in_the_access_line),
+        FIXTURE_CASE(it_outlives_the_configuration_that_named_it),
     };
     return cmocka_run_group_tests_name("plain side", tests, NULL, NULL);
 }

@@ -1,7 +1,9 @@
 /* A sidecar's far side against an edge in the test's hands (protocol §6). */
 #include "tests/unit/support/names.h"
+#include "tests/unit/support/pool.h"
 #include "tests/unit/support/wire_client.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -75,6 +77,15 @@ static bool was_opened(const struct peer *server, uint32_t n, const char *words)
            memcmp(server->received, tombstone, sizeof(tombstone)) == 0 &&
            memcmp(server->received + sizeof(tombstone), wire.hello.bytes, wire.hello.length) == 0 &&
            memcmp(server->received + sizeof(tombstone) + wire.hello.length, words, length) == 0;
+}
+
+/* Without its port. */
+static const char *host_of(const struct address *address)
+{
+    static char text[ADDRESS_TEXT_BYTES];
+    address_text(address, text);
+    *strrchr(text, ':') = '\0';
+    return text;
 }
 
 static bool nothing_is_left(struct fixture *f)
@@ -383,6 +394,89 @@ static void another_address_gets_nothing_once_bytes_were_delivered(void **state)
     close(silent);
 }
 
+/* ---- several servers ---- */
+
+static void another_server_gets_what_the_app_has_said(void **state)
+{
+    struct fixture *f = *state;
+    struct pool pool = {.hosts = {"127.0.0.7", "127.0.0.1"}, .refuse = {true}};
+    char line[128];
+    pool_start(f, &pool, "turbo");
+    struct peer *client = fixture_client(f);
+    wire_client_init(&wire, 1);
+    wire_client_hello(&wire, client);
+    peer_say(client, "early data");
+    peer_finish(client);
+    struct peer *server = fixture_server(f, 0);
+    UNTIL(f, server->ended);
+    assert_true(wire_client_passed(&wire, server, "early data"));
+    assert_int_equal(pool_server(f, 0)->failed, 1);
+    assert_int_equal(pool_server(f, 0)->connections, 0);
+    assert_int_equal(pool_server(f, 1)->connections, 1); /* also once it has settled */
+    peer_finish(server);
+    UNTIL(f, nothing_is_left(f));
+    assert_int_equal(pool_server(f, 1)->connections, 0);
+    (void)snprintf(line, sizeof(line), " server=turbo:127.0.0.1:%u ", f->server_port);
+    assert_true(fixture_logged(f, line));
+    pool_stop(&pool);
+}
+
+/* Each server has a UDP port and a memory of its own. */
+static void another_server_is_asked_at_its_own_udp_port(void **state)
+{
+    struct fixture *f = *state;
+    struct pool pool = {.hosts = {"127.0.0.7", "127.0.0.1"}, .silent = {true}};
+    uint16_t first_port, second_port;
+    pool_start(f, &pool, "turbo");
+    pool_settings(f)->connect_timeout_s = 0.3;
+    pool_settings(f)->always = true;
+    struct datagrams *first = fixture_udp_server_at(f, "127.0.0.7", &first_port);
+    edge = fixture_udp_server(f, &second_port);
+    pool_server(f, 0)->udp_port = first_port;
+    pool_server(f, 1)->udp_port = second_port;
+    wire_client_init(&wire, 1);
+    struct peer *client = ask(f); /* the second one has been asked */
+    assert_true(first->count > 0);
+    struct peer *server = fixture_server(f, 0);
+    UNTIL(f, wire_client_passed(&wire, server, ""));
+    peer_say(server, "flight");
+    UNTIL(f, peer_heard(client, "flight"));
+    peer_finish(client);
+    peer_finish(server);
+    UNTIL(f, nothing_is_left(f));
+    for (size_t i = 0; i < 2; i++) {
+        const struct memory *memory = &pool_server(f, i)->memory;
+        assert_true(memory->clock > 0);
+        assert_string_equal(host_of(&memory->entries[0].address), pool.hosts[i]);
+        assert_int_equal(memory->entries[1].address.length, 0);
+    }
+    pool_stop(&pool);
+}
+
+static void another_server_gets_nothing_once_bytes_were_delivered(void **state)
+{
+    struct fixture *f = *state;
+    struct pool pool = {.hosts = {"127.0.0.7", "127.0.0.1"}, .silent = {true}};
+    uint16_t udp_port;
+    pool_start(f, &pool, "turbo");
+    pool_settings(f)->connect_timeout_s = 1.;
+    edge = fixture_udp_server_at(f, "127.0.0.7", &udp_port);
+    pool_server(f, 0)->udp_port = udp_port;
+    pool_server(f, 1)->health.out_until = 1; /* long ago: it is tried by this one */
+    wire_client_init(&wire, 1);
+    struct peer *client = ask(f);
+    respond(TURBO_FLAG_PROFILE1, 1, "flight");
+    UNTIL(f, peer_heard(client, "flight"));
+    UNTIL(f, peer_was_reset(client) && nothing_is_left(f));
+    assert_int_equal(pool_server(f, 0)->failed, 1);
+    assert_int_equal(pool_server(f, 1)->failed, 0); /* given up, and the next may try it */
+    assert_false(pool_server(f, 1)->health.on_trial);
+    assert_int_equal(pool_server(f, 0)->connections + pool_server(f, 1)->connections, 0);
+    for (size_t i = 0; i < f->served_count; i++)
+        assert_int_equal(f->served[i]->length, 0);
+    pool_stop(&pool);
+}
+
 /* ---- much ---- */
 
 static void much_behind_the_hello_arrives_whole_and_in_order(void **state)
@@ -443,6 +537,9 @@ int main(void)
         FIXTURE_CASE(a_refused_connect_resets_the_app_and_is_logged),
         FIXTURE_CASE(another_address_gets_what_the_app_has_said),
         FIXTURE_CASE(another_address_gets_nothing_once_bytes_were_delivered),
+        FIXTURE_CASE(another_server_gets_what_the_app_has_said),
+        FIXTURE_CASE(another_server_is_asked_at_its_own_udp_port),
+        FIXTURE_CASE(another_server_gets_nothing_once_bytes_were_delivered),
         FIXTURE_CASE(much_behind_the_hello_arrives_whole_and_in_order),
         FIXTURE_CASE(a_side_destroyed_while_it_connects_leaks_nothing),
     };
