@@ -82,7 +82,7 @@ static enum options_result read_address(struct options_parser *parser, struct en
     if (colon != NULL && (strcmp(colon, ":always") == 0 || strncmp(colon, ":udp=", 5) == 0))
         return options_refuse(parser, "options follow a comma: %s",
                               colon[1] == 'a' ? ",always" : ",udp=PORT");
-    (void)strcpy(out->address, text);
+    memcpy(out->address, text, strlen(text) + 1);
     return OPTIONS_RUN;
 }
 
@@ -96,7 +96,7 @@ static enum options_result read_endpoint(struct options_parser *parser, struct e
     if (strlen(parser->value) >= sizeof(text))
         return options_refuse(parser, "longer than the %d bytes an endpoint can have",
                               OPTIONS_ENDPOINT_MAX - 1);
-    (void)strcpy(text, parser->value);
+    memcpy(text, parser->value, strlen(parser->value) + 1);
     result = read_kind(parser, &out->kind, &rest);
     if (result == OPTIONS_RUN)
         result = read_address(parser, out, strsep(&rest, ","));

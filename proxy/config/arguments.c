@@ -122,7 +122,7 @@ Turbotls__V1__Proxy *arguments_message(const struct options *options)
     if (good)
         return message;
     turbotls__v1__proxy__free_unpacked(message, NULL);
-    return NULL;
+    return NULL; /* NOLINT(clang-analyzer-unix.Malloc): it is freed */
 }
 
 static bool override_log(const struct options *options, Turbotls__V1__Proxy *message)

@@ -92,9 +92,11 @@ static bool take_apart(const char *text, bool listens, struct parts *parts,
 {
     const char *port;
 
-    if (strlen(text) >= sizeof(parts->text))
-        return refuse(fault, "%s is longer than a host name can be", quote(text).text);
-    (void)strcpy(parts->text, text);
+    if (strlen(text) >= sizeof(parts->text)) {
+        (void)refuse(fault, "%s is longer than a host name can be", quote(text).text);
+        return false;
+    }
+    memcpy(parts->text, text, strlen(text) + 1);
     port = split(parts, listens, fault);
     return port != NULL && endpoint_port(port, "port", listens ? 0 : 1, &parts->port, fault);
 }

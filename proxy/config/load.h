@@ -16,7 +16,8 @@ enum { CONFIG_FILE_MAX = 16 << 20 /* bytes */ };
  * The configuration that `options` ask for: of --config FILE (text, or the serialized form, which
  * is told by its first bytes), with what the command line says besides; or of the command line
  * alone. NULL: `errors` says why, one line each: "FILE:LINE:COLUMN: FIELD: what is wrong; what
- * would be right", the whole of it at once. Opens nothing but the file; looks nothing up.
+ * would be right", the whole of it at once and in the file's order. Opens nothing but the file;
+ * looks nothing up.
  */
 struct config *config_load(const struct options *options, struct config_errors *errors);
 

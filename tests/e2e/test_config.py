@@ -89,7 +89,7 @@ def test_ten_mistakes_are_ten_errors_with_their_places(file: Path) -> None:
             match = re.fullmatch(rf"{re.escape(str(file))}:(\d+):(\d+): (\S+): .{{20,}}", line)
             assert match, line
             places.append((int(match[1]), int(match[2]), match[3]))
-        assert sorted(places) == PLACES
+        assert places == PLACES
 
 
 def test_what_is_printed_is_accepted_and_prints_itself(file: Path) -> None:
