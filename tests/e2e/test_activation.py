@@ -28,7 +28,7 @@ ACTIVATE = Path(__file__).with_name("harness") / "activate.py"
 def server() -> Iterator[TcpServer]:
     """Whose clients may be cut off, as their proxy is."""
     def serve(connection: socket.socket) -> None:
-        with suppress(ConnectionError):
+        with suppress(ConnectionError, EOFError):
             flight_then_echo(connection)
 
     with TcpServer(serve) as started:

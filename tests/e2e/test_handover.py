@@ -106,7 +106,7 @@ def test_nobody_notices_reloads_and_new_binaries(start: Start, echo: TlsEcho, pk
 def server() -> Iterator[TcpServer]:
     """Whose clients may be cut off, as their proxy is."""
     def serve(connection: socket.socket) -> None:
-        with suppress(ConnectionError):
+        with suppress(ConnectionError, EOFError):
             flight_then_echo(connection)
 
     with TcpServer(serve) as started:

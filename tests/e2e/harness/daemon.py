@@ -125,6 +125,9 @@ class Daemon(Child):
         self.pids.append(answer["pid"])
         return self.pid
 
+    def open_files(self) -> int:
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
     # ---- its end ----
 
     def stop(self) -> int:
