@@ -8,7 +8,9 @@
 
 #include "proxy/administration.h"
 #include "proxy/config/load.h"
+#include "proxy/confine.h"
 #include "proxy/generation.h"
+#include "proxy/ops/service_manager.h"
 #include "proxy/replacement.h"
 #include "proxy/worker.h"
 
@@ -22,6 +24,7 @@ struct service {
     struct replacement replacement;
     struct process process;
     struct administration administration;
+    struct service_watchdog watchdog;
     ev_signal signals[SIGNALS_MAX];
 };
 
@@ -52,8 +55,7 @@ static bool reload(void *owner, struct config_errors *errors)
     administration_settle(&s->administration, changed ? config : NULL);
     process_reloaded(&s->process, changed);
     if (changed) {
-        s->log.level = config->log_level;
-        s->log.format = config->log_format;
+        log_configure(&s->log, config->log_level, config->log_format, config->log_target);
         log_event(&s->log, LOG_LEVEL_INFO, "the configuration was reloaded",
                   LOG_NUMBER("listeners", config->listener_count),
                   LOG_NUMBER("upstreams", config->upstream_count));
@@ -72,6 +74,7 @@ static void on_end(struct ev_loop *loop, ev_signal *watcher, int events)
     (void)loop;
     (void)events;
     struct service *s = watcher->data;
+    service_manager_stopping();
     replacement_leave(&s->replacement);
 }
 
@@ -81,7 +84,10 @@ static void on_reload(struct ev_loop *loop, ev_signal *watcher, int events)
     (void)events;
     struct config_errors errors;
     config_errors_init(&errors);
-    reload(watcher->data, &errors);
+    service_manager_reloading();
+    bool changed = reload(watcher->data, &errors);
+    service_manager_ready(changed ? "accepting connections"
+                                  : "accepting connections; the new configuration was refused");
     config_errors_free(&errors);
 }
 
@@ -119,6 +125,7 @@ static void on_accept(void *owner)
     worker_accept(s->worker);
     administration_start(&s->administration);
     worker_print_listeners(s->worker, stdout);
+    service_manager_ready("accepting connections");
 }
 
 static void on_gone(void *owner)
@@ -157,9 +164,11 @@ static bool serve(struct service *s)
         s->signals[i].data = s;
         ev_signal_start(s->worker->loop, &s->signals[i]);
     }
+    service_manager_watch(&s->watchdog, s->worker->loop, s->replacement.is_successor);
     bool serves = replacement_take_up(&s->replacement);
     if (serves)
         worker_run(s->worker);
+    service_manager_unwatch(&s->watchdog);
     replacement_cancel(&s->replacement);
     for (int i = 0; i < SIGNALS_MAX; i++)
         ev_signal_stop(s->worker->loop, &s->signals[i]);
@@ -172,12 +181,14 @@ int service_run(const struct options *options, struct config *config, char *cons
     process_open(&s.process);
     int fd = log_descriptor(STDERR_FILENO);
     log_init(&s.log, fd, config->log_level, config->log_format);
-    bool served = start(&s, config) && serve(&s);
+    log_configure(&s.log, config->log_level, config->log_format, config->log_target);
+    bool served = start(&s, config) && confine(config, options->config, &s.log) && serve(&s);
     administration_close(&s.administration);
     worker_destroy(s.worker);
     process_close(&s.process);
     if (served)
         log_write(&s.log, LOG_LEVEL_INFO, "stopped", NULL);
+    log_end(&s.log);
     if (fd != STDERR_FILENO)
         close(fd);
     return served ? EXIT_OK : EXIT_STARTUP;

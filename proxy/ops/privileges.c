@@ -26,7 +26,8 @@ static uint64_t bit(unsigned capability)
     return UINT64_C(1) << capability;
 }
 
-static bool capabilities_get(uint64_t *permitted)
+/* `exactly`: effective and inheritable are the same. */
+static bool capabilities_get(uint64_t *permitted, bool *exactly)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct sets[SETS];
@@ -34,6 +35,10 @@ static bool capabilities_get(uint64_t *permitted)
     if (syscall(SYS_capget, &header, sets) != 0)
         return false;
     *permitted = sets[0].permitted | (uint64_t)sets[1].permitted << BITS_OF_A_SET;
+    *exactly = true;
+    for (int i = 0; i < SETS; i++)
+        *exactly = *exactly && sets[i].effective == sets[i].permitted &&
+                   sets[i].inheritable == sets[i].permitted;
     return true;
 }
 
@@ -62,20 +67,27 @@ static bool bound_to(uint64_t set)
     return true;
 }
 
+static bool keep_across_exec(uint64_t kept)
+{
+    return kept == 0 ||
+           prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_NET_BIND_SERVICE, 0, 0) == 0;
+}
+
 bool privileges_limit(bool keep_bind_service)
 {
     uint64_t permitted, kept;
+    bool exactly;
 
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || !capabilities_get(&permitted))
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || !capabilities_get(&permitted, &exactly))
         return false;
     kept = keep_bind_service ? permitted & bit(CAP_NET_BIND_SERVICE) : 0;
+    if (permitted == kept && exactly) /* a service manager may forbid capset(2) */
+        return keep_across_exec(kept);
     if ((permitted & bit(CAP_SETPCAP)) != 0 &&
         (!capabilities_set(kept | bit(CAP_SETPCAP)) || !bound_to(kept)))
         return false;
-    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0 || !capabilities_set(kept))
-        return false;
-    return kept == 0 ||
-           prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_NET_BIND_SERVICE, 0, 0) == 0;
+    return prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) == 0 &&
+           capabilities_set(kept) && keep_across_exec(kept);
 }
 
 /* ---- user and group ---- */

@@ -6,10 +6,10 @@
  *
  * Files: nothing can be written, created, or removed. Read: the configuration's directory, what
  * looking up names takes (/etc, and where systemd-resolved, resolvconf and NetworkManager keep
- * resolv.conf), the system's libraries. Executed: those, and what is in the program's directory, so
- * that a hand-over finds the new file under the old name. Sockets in the file system (/dev/log, the
- * journal, systemd's) are not files in this sense. Signals reach only this process and what it
- * started.
+ * resolv.conf), /proc, the system's libraries. Executed: those, and what is in the program's
+ * directory, so that a hand-over finds the new file under the old name. Sockets in the file system
+ * (/dev/log, the journal, systemd's) are not files in this sense. Signals reach only this process
+ * and what it started.
  *
  * System calls: what is not on the list fails with EPERM; those that only an intruder needs
  * (ptrace, mount, bpf, ...) end the process.
