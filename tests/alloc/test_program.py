@@ -19,6 +19,9 @@ from typing import IO, Callable
 import pytest
 
 ARGUMENTS = ["--listen", "turbo:127.0.0.1:0", "--listen", "tcp:127.0.0.1:0", "--upstream", "tcp:example.test:1"]
+WITHOUT_SANDBOX = ["--no-sandbox"]
+"""libseccomp puts a filter together with some 3,000 allocations, and does not take it well when one of them fails: at
+the 1,666th it never returns (2.5.4)."""
 A_REASON = re.compile(r"^(turbotls-proxy: \S|\S+ error .*error=)", re.MULTILINE)
 TIMEOUT_S = 30
 AT_ONCE = 4
@@ -92,7 +95,11 @@ def for_every_n(kind: str, arguments: list[str] = [], act: Act = nothing) -> Non
 
 @pytest.mark.parametrize("kind", ["memory", "descriptor"])
 def test_it_starts_or_says_why_not(kind: str) -> None:
-    for_every_n(kind)
+    for_every_n(kind, WITHOUT_SANDBOX)
+
+
+def test_a_sandbox_is_entered_as_far_as_descriptors_go() -> None:
+    for_every_n("descriptor")
 
 
 def request(port: int, method: str, path: str) -> str | None:
@@ -142,4 +149,4 @@ def administer(log: IO[str]) -> str:
 
 @pytest.mark.parametrize("kind", ["memory", "descriptor"])
 def test_it_is_administered_all_the_same(kind: str) -> None:
-    for_every_n(kind, ["--admin", "127.0.0.1:0"], administer)
+    for_every_n(kind, ["--admin", "127.0.0.1:0", *WITHOUT_SANDBOX], administer)
