@@ -19,13 +19,24 @@ void wire_client_request(struct wire_client *c, uint8_t flags, uint32_t sequence
     datagrams_send(c->udp, bytes, turbo_datagram_encode(&request, bytes));
 }
 
-void wire_client_ask(struct wire_client *c, struct fixture *f, const char *host, uint16_t port)
+static void ask(struct wire_client *c)
 {
-    c->udp = fixture_udp(f, host, port);
     for (uint32_t i = 0; i < WIRE_CLIENT_REQUESTS / 2; i++) {
         wire_client_request(c, 0, 1, c->hello.bytes, c->hello.length);
         wire_client_request(c, 0, 2 + i, NULL, 0);
     }
+}
+
+void wire_client_ask(struct wire_client *c, struct fixture *f, const char *host, uint16_t port)
+{
+    c->udp = fixture_udp(f, host, port);
+    ask(c);
+}
+
+void wire_client_ask_from(struct wire_client *c, struct fixture *f, const char *from, uint16_t port)
+{
+    c->udp = fixture_udp_from(f, from, port);
+    ask(c);
 }
 
 bool wire_client_heard(const struct wire_client *c, const char *words)

@@ -21,6 +21,9 @@ struct wire_client {
 void wire_client_init(struct wire_client *c, unsigned random);
 /* Requests to the listener's UDP port: the ClientHello three times, and empty ones. */
 void wire_client_ask(struct wire_client *c, struct fixture *f, const char *host, uint16_t port);
+/* The same from another address of this host's, to 127.0.0.1. */
+void wire_client_ask_from(struct wire_client *c, struct fixture *f, const char *from,
+                          uint16_t port);
 void wire_client_request(struct wire_client *c, uint8_t flags, uint32_t sequence,
                          const void *payload, size_t length);
 

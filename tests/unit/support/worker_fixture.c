@@ -1,6 +1,7 @@
 #include "tests/unit/support/worker_fixture.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -8,12 +9,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "proxy/config/decode.h"
 #include "proxy/config/load.h"
 #include "proxy/listener.h"
 #include "proxy/net/clock.h"
 #include "proxy/net/socket.h"
+#include "tests/unit/support/text.h"
 
-enum { ARGUMENTS_MAX = 32, ARGUMENTS_BYTES = 1024 };
+enum { ARGUMENTS_MAX = 32, ARGUMENTS_BYTES = 1024, CONFIGURATION_BYTES = 8192 };
 
 static const turbo_time WAIT_MAX = 30 * TURBO_SECOND; /* valgrind is slow */
 static const double BEAT_SECONDS = 0.002;
@@ -107,6 +110,39 @@ void fixture_parse(struct fixture *f, const char *arguments, ...)
     va_end(values);
 }
 
+static void configure(struct fixture *f, const char *format, va_list values)
+{
+    char text[CONFIGURATION_BYTES];
+    struct reading reading;
+    assert_true((size_t)vsnprintf(text, sizeof(text), format, values) < sizeof(text));
+    reading_start_good(&reading, &turbotls__v1__proxy__descriptor, text);
+    const struct config_source source = {.file = "f", .places = &reading.places};
+    config_release(f->config);
+    f->config =
+        config_decode((const Turbotls__V1__Proxy *)reading.message, &source, &reading.errors);
+    if (f->config == NULL)
+        fail_msg("%s", reading.errors.texts[0]);
+    reading_stop(&reading);
+}
+
+void fixture_configure(struct fixture *f, const char *text, ...)
+{
+    va_list values;
+    va_start(values, text);
+    configure(f, text, values);
+    va_end(values);
+}
+
+void fixture_reconfigure(struct fixture *f, const char *text, ...)
+{
+    va_list values;
+    va_start(values, text);
+    configure(f, text, values);
+    va_end(values);
+    if (!worker_reconfigure(f->worker, f->config))
+        fail_msg("%s", fixture_log(f));
+}
+
 void fixture_run_worker(struct fixture *f)
 {
     f->worker = worker_create(f->config, &f->log);
@@ -121,15 +157,20 @@ void fixture_run_worker(struct fixture *f)
     ev_timer_start(f->loop, &f->beat);
 }
 
+void fixture_serve(struct fixture *f)
+{
+    fixture_run_worker(f);
+    if (!worker_listen(f->worker))
+        fail_msg("%s", fixture_log(f));
+}
+
 void fixture_start(struct fixture *f, const char *arguments, ...)
 {
     va_list values;
     va_start(values, arguments);
     parse(f, arguments, values);
     va_end(values);
-    fixture_run_worker(f);
-    if (!worker_listen(f->worker))
-        fail_msg("%s", fixture_log(f));
+    fixture_serve(f);
 }
 
 int fixture_close(void **state)
@@ -203,6 +244,22 @@ struct peer *fixture_client(struct fixture *f)
     return fixture_connect(f, "127.0.0.1", fixture_port(f, 0));
 }
 
+static int bound_to(const char *from, int type)
+{
+    struct address address = loopback(from, 0);
+    int fd = socket(address_family(&address), type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, &address.any, address.length), 0);
+    return fd;
+}
+
+struct peer *fixture_connect_from(struct fixture *f, const char *from, uint16_t port)
+{
+    struct address to = loopback("127.0.0.1", port);
+    int fd = bound_to(from, SOCK_STREAM);
+    assert_true(connect(fd, &to.any, to.length) == 0 || errno == EINPROGRESS);
+    return fixture_adopt(f, fd);
+}
+
 struct peer *fixture_server(struct fixture *f, size_t n)
 {
     UNTIL(f, f->served_count > n);
@@ -236,6 +293,14 @@ struct datagrams *fixture_udp(struct fixture *f, const char *host, uint16_t port
     return keep_datagrams(f, fd);
 }
 
+struct datagrams *fixture_udp_from(struct fixture *f, const char *from, uint16_t port)
+{
+    struct address to = loopback("127.0.0.1", port);
+    int fd = bound_to(from, SOCK_DGRAM);
+    assert_int_equal(connect(fd, &to.any, to.length), 0);
+    return keep_datagrams(f, fd);
+}
+
 struct datagrams *fixture_udp_server_at(struct fixture *f, const char *host, uint16_t *port)
 {
     struct address address = loopback(host, 0);
@@ -248,6 +313,30 @@ struct datagrams *fixture_udp_server_at(struct fixture *f, const char *host, uin
 struct datagrams *fixture_udp_server(struct fixture *f, uint16_t *port)
 {
     return fixture_udp_server_at(f, "127.0.0.1", port);
+}
+
+uint16_t fixture_free_port(void)
+{
+    uint16_t port = 0;
+    close(fixture_refusing_port("127.0.0.1", &port));
+    return port;
+}
+
+int fixture_other_server(uint16_t *port)
+{
+    struct address address = loopback("127.0.0.1", 0);
+    int fd = socket_listen_tcp(&address);
+    assert_true(fd >= 0);
+    *port = address_port(&address);
+    return fd;
+}
+
+struct peer *fixture_other_accepts(struct fixture *f, int server)
+{
+    struct address client;
+    int fd;
+    UNTIL(f, (fd = socket_accept(server, &client)) >= 0);
+    return fixture_adopt(f, fd);
 }
 
 int fixture_refusing_port(const char *host, uint16_t *port)

@@ -52,7 +52,15 @@ void fixture_start(struct fixture *f, const char *arguments, ...)
     __attribute__((format(printf, 2, 3)));
 void fixture_parse(struct fixture *f, const char *arguments, ...)
     __attribute__((format(printf, 2, 3)));
+/* The same of a configuration's text; a mistake in it fails the test. */
+void fixture_configure(struct fixture *f, const char *text, ...)
+    __attribute__((format(printf, 2, 3)));
 void fixture_run_worker(struct fixture *f);
+/* Creates the worker for what was parsed or configured; it listens. */
+void fixture_serve(struct fixture *f);
+/* Puts another configuration in force, which must be possible. */
+void fixture_reconfigure(struct fixture *f, const char *text, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* What the configuration says of a listener; a test may change it before it is used. */
 struct config_listener *fixture_settings(const struct fixture *f, size_t listener);
@@ -65,6 +73,8 @@ uint16_t fixture_udp_port(const struct fixture *f, size_t listener);
 /* A client of the first listener, or of any. */
 struct peer *fixture_client(struct fixture *f);
 struct peer *fixture_connect(struct fixture *f, const char *host, uint16_t port);
+/* From another address of this host's. */
+struct peer *fixture_connect_from(struct fixture *f, const char *from, uint16_t port);
 /* The upstream's connection number `n` from 0, waited for. */
 struct peer *fixture_server(struct fixture *f, size_t n);
 /* Any connected socket, and one end of a connected pair whose other end is `*fd`. */
@@ -72,8 +82,14 @@ struct peer *fixture_adopt(struct fixture *f, int fd);
 struct peer *fixture_pair(struct fixture *f, int *fd);
 /* A UDP socket: connected to a port, or bound to one of its own, which goes to `*port`. */
 struct datagrams *fixture_udp(struct fixture *f, const char *host, uint16_t port);
+struct datagrams *fixture_udp_from(struct fixture *f, const char *from, uint16_t port);
 struct datagrams *fixture_udp_server(struct fixture *f, uint16_t *port);
 struct datagrams *fixture_udp_server_at(struct fixture *f, const char *host, uint16_t *port);
+/* A TCP port of 127.0.0.1 that nobody has now. */
+uint16_t fixture_free_port(void);
+/* Another upstream, listening at 127.0.0.1; its next connection, waited for. The caller closes. */
+int fixture_other_server(uint16_t *port);
+struct peer *fixture_other_accepts(struct fixture *f, int server);
 /* A TCP port that is bound and refuses connections. The caller closes the result. */
 int fixture_refusing_port(const char *host, uint16_t *port);
 /* One whose queue is full, so that the kernel drops what asks for a connection; likewise. */
