@@ -182,3 +182,30 @@ def test_a_file_is_served(file: Path) -> None:
                 assert finish(client) == b"through a file"
         finally:
             assert proxy.stop() == 0
+
+
+DOCUMENTS = Path(__file__).parents[2]
+EXAMPLES = [(name, number, text) for name in ("README.md", "docs/configuration.md")
+            for number, text in enumerate(re.findall(r"^```\n(listener \{.*?)^```$",
+                                                     (DOCUMENTS / name).read_text(), re.M | re.S))]
+
+
+@pytest.mark.parametrize("name, number, text", EXAMPLES)
+def test_an_example_of_the_documents_is_valid(file: Path, name: str, number: int, text: str) -> None:
+    file.write_text(text)
+    done = run("--config", file, "--check")
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_documents_have_examples() -> None:
+    assert [(name, number) for name, number, _ in EXAMPLES] == [
+        ("README.md", 0), ("docs/configuration.md", 0), ("docs/configuration.md", 1)]
+
+
+def test_the_documents_errors_are_real(file: Path) -> None:
+    file.write_text('listener {\n  address: "localhost:443"\n'
+                    '  route { server_name: "a.example" upstream: "web" }\n'
+                    '  route {\n          upstream: "wbe" }\n}\nupstream {\n  name: "web"\n'
+                    '  server { address: "h:1"         weight: 2000 }\n}\n')
+    told = run("--config", file, "--check").stderr.replace(str(file), "edge.txtpb")
+    assert told in (DOCUMENTS / "docs/configuration.md").read_text()
