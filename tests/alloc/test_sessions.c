@@ -7,6 +7,7 @@
 
 #include "tests/alloc/faults.h"
 #include "tests/alloc/world.h"
+#include "tests/unit/support/pool.h"
 
 struct scenario {
     const char *name;
@@ -92,6 +93,33 @@ static void start_name(struct world *w)
     fixture_start(w->f, "--listen tcp:127.0.0.1:0 --upstream tcp:server.test:%u",
                   w->f->server_port);
     world_start_names(w);
+}
+
+/* Nobody listens at the first one, so that there is always another server to be tried. */
+static void start_pool(struct world *w)
+{
+    struct pool pool = {.hosts = {"127.0.0.7", "127.0.0.1"}, .back_off_s = 0.0001};
+    pool_start(w->f, &pool, "tcp");
+}
+
+static void start_turbo_pool(struct world *w)
+{
+    struct pool pool = {.hosts = {"127.0.0.7", "127.0.0.1"}, .back_off_s = 0.0001};
+    pool_start(w->f, &pool, "turbo");
+}
+
+static void start_checks(struct world *w)
+{
+    struct pool pool = {.hosts = {"127.0.0.7"}, .check_interval_s = 0.001};
+    pool_start(w->f, &pool, "tcp");
+}
+
+static bool be_checked(struct world *w)
+{
+    uint64_t before = pool_server(w->f, 0)->check_failed;
+    world_begin(w);
+    UNTIL_OR_LOST(w, false, pool_server(w->f, 0)->check_failed > before);
+    return true;
 }
 
 static void start_edge(struct world *w)
@@ -231,6 +259,9 @@ static const struct scenario scenarios[] = {
     {"a plain relay", start_plain, talk},
     {"a slow reader", start_slow_reader, read_slowly},
     {"an upstream with a name", start_name, talk_to_a_name},
+    {"several servers", start_pool, talk},
+    {"several turbo servers", start_turbo_pool, talk},
+    {"active checks", start_checks, be_checked},
     {"classic, to an edge", start_edge, talk},
     {"a tombstone", start_edge, join_by_tombstone},
     {"an adoption", start_edge, join_by_adoption},

@@ -375,6 +375,7 @@ static void another_address_gets_nothing_once_bytes_were_delivered(void **state)
     int silent = fixture_refusing_port(NAMES_FIRST, &port);
     assert_int_equal(listen(silent, 0), 0);
     fixture_parse(f, "--listen tcp:127.0.0.1:0 --upstream turbo:example.org:%u", port);
+    pool_settings(f)->connect_timeout_s = 2.;
     fixture_run_worker(f);
     struct peer *filler = fixture_connect(f, NAMES_FIRST, port);
     UNTIL(f, peer_is_up(filler));
@@ -428,7 +429,7 @@ static void another_server_is_asked_at_its_own_udp_port(void **state)
     struct pool pool = {.hosts = {"127.0.0.7", "127.0.0.1"}, .silent = {true}};
     uint16_t first_port, second_port;
     pool_start(f, &pool, "turbo");
-    pool_settings(f)->connect_timeout_s = 0.3;
+    pool_settings(f)->connect_timeout_s = 1.;
     pool_settings(f)->always = true;
     struct datagrams *first = fixture_udp_server_at(f, "127.0.0.7", &first_port);
     edge = fixture_udp_server(f, &second_port);
