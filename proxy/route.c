@@ -25,8 +25,9 @@ static void normalize(const char *server_name, char name[static TURBO_SERVER_NAM
     if (length > 0 && server_name[length - 1] == '.')
         length--;
     for (size_t i = 0; i < length; i++) {
-        char letter = server_name[i];
-        name[i] = letter >= 'A' && letter <= 'Z' ? (char)(letter - 'A' + 'a') : letter;
+        name[i] = server_name[i];
+        if (name[i] >= 'A' && name[i] <= 'Z')
+            name[i] = (char)(name[i] - 'A' + 'a');
     }
     name[length] = '\0';
 }

@@ -20,7 +20,7 @@ enum { V2_STREAM = 1, V2_DGRAM, V2_TRANSPORTS };
 enum { V2_UNSPEC = 0 }; /* a family, and a transport */
 
 /* §2.2: both addresses and, for IP, both ports. */
-static const size_t v2_block_bytes[V2_FAMILIES] = {
+static const uint8_t v2_block_bytes[V2_FAMILIES] = {
     [V2_INET] = 2 * 4 + 2 * 2, [V2_INET6] = 2 * 16 + 2 * 2, [V2_UNIX] = 2 * 108};
 
 /* §2.2.1 to §2.2.5. */

@@ -19,7 +19,7 @@ from harness.proxied import (ALPN, AUTHORITY, PROXIED, UNIQUE_ID, V2_SIGNATURE, 
                              end_of, header_v1, header_v2, told_then)
 from harness.proxy import Proxies, Proxy, assert_turbo
 from harness.scripted import FLIGHT, finish, flight_then_echo
-from harness.sockets import TcpServer, connect, is_reset, name_of, wait_until_taken
+from harness.sockets import TcpServer, connect, is_reset, meets_reset, name_of, wait_until_taken
 from harness.tls import MemoryClient
 from harness.wire import WireClient
 
@@ -55,14 +55,14 @@ class Edges:
     folder: Path
 
     def __call__(self, server_port: int, version: str = "NONE", *, host: str = "127.0.0.1",
-                 trusted: str = "", protocol: str = "TURBO") -> Proxy:
+                 trusted: str = "", protocol: str = "TURBO", more: str = "") -> Proxy:
         address = f"[{host}]:0" if ":" in host else f"{host}:0"
         trust = f'proxy_protocol_from: "{trusted}"' if trusted else ""
         return self.proxies.configured(self.folder, f"""
             listener {{
               protocol: {protocol}
               address: "{address}"
-              {trust}
+              {trust} {more}
               route {{ upstream: "server" }}
             }}
             upstream {{
@@ -417,6 +417,26 @@ def test_a_trusted_one_without_a_good_header_is_refused(edges: Edges, header: st
             assert is_reset(tcp, BROKEN[header]())
         assert_refused(edge)
         assert server.accepted == 0
+
+
+def test_rules_and_routes_are_about_the_client_that_is_told(edges: Edges) -> None:
+    """Those for the balancer's own address are for what it says of itself."""
+    rules = f"""
+        access_rule {{ action: DENY network: "{TOLD_CLIENT.host}" network: "{BALANCER}" network: "{ELSEWHERE}" }}
+        route {{ name: "told" source: "{TOLD_V6.host}" upstream: "server" }}"""
+    with TcpServer(flight_then_echo) as server:
+        edge = edges(server.port, trusted=BALANCER, more=rules)
+        for header in (header_v1(TOLD_CLIENT, TOLD_SERVER), SPEAKING_FOR_ITSELF["LOCAL"]):
+            with connect(edge.port, source=BALANCER) as tcp:
+                assert is_reset(tcp, header + client_hello())
+        assert meets_reset(edge.port, source=ELSEWHERE)  # before it has said anything
+        with connect(edge.port, source=BALANCER) as tcp:
+            tcp.sendall(header_v1(TOLD_V6, TOLD_V6) + client_hello() + b"x")
+            assert finish(tcp) == FLIGHT + b"x"
+        denied, itself, elsewhere, told = edge.wait_for_records(4)
+        assert {each["reason"] for each in (denied, itself, elsewhere)} == {"denied"}
+        assert (told["client"], told["route"]) == (str(TOLD_V6), "told")
+        assert server.accepted == 1
 
 
 def test_a_session_may_be_joined_through_a_balancer_that_tells_its_client(edges: Edges) -> None:

@@ -8,15 +8,12 @@ import re
 import socket
 import struct
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Callable
 
 from .hello import read_exactly
-from .pki import Pki
 from .process import Child
 from .programs import program
 from .servers import TlsServer, start_on_unused_port
-from .wait import wait_until
 
 # ---- the header ----
 
