@@ -9,13 +9,15 @@ enum { SECOND_US = 1000000, SECONDS_BYTES = 32 };
 /* What would end a line or a value early; `quotes`: within quotes. */
 static void put_escaped(FILE *out, const char *text, bool quotes)
 {
-    for (; *text != '\0'; text++) {
-        if (*text == '\n')
-            (void)fputs("\\n", out);
-        else if (*text == '\\' || (quotes && *text == '"'))
-            (void)fprintf(out, "\\%c", *text);
-        else
-            (void)fputc(*text, out);
+    for (;;) {
+        size_t plain = strcspn(text, quotes ? "\n\\\"" : "\n\\");
+        (void)fwrite(text, 1, plain, out);
+        text += plain;
+        if (*text == '\0')
+            return;
+        (void)fputc('\\', out);
+        (void)fputc(*text == '\n' ? 'n' : *text, out);
+        text++;
     }
 }
 

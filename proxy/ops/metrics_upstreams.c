@@ -25,7 +25,7 @@ static struct numbers numbers_of(const struct upstream *u, size_t server, turbo_
                         .repaired = s->flights.repaired,
                         .partial = s->flights.partial,
                         .silent = s->flights.silent};
-    for (size_t i = 0; i < MEMORY_ADDRESSES_MAX; i++)
+    for (size_t i = 0; s->kind == ENDPOINT_TURBO && i < MEMORY_ADDRESSES_MAX; i++)
         n.udp_paused += turbo_learned_paused(&s->memory.entries[i].learned, now);
     return n;
 }

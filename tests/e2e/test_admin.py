@@ -12,11 +12,13 @@ from typing import Iterator
 import pytest
 
 from harness.admin import Admin, Answer
+from harness.daemon import Daemon
 from harness.hello import client_hello, read_exactly
 from harness.programs import program
 from harness.proxy import Proxies, Proxy
 from harness.scripted import FLIGHT, converse, finish, flight_then_echo
-from harness.sockets import TcpServer, connect
+from harness.settings import Listener, Settings, to_server
+from harness.sockets import TcpServer, connect, unused_port
 from harness.wait import DEADLINE_S, wait_until
 
 EDGE = """
@@ -211,6 +213,23 @@ def test_who_may_ask_changes_with_a_reload(edge: Edge) -> None:
     assert edge.admin.reload().status == 200
     assert edge.admin.ask("GET", "/healthz").status == 403
     assert edge.admin.ask("GET", "/healthz", source="127.0.0.2").status == 200
+
+
+def test_it_changes_hands_with_the_listeners(tmp_path: Path, server: TcpServer) -> None:
+    settings = Settings([Listener(f"127.0.0.1:{unused_port()}")], {"server": to_server(server.port)},
+                        more=f'admin {{ address: "127.0.0.1:{unused_port()}" }}')
+    with Daemon(tmp_path, settings.text()) as daemon:
+        admin = Admin(daemon)
+        assert admin.status()["pid"] == daemon.pid
+        assert admin.reload().status == 200
+        with connect(admin.port) as idle:
+            daemon.replace()
+            assert idle.recv(1) == b"", "the old process has nothing to say any more"
+        assert admin.status()["pid"] == daemon.pid == daemon.pids[1]
+        converse(daemon.port)
+        daemon.wait_for("connection")
+        assert admin.metrics().sum("turbotls_connections_total") == 1
+        assert admin.metrics().sum("turbotls_reloads_total") == 0, "of its own"
 
 
 # ---- readiness ----

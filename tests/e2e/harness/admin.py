@@ -10,7 +10,7 @@ from typing import Any, Mapping
 from prometheus_client.parser import text_string_to_metric_families
 
 from .proxied import end_of
-from .proxy import Proxy
+from .process import Child
 from .wait import DEADLINE_S
 
 _METRIC_NAME = re.compile(r"[a-z][a-z0-9_]*[a-z0-9]$")
@@ -72,7 +72,7 @@ class Metrics:
 class Admin:
     """What a proxy started with `admin { address: … }` answers."""
 
-    def __init__(self, proxy: Proxy) -> None:
+    def __init__(self, proxy: Child) -> None:
         lines = proxy.stderr.wait_for(lambda line: '"administration by HTTP"' in line)
         end = end_of(json.loads(lines[-1])["address"])
         self.port = end.port
