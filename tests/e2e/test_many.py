@@ -5,9 +5,9 @@ import random
 import resource
 
 from harness.hello import client_hello
-from harness.proxy import Pair, Proxies, Proxy
+from harness.proxy import Pair, Proxies, Proxy, Record
 from harness.scripted import FLIGHT
-from harness.wait import DEADLINE_S
+from harness.wait import DEADLINE_S, wait_until
 
 CONNECTIONS = 1000
 LARGEST = 1 << 20
@@ -95,9 +95,15 @@ async def run(proxies: Proxies, at_the_door: int) -> Pair:
     return pair
 
 
+def enough(proxy: Proxy) -> list[Record] | None:
+    """On a busy machine a sidecar may send a second SYN: the connection that comes too late says nothing."""
+    records = [record for record in proxy.records() if record["reason"] != "client-silent"]
+    return records if len(records) >= CONNECTIONS else None
+
+
 def assert_recorded(proxy: Proxy) -> None:
     """Each connection is in the log once, and its bytes add up."""
-    records = proxy.wait_for_records(CONNECTIONS)
+    records = wait_until("each has its record", lambda: enough(proxy))
     assert len(records) == CONNECTIONS
     expected = sum(sizes()) + CONNECTIONS * (len(FLIGHT) + len(READY))
     assert sum(record["bytes_s2c"] for record in records) == expected
