@@ -615,7 +615,7 @@ static void a_message_without_places_is_told_by_its_fields(void **state)
     Turbotls__V1__Listener listener = TURBOTLS__V1__LISTENER__INIT, *listeners[] = {&listener};
     ProtobufCMessageUnknownField unknown = {.tag = 99};
     struct config_source source = {.file = "f.pb"};
-    char address[] = "*:443";
+    char address[] = "*:443", network[] = "\377", *networks[] = {network};
     (void)state;
 
     clean_up(NULL);
@@ -627,18 +627,23 @@ static void a_message_without_places_is_told_by_its_fields(void **state)
     message.n_listener = 1;
     message.listener = listeners;
     message.log = &log;
+    listener.proxy_protocol_from = networks;
+    listener.n_proxy_protocol_from = 1;
     log.has_level = true;
     log.level = -1;
     assert_null(config_decode(&message, &source, &errors));
-    assert_int_equal(errors.count, 4);
+    assert_int_equal(errors.count, 6);
     assert_non_null(strstr(errors.texts[0], "f.pb: there is no upstream"));
     assert_string_equal(errors.texts[1],
                         "f.pb: listener[0].protocol: has no value 7; use a name of Protocol");
     assert_string_equal(errors.texts[2],
+                        "f.pb: listener[0].proxy_protocol_from[0]: '\\xff' is not UTF-8");
+    assert_string_equal(errors.texts[3],
                         "f.pb: listener[0]: has a field with number 99 that this version does not "
                         "know; was it written for a later one, or is it not a configuration at "
                         "all?");
-    assert_string_equal(errors.texts[3], "f.pb: log.level: has no value -1; use a name of Level");
+    assert_non_null(strstr(errors.texts[4], "'\\xff' is not a network"));
+    assert_string_equal(errors.texts[5], "f.pb: log.level: has no value -1; use a name of Level");
 }
 
 static void many_mistakes_are_counted_and_some_are_told(void **state)

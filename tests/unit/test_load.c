@@ -220,6 +220,21 @@ static void a_mistake_has_its_place_in_the_file(void **state)
     assert_non_null(strstr(errors.texts[0], "f:7:1: "));
 }
 
+static void mistakes_are_told_in_the_files_order(void **state)
+{
+    static const char *const places[] = {":1:18: ", ":1:21: ", ":3:24: ", ":10:1: "};
+    (void)state;
+
+    write_text("listener { name: '' adress: '*:1' }\nlistener { address: '*:443' name: 'a' }\n"
+               "drain_timeout_seconds: -1\nupstream { name: 'web' server { address: 'h:1' } }\n"
+               "\n\n\n\n\n9 ");
+    PARSE("--config", file);
+    assert_null(config_load(&options, &errors));
+    assert_int_equal(errors.count, COUNT(places));
+    for (size_t i = 0; i < COUNT(places); i++)
+        assert_memory_equal(errors.texts[i] + strlen(file), places[i], strlen(places[i]));
+}
+
 static void what_is_typed_wins_over_the_file(void **state)
 {
     char text[ADDRESS_TEXT_BYTES];
@@ -260,7 +275,7 @@ static void a_command_line_becomes_a_file(void **state)
     (void)state;
 
     PARSE("--listen=turbo:*:443,udp=8443", "--listen=tcp:[::1]:80", "--opening-timeout=7",
-          "--sniff-timeout=0.5", "--max-sessions=9",
+          "--sniff-timeout=0.5", "--max-sessions=9", "--no-sandbox",
           "--upstream=turbo:[2001:db8::1]:1,udp=2,always", "--drain-timeout=0",
           "--admin=127.0.0.1:9", "--user=u", "--log-level=warning");
     shown_text(config_print, printed);
@@ -284,6 +299,7 @@ static void a_command_line_becomes_a_file(void **state)
     assert_true(config->upstreams[0].always);
     assert_int_equal(config->log_level, LOG_LEVEL_WARNING);
     assert_string_equal(config->user, "u");
+    assert_false(config->sandbox);
     config_release(config);
 }
 
@@ -327,6 +343,7 @@ int main(void)
         CASE(a_serialized_message_is_read_and_printed_as_the_text),
         CASE(what_cannot_be_read_is_told),
         CASE(a_mistake_has_its_place_in_the_file),
+        CASE(mistakes_are_told_in_the_files_order),
         CASE(what_is_typed_wins_over_the_file),
         CASE(a_command_line_becomes_a_file),
         CASE(an_upstream_of_the_command_line_has_a_name),
