@@ -13,7 +13,7 @@ from typing import Iterator
 
 import pytest
 
-from harness.hello import client_hello, read_to_end
+from harness.hello import client_hello, read_exactly, read_to_end
 from harness.pki import SERVER_NAME, Pki
 from harness.proxied import (ALPN, AUTHORITY, PROXIED, UNIQUE_ID, V2_SIGNATURE, End, ProxiedServer, Told,
                              end_of, header_v1, header_v2, told_then)
@@ -210,6 +210,24 @@ def test_what_is_no_tls_is_told_as_well(edges: Edges, version: str) -> None:
             told, read = server.result()
             assert (told.client, read) == (end_of(name_of(tcp)), b"no TLS")
             assert not {ALPN, AUTHORITY, UNIQUE_ID} & told.tlvs.keys()
+
+
+@every_version
+def test_a_server_that_speaks_first_is_told_as_well(edges: Edges, version: str) -> None:
+    def speak(connection: socket.socket) -> bytes:
+        connection.sendall(b"220 ready")
+        return read_to_end(connection)
+
+    with TcpServer(told_then(speak)) as server:
+        edge = edges(server.port, version, trusted=BALANCER, more="sniff_timeout_seconds: 0.02")
+        for header, source in ((b"", CLIENT), (header_v1(TOLD_CLIENT, TOLD_SERVER), BALANCER)):
+            with connect(edge.port, source=source) as tcp:
+                client = TOLD_CLIENT if header else end_of(name_of(tcp))
+                tcp.sendall(header)
+                assert read_exactly(tcp, 9) == b"220 ready"
+                assert finish(tcp) == b""
+            told, read = server.result()
+            assert (told.client, read) == (client, b"")
 
 
 # ---- out: who may join (protocol §7.4) ----

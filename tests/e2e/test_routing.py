@@ -3,6 +3,7 @@
 import signal
 import socket
 import ssl
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Iterator
@@ -18,7 +19,7 @@ from harness.proxy import Proxies, Proxy, assert_turbo
 from harness.scripted import FLIGHT, finish, flight_then_echo
 from harness.servers import PAGE_PATH, GnuTlsServer, Nginx, OpenSslServer, TlsServer, accepts
 from harness.sockets import DeadPort, TcpServer, connect, is_reset, meets_reset
-from harness.wait import wait_until
+from harness.wait import DEADLINE_S, wait_until
 from harness.wire import PROFILE1, REFUSED, WireClient, tombstone
 
 REQUEST = f"GET {PAGE_PATH} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode()
@@ -36,7 +37,7 @@ class Asking:
 
     def context(self) -> ssl.SSLContext:
         """The certificate is for another name: which server it is, is what the tests are about."""
-        context = ssl.create_default_context()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         if self.alpn:
@@ -252,36 +253,101 @@ class MortalNginx(Nginx):
         wait_until("nginx is back", lambda: accepts(self.port))
 
 
-@pytest.mark.parametrize("turbo", [False, True], ids=["classic", "turbo"])
-def test_a_server_is_killed_and_comes_back(proxies: Proxies, pki: Pki, tmp_path: Path,
-                                           servers: dict[str, TlsServer], turbo: bool) -> None:
+@dataclass
+class Many:
+    """An edge with two servers that do the same, of which one is mortal."""
+
+    edge: Proxy
+    port: int
+    mortal: MortalNginx
+    names: set[str]
+
+    def mortal_name(self) -> str:
+        return f"tcp:127.0.0.1:{self.mortal.port}"
+
+
+@pytest.fixture(params=["classic", "turbo"])
+def many(request: pytest.FixtureRequest, proxies: Proxies, pki: Pki, tmp_path: Path,
+         servers: dict[str, TlsServer]) -> Iterator[Many]:
+    """As `port` unmodified clients see it, with or without a sidecar."""
     home = tmp_path / "mortal"
     home.mkdir()
     with MortalNginx(pki, home) as mortal:
+        ports = mortal.port, servers["nginx"].port
         edge = proxies.configured(tmp_path, f"""
             listener {{ address: "127.0.0.1:0" route {{ upstream: "many" }} }}
             upstream {{
               name: "many"
-              server {{ address: "127.0.0.1:{mortal.port}" }}
-              server {{ address: "127.0.0.1:{servers['nginx'].port}" }}
+              server {{ address: "127.0.0.1:{ports[0]}" }}
+              server {{ address: "127.0.0.1:{ports[1]}" }}
               health {{ back_off_seconds: 0.3 max_back_off_seconds: 0.6 }}
             }}""")
-        port = proxies.sidecar(edge.port).port if turbo else edge.port
+        port = proxies.sidecar(edge.port).port if request.param == "turbo" else edge.port
+        yield Many(edge, port, mortal, {f"tcp:127.0.0.1:{each}" for each in ports})
 
-        def serving() -> list[str]:
-            """The servers of 6 more visits, of which none may fail."""
-            before = len(edge.records())
-            for _ in range(6):
-                assert Nginx.expected in page(port, Asking("localhost"))
-            return [record["server"] for record in edge.wait_for_records(before + 6)[before:]]
 
-        both = {f"tcp:127.0.0.1:{mortal.port}", f"tcp:127.0.0.1:{servers['nginx'].port}"}
-        assert set(serving()) == both
-        mortal.kill()
-        assert set(serving()) == {f"tcp:127.0.0.1:{servers['nginx'].port}"}
-        mortal.revive()
-        wait_until("the one that is back gets its share", lambda: set(serving()) == both)
-        assert "failed" not in {record["outcome"] for record in edge.records()}
+def test_a_server_is_killed_and_comes_back(many: Many) -> None:
+    def serving() -> set[str]:
+        """The servers of 6 more visits, of which none may fail."""
+        before = len(many.edge.records())
+        for _ in range(6):
+            assert Nginx.expected in page(many.port, Asking("localhost"))
+        return {record["server"] for record in many.edge.wait_for_records(before + 6)[before:]}
+
+    assert serving() == many.names
+    many.mortal.kill()
+    assert serving() == many.names - {many.mortal_name()}
+    many.mortal.revive()
+    wait_until("the one that is back gets its share", lambda: serving() == many.names)
+    assert "failed" not in {record["outcome"] for record in many.edge.records()}
+
+
+class Visitor:
+    """A client that fetches the page over and over, in a thread of its own."""
+
+    def __init__(self, port: int) -> None:
+        self.visits = 0
+        self.failed: list[int] = []
+        """The numbers of the visits that did not bring the page."""
+        self._port = port
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                whole = Nginx.expected in page(self._port, Asking("localhost"))
+            except (OSError, ssl.SSLError):
+                whole = False
+            if not whole:
+                self.failed.append(self.visits)
+            self.visits += 1
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join(DEADLINE_S)
+
+
+def test_those_who_are_there_when_it_dies_see_one_failure_at_most(many: Many) -> None:
+    visitors = [Visitor(many.port) for _ in range(3)]
+    try:
+        def all_have_made(more: int, since: list[int]) -> bool:
+            return all(each.visits >= count + more for each, count in zip(visitors, since))
+
+        wait_until("everybody was there", lambda: all_have_made(3, [0] * 3))
+        many.mortal.kill()
+        killed = [each.visits for each in visitors]
+        wait_until("everybody was there again", lambda: all_have_made(6, killed))
+        many.mortal.revive()
+        back = [each.visits for each in visitors]
+        wait_until("and again", lambda: all_have_made(6, back))
+    finally:
+        for each in visitors:
+            each.stop()
+    for each, count in zip(visitors, killed):
+        # The visit under way, or the one that the dying one still accepted.
+        assert len(each.failed) <= 1 and all(failure <= count + 1 for failure in each.failed)
 
 
 def test_an_active_check_finds_out_before_a_client_does(proxies: Proxies, tmp_path: Path) -> None:
