@@ -50,6 +50,8 @@ static bool open_new(struct worker *w, struct generation *g, struct succession *
     struct inherited heirs;
     inherited_init(&heirs);
     bool opened = bequeath(w, next->kept, &heirs);
+    if (!opened)
+        log_event(w->log, LOG_LEVEL_ERROR, "cannot keep the listening sockets", LOG_ERRNO(errno));
     for (size_t i = 0; opened && i < g->config->listener_count; i++) {
         if (next->listeners[i] != NULL)
             continue;

@@ -1,9 +1,12 @@
 /*
  * A worker's beginning and end while the n-th allocation, or the n-th new descriptor, fails: it
- * starts or says why not, it drains, it ends, and nothing is kept.
+ * starts or says why not, it changes its configuration or says why not, it drains, it ends, and
+ * nothing is kept.
  */
 #include "tests/alloc/faults.h"
 #include "tests/alloc/world.h"
+
+#include "proxy/listener.h"
 
 static struct world w;
 
@@ -107,6 +110,65 @@ static void a_drain_ends_whatever_fails(void **state)
     faults_plan(NULL, 0);
 }
 
+/* ---- another configuration ---- */
+
+#define BEFORE                                                                                     \
+    "--listen turbo:127.0.0.1:0 --listen tcp:127.0.0.2:0 --listen turbo:127.0.0.3:0 "              \
+    "--upstream tcp:127.0.0.1:%u"
+#define AFTER                                                                                      \
+    "--listen tcp:127.0.0.4:0 --listen turbo:127.0.0.1:0 --listen turbo:127.0.0.5:0 "              \
+    "--upstream tcp:[::1]:%u"
+
+/* While one client is being served and another has said nothing; it takes place whole or not. */
+static bool survives_reconfiguring(const struct fault *fault, unsigned n)
+{
+    world_open(&w);
+    struct fixture *f = w.f;
+    fixture_start(f, BEFORE, f->server_port);
+    struct worker *worker = f->worker;
+    struct generation *before = worker->generation;
+    struct listener *kept = worker->listeners[0], *second = worker->listeners[1];
+    struct peer *client = fixture_connect(f, "127.0.0.3", fixture_port(f, 2));
+    struct peer *silent = fixture_connect(f, "127.0.0.3", fixture_port(f, 2));
+    peer_say(client, "PING");
+    UNTIL(f, f->served_count == 1 && worker->connections == 2);
+    fixture_parse(f, AFTER, f->server_port);
+    faults_plan(fault, n);
+    faults_on();
+    bool changed = worker_reconfigure(worker, f->config);
+    faults_off();
+    bool struck = faults_cancel();
+    assert_true(changed || struck);
+    assert_int_equal(worker->listener_count, 3);
+    assert_ptr_equal(worker->listeners[changed ? 1 : 0], kept);
+    if (!changed) {
+        assert_explained(f);
+        assert_ptr_equal(worker->generation, before);
+        assert_ptr_equal(worker->listeners[1], second);
+        assert_int_equal(worker->leaving_count, 0);
+        assert_int_equal(f->config->references, 1);
+    }
+    peer_say(f->served[0], "PONG");
+    UNTIL(f, peer_heard(client, "PONG"));
+    peer_reset(client);
+    peer_reset(silent);
+    UNTIL(f, worker->connections == 0 && worker->leaving_count == 0);
+    world_close(&w);
+    return struck;
+}
+
+static void a_configuration_is_changed_whole_or_not_at_all(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < FAULTS; i++) {
+        unsigned n = 1;
+        while (survives_reconfiguring(&faults[i], n))
+            n++;
+        print_message("reconfiguring: %u times a failed %s\n", n - 1, faults[i].name);
+    }
+    faults_plan(NULL, 0);
+}
+
 /* A test that has not come to its end. */
 static int explain(void **state)
 {
@@ -123,6 +185,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(a_worker_starts_or_says_why_not, explain),
         cmocka_unit_test_teardown(a_drain_ends_whatever_fails, explain),
+        cmocka_unit_test_teardown(a_configuration_is_changed_whole_or_not_at_all, explain),
     };
     faults_install();
     return cmocka_run_group_tests_name("a worker's life", tests, NULL, NULL);
