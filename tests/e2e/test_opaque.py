@@ -117,7 +117,7 @@ def test_plain_words_come_back_before_the_client_ends(proxies: Proxies, way: str
     with TcpServer(echo) as server:
         port, started = start(way, proxies, server.port)
         with connect(port) as client:
-            for word in (b"P", b"ING\r\n", b"\x16\x03\x01", b"more"):
+            for word in (b"H", b"ELO\r\n", b"\x16\x03\x01", b"more"):
                 client.sendall(word)
                 assert read_exactly(client, len(word)) == word
             assert finish(client) == b""

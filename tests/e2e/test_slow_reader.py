@@ -7,9 +7,10 @@ import socket
 import threading
 import time
 
-from harness.hello import client_hello, read_client_hello
+from harness.hello import client_hello, read_client_hello, read_exactly
 from harness.programs import release_proxy
 from harness.proxy import Proxies
+from harness.scripted import FLIGHT
 from harness.sockets import TcpServer, connect
 from harness.wait import DEADLINE_S
 
@@ -17,6 +18,7 @@ DURATION_S = float(os.environ.get("TURBOTLS_TEST_SLOW_READER", "60"))
 BYTES_PER_SECOND = 10_000
 LIMIT_BYTES = 32 << 20
 STEP_S = 0.1
+ANSWER = b"a handshake is over with this"
 
 
 class Pusher:
@@ -84,7 +86,12 @@ def open_connection(port: int, server: TcpServer) -> tuple[socket.socket, socket
     client = connect(port)
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
     client.sendall(client_hello())
-    return client, server.result()
+    served = server.result()
+    served.sendall(FLIGHT)
+    assert read_exactly(client, len(FLIGHT)) == FLIGHT
+    client.sendall(ANSWER)
+    assert read_exactly(served, len(ANSWER)) == ANSWER
+    return client, served
 
 
 def hand_over(connection: socket.socket) -> socket.socket:

@@ -109,7 +109,7 @@ static void a_port_of_another_listener_of_ours_is_told(void **state)
     start(f, "--listen turbo:127.0.0.1:0");
     struct config_listener *again = fixture_settings(f, 0);
     uint16_t port = fixture_port(f, 0);
-    *again = (struct config_listener){.name = "again", .kind = ENDPOINT_TCP};
+    again->kind = ENDPOINT_TCP;
     assert_true(address_from_literal(&again->address, "0.0.0.0", port));
     assert_null(listener_open(f->worker, f->worker->generation, 0, NULL));
     assert_int_equal(fixture_log_count(f, "another --listen of this proxy has the port"), 1);
