@@ -32,12 +32,27 @@ static void normalize(const char *server_name, char name[static TURBO_SERVER_NAM
     name[length] = '\0';
 }
 
-/* Wildcards sort first: no letter of a name's beginning is less than a dot. */
-static size_t count_wildcards(const struct config_route *route, size_t enough)
+/* Wildcards stand together, behind names that begin with "-", which is less than a dot. */
+static size_t first_wildcard(const struct config_route *route)
+{
+    size_t low = 0, high = route->server_name_count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (route->server_names[middle][0] < '.')
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static size_t count_wildcards(const struct config_route *route, size_t first, size_t enough)
 {
     size_t n = 0;
 
-    while (n < enough && n < route->server_name_count && route->server_names[n][0] == '.')
+    while (n < enough && first + n < route->server_name_count &&
+           route->server_names[first + n][0] == '.')
         n++;
     return n;
 }
@@ -54,7 +69,8 @@ static bool ends_with(const char *name, size_t length, const char *ending)
 static bool matches_wildcard(const struct config_route *route, const char *name)
 {
     enum { FEW = 16 };
-    size_t wildcards = count_wildcards(route, FEW);
+    size_t first = first_wildcard(route);
+    size_t wildcards = count_wildcards(route, first, FEW);
     size_t length = strlen(name);
 
     if (wildcards == FEW) {
@@ -65,7 +81,7 @@ static bool matches_wildcard(const struct config_route *route, const char *name)
         return false;
     }
     for (size_t i = 0; i < wildcards; i++) {
-        if (ends_with(name, length, route->server_names[i]))
+        if (ends_with(name, length, route->server_names[first + i]))
             return true;
     }
     return false;

@@ -154,7 +154,7 @@ def test_a_server_is_told_where_a_turbo_clients_datagrams_come_from(
     turbo = visit_by_udp(pki, edge, host, source_for(host))
     assert target.expected in turbo.reply
     told = watch.next()
-    assert (told.client, told.server) == (turbo.client, End(host, edge.udp_port))
+    assert (told.client, told.server) == (turbo.client, End(host, edge.port))
     if (server, version) == ("haproxy", "V2"):
         assert told.tlvs == {AUTHORITY: SERVER_NAME.encode(), UNIQUE_ID: turbo.session}
     assert edge.record()["outcome"] == "turbo"

@@ -165,6 +165,19 @@ static void a_wildcard_is_every_name_below(void **state)
     assert_int_equal(taken(&scene, "*.example.net"), NONE);
 }
 
+static void names_that_sort_before_wildcards_do_not_hide_them(void **state)
+{
+    static struct scene scene;
+    (void)state;
+    scene_init(&scene);
+    add_route(&scene, LIST("-a.example", "-b.example", ".-d.example", ".c.example"), NULL, NULL);
+
+    assert_int_equal(taken(&scene, "-b.example"), 0);
+    assert_int_equal(taken(&scene, "x.c.example"), 0);
+    assert_int_equal(taken(&scene, "x.-d.example"), 0);
+    assert_int_equal(taken(&scene, "x.-b.example"), NONE);
+}
+
 static void the_longest_name_fits(void **state)
 {
     static struct scene scene;
@@ -354,6 +367,7 @@ int main(void)
         CASE(names_are_found_in_any_case_and_with_a_dot_behind),
         CASE(letters_are_ascii_s),
         CASE(a_wildcard_is_every_name_below),
+        CASE(names_that_sort_before_wildcards_do_not_hide_them),
         CASE(the_longest_name_fits),
         CASE(each_of_few_or_many_names_is_found_and_no_other),
         CASE(one_of_the_protocols_is_enough),
