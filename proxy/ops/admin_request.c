@@ -220,7 +220,7 @@ static bool write_answer(const struct admin_request *r, const struct route *rout
         return false;
     *status = route->write(r, out);
     bool written = fflush(out) == 0 && ferror(out) == 0;
-    return fclose(out) == 0 && written && *status != 0;
+    return fclose(out) == 0 && written && *status != 0 && body->length > 0;
 }
 
 static enum MHD_Result answer(const struct admin_request *r, struct MHD_Connection *connection,
