@@ -224,12 +224,16 @@ def test_it_changes_hands_with_the_listeners(tmp_path: Path, server: TcpServer) 
         admin = Admin(daemon)
         assert admin.status()["pid"] == daemon.pid
         assert admin.reload().status == 200
-        with connect(admin.port) as idle:
+        with connect(daemon.port) as client, connect(admin.port) as idle:
+            client.sendall(client_hello())
+            assert read_exactly(client, len(FLIGHT)) == FLIGHT
             daemon.replace()
-            assert idle.recv(1) == b"", "the old process has nothing to say any more"
-        assert admin.status()["pid"] == daemon.pid == daemon.pids[1]
+            assert idle.recv(1) == b"", "the old process, which goes on with its client, answers nobody"
+            assert {admin.status()["pid"] for _ in range(20)} == {daemon.pid}
+            assert daemon.is_running(daemon.pids[0])
+            assert finish(client) == b""
         converse(daemon.port)
-        daemon.wait_for("connection")
+        daemon.wait_for("connection", 2)
         assert admin.metrics().sum("turbotls_connections_total") == 1
         assert admin.metrics().sum("turbotls_reloads_total") == 0, "of its own"
 
