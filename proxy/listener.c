@@ -209,8 +209,11 @@ static const char *advise(const struct listener *l, int error)
 {
     switch (error) {
     case EADDRINUSE:
-        return is_ours(l) ? "another --listen of this proxy has the port"
-                          : "is another server running on this port?";
+        if (!is_ours(l))
+            return "is another server running on this port?";
+        return l->generation == l->worker->generation
+                   ? "another --listen of this proxy has the port"
+                   : "this proxy listens there now: drop that in one reload, add this in the next";
     case EACCES: return "ports below 1024 need root or CAP_NET_BIND_SERVICE";
     case EADDRNOTAVAIL: return "the address is not one of this host's";
     case EINVAL:
@@ -349,7 +352,7 @@ void listener_release(struct listener *l)
 
 bool listener_is_pending(const struct listener *l)
 {
-    return l->udp != NULL && turbo_endpoint_pending(udp_endpoint_turbo(l->udp)) > 0;
+    return l->udp != NULL && turbo_endpoint_is_pending(udp_endpoint_turbo(l->udp));
 }
 
 void listener_shed(struct listener *l)

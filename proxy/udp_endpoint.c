@@ -30,6 +30,7 @@ struct udp_endpoint {
     struct turbo_endpoint *turbo;
     struct listener *listener; /* its owner */
     int fd, family;
+    uint32_t sessions_max; /* that there is room for */
     /* A timer of its own: the loop's has a grain of a millisecond, a hold lasts half of one. */
     int timer_fd;
     turbo_time armed;                    /* when it will fire; TURBO_NEVER: it will not */
@@ -230,6 +231,11 @@ void udp_endpoint_reconfigure(struct udp_endpoint *e)
     const struct config_listener *settings = listener_settings(e->listener);
     turbo_endpoint_set_rates(e->turbo, settings->session_rate, settings->source_rate,
                              2 * settings->source_rate);
+    if (settings->sessions_max != e->sessions_max)
+        log_event(e->worker->log, LOG_LEVEL_WARNING,
+                  "another max_sessions takes effect with the next start",
+                  LOG_TEXT("listener", listener_text(e->listener)),
+                  LOG_NUMBER("now", e->sessions_max), LOG_NUMBER("then", settings->sessions_max));
 }
 
 int udp_endpoint_fd(const struct udp_endpoint *e)
@@ -289,6 +295,7 @@ struct udp_endpoint *udp_endpoint_create(struct listener *listener, int fd)
     e->tag = UDP_ENDPOINT_TAG;
     e->worker = worker;
     e->listener = listener;
+    e->sessions_max = listener_settings(listener)->sessions_max;
     e->fd = fd;
     e->family = address_family(listener_address(listener));
     e->armed = TURBO_NEVER;

@@ -365,6 +365,11 @@ uint32_t turbo_endpoint_sessions(const struct turbo_endpoint *e)
     return e->sessions.count;
 }
 
+bool turbo_endpoint_is_pending(const struct turbo_endpoint *e)
+{
+    return queue_first(&e->pending) != NULL || queue_first(&e->answered) != NULL;
+}
+
 uint32_t turbo_endpoint_pending(const struct turbo_endpoint *e)
 {
     return count(&e->pending) + count(&e->answered);

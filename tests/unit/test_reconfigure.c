@@ -94,6 +94,18 @@ static size_t open_files(void)
     return count;
 }
 
+/* Whoever waits to be accepted meanwhile keeps nobody awake. */
+static void assert_sleeps_until_accepting(struct fixture *f)
+{
+    fixture_let_happen(f);
+    ev_timer_stop(f->loop, &f->beat);
+    unsigned turns = ev_iteration(f->loop);
+    while (!f->worker->accepting)
+        ev_run(f->loop, EVRUN_ONCE);
+    assert_in_range(ev_iteration(f->loop) - turns, 1, 8);
+    ev_timer_start(f->loop, &f->beat);
+}
+
 /* ---- kept ---- */
 
 static void a_kept_listener_has_its_socket_and_the_new_routes(void **state)
@@ -168,6 +180,17 @@ static void its_rates_are_the_new_ones(void **state)
     wire_client_ask(&second, f, "127.0.0.1", fixture_udp_port(f, 0));
     UNTIL(f, wire_client_was_refused(&second));
     assert_true(fixture_logged(f, "limit=rate"));
+}
+
+static void its_room_for_sessions_is_the_one_it_was_opened_with(void **state)
+{
+    struct fixture *f = *state;
+    start(f, TURBO_AT("127.0.0.1:0", ""));
+    change(f, TURBO_AT("127.0.0.1:0", "session_rate: 9 "));
+    assert_false(fixture_logged(f, "max_sessions"));
+    change(f, TURBO_AT("127.0.0.1:0", "max_sessions: 9 "));
+    assert_true(fixture_logged(f, "max_sessions takes effect with the next start"));
+    begin_session(f);
 }
 
 static void the_places_of_listeners_may_change(void **state)
@@ -341,8 +364,8 @@ static void a_new_listener_waits_where_nothing_is_accepted(void **state)
     UNTIL(f, peer_is_up(client));
     assert_false(f->worker->accepting);
     assert_int_equal(f->worker->connections, 0);
+    assert_sleeps_until_accepting(f);
     UNTIL(f, f->worker->connections == 1);
-    assert_true(f->worker->accepting);
 }
 
 static void a_port_in_use_changes_nothing(void **state)
@@ -376,6 +399,19 @@ static void a_port_in_use_changes_nothing(void **state)
     wire_client_ask(&wire, f, "127.0.0.1", fixture_udp_port(f, 0));
     fixture_server(f, 1);
     close(fd);
+}
+
+static void an_address_that_overlaps_takes_two_steps(void **state)
+{
+    struct fixture *f = *state;
+    char at[256];
+    uint16_t port = fixture_free_port();
+    (void)snprintf(at, sizeof(at), TCP_AT("127.0.0.1:%u", ""), port);
+    start(f, at);
+    fixture_configure(f, TCP_AT("0.0.0.0:%u", "") UPSTREAM, port, f->server_port);
+    assert_false(worker_reconfigure(f->worker, f->config));
+    assert_true(fixture_logged(f, "hint=\"this proxy listens there now: drop that in one reload"));
+    connected(f, port);
 }
 
 /* ---- the same port as another kind ---- */
@@ -446,13 +482,7 @@ static void the_loop_sleeps_afterwards(void **state)
     worker_exhausted(f->worker, EMFILE); /* nobody takes the next one for a while */
     struct peer *client = fixture_client(f);
     UNTIL(f, peer_is_up(client));
-    fixture_let_happen(f);
-    ev_timer_stop(f->loop, &f->beat);
-    unsigned turns = ev_iteration(f->loop);
-    while (!f->worker->accepting)
-        ev_run(f->loop, EVRUN_ONCE);
-    assert_in_range(ev_iteration(f->loop) - turns, 1, 8);
-    ev_timer_start(f->loop, &f->beat);
+    assert_sleeps_until_accepting(f);
 }
 
 /* ---- when it may not be ---- */
@@ -557,6 +587,7 @@ int main(void)
         FIXTURE_CASE(its_sessions_by_udp_go_on),
         FIXTURE_CASE(its_rules_are_for_who_comes_from_now_on),
         FIXTURE_CASE(its_rates_are_the_new_ones),
+        FIXTURE_CASE(its_room_for_sessions_is_the_one_it_was_opened_with),
         FIXTURE_CASE(the_places_of_listeners_may_change),
         FIXTURE_CASE(the_same_names_go_on_counting),
         FIXTURE_CASE(a_dropped_listener_goes_with_its_last_connection),
@@ -569,6 +600,7 @@ int main(void)
         FIXTURE_CASE(a_new_listener_accepts),
         FIXTURE_CASE(a_new_listener_waits_where_nothing_is_accepted),
         FIXTURE_CASE(a_port_in_use_changes_nothing),
+        FIXTURE_CASE(an_address_that_overlaps_takes_two_steps),
         FIXTURE_CASE(from_tcp_to_turbo_no_connection_is_lost),
         FIXTURE_CASE(from_turbo_to_tcp_every_connection_is_served),
         FIXTURE_CASE(another_udp_port_has_the_same_tcp_socket),

@@ -126,6 +126,8 @@ void turbo_endpoint_set_rates(struct turbo_endpoint *endpoint, uint32_t rate, ui
 uint32_t turbo_endpoint_sessions(const struct turbo_endpoint *endpoint);
 /* Of these, those that no TCP connection has joined yet. */
 uint32_t turbo_endpoint_pending(const struct turbo_endpoint *endpoint);
+/* Are there any? Without counting them. */
+bool turbo_endpoint_is_pending(const struct turbo_endpoint *endpoint);
 struct turbo_endpoint_counters turbo_endpoint_counters(const struct turbo_endpoint *endpoint);
 
 /* ---- TCP openings ---- */
