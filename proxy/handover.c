@@ -200,18 +200,27 @@ static int set_signals(posix_spawnattr_t *attributes)
     return error;
 }
 
+/* What the new process is to have open. */
+struct estate {
+    int line, log;
+    const int *fds;
+    size_t count;
+};
+
 /* Onto itself: this is how posix_spawn leaves a descriptor open. */
-static int keep_open(posix_spawn_file_actions_t *actions, int line, const int *fds, size_t count)
+static int keep_open(posix_spawn_file_actions_t *actions, const struct estate *estate)
 {
-    int error = posix_spawn_file_actions_adddup2(actions, line, line);
-    for (size_t i = 0; i < count && error == 0; i++)
-        error = posix_spawn_file_actions_adddup2(actions, fds[i], fds[i]);
+    int error = posix_spawn_file_actions_adddup2(actions, estate->line, estate->line);
+    if (error == 0)
+        error = posix_spawn_file_actions_adddup2(actions, estate->log, STDERR_FILENO);
+    for (size_t i = 0; i < estate->count && error == 0; i++)
+        error = posix_spawn_file_actions_adddup2(actions, estate->fds[i], estate->fds[i]);
     return error;
 }
 
 /* 0, or an errno. Nothing of ours runs between fork and exec. */
-static int spawn_with(pid_t *process, char *const argv[], char *const variables[], int line,
-                      const int *fds, size_t count)
+static int spawn_with(pid_t *process, char *const argv[], char *const variables[],
+                      const struct estate *estate)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
@@ -222,7 +231,7 @@ static int spawn_with(pid_t *process, char *const argv[], char *const variables[
     if (error == 0) {
         error = set_signals(&attributes);
         if (error == 0)
-            error = keep_open(&actions, line, fds, count);
+            error = keep_open(&actions, estate);
         if (error == 0)
             error = posix_spawnp(process, argv[0], &actions, &attributes, argv, variables);
         posix_spawnattr_destroy(&attributes);
@@ -231,14 +240,14 @@ static int spawn_with(pid_t *process, char *const argv[], char *const variables[
     return error;
 }
 
-static int spawn(pid_t *process, char *const argv[], int line, const int *fds, size_t count)
+static int spawn(pid_t *process, char *const argv[], const struct estate *estate)
 {
-    char *own[OWN_VARIABLES] = {list_variable(HANDOVER_VARIABLE, &line, 1),
-                                list_variable(INHERITED_VARIABLE, fds, count)};
+    char *own[OWN_VARIABLES] = {list_variable(HANDOVER_VARIABLE, &estate->line, 1),
+                                list_variable(INHERITED_VARIABLE, estate->fds, estate->count)};
     char **variables = own[0] == NULL || own[1] == NULL ? NULL : make_environment(own);
     int error = ENOMEM;
     if (variables != NULL)
-        error = spawn_with(process, argv, variables, line, fds, count);
+        error = spawn_with(process, argv, variables, estate);
     free(variables);
     free(own[0]);
     free(own[1]);
@@ -303,28 +312,31 @@ static void on_late(struct ev_loop *loop, ev_timer *timer, int events)
     fail(h, why);
 }
 
-static bool start(struct handover *h, char *const argv[], const int *fds, size_t count)
+static bool start(struct handover *h, char *const argv[], const struct estate *estate)
 {
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) != 0)
         return false;
     h->line = ends[0];
-    int error = spawn(&h->process, argv, ends[1], fds, count);
+    struct estate with_line = *estate;
+    with_line.line = ends[1];
+    int error = spawn(&h->process, argv, &with_line);
     close(ends[1]);
     errno = error;
     return error == 0;
 }
 
 struct handover *handover_start(struct ev_loop *loop, char *const argv[], const int *fds,
-                                size_t count, double patience_s,
+                                size_t count, int log, double patience_s,
                                 const struct handover_events *events, void *owner)
 {
+    const struct estate estate = {.log = log, .fds = fds, .count = count};
     struct handover *h = new_handover(loop, owner);
     if (h == NULL)
         return NULL;
     h->events = events;
     h->patience_s = patience_s;
-    if (!start(h, argv, fds, count)) {
+    if (!start(h, argv, &estate)) {
         int error = errno;
         forget(h);
         errno = error;

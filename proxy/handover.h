@@ -48,11 +48,12 @@ struct handover_events {
  * Starts `argv[0]` with `argv` and the listening sockets `fds`, which stay the caller's. The name
  * is looked up anew, in PATH unless there is a slash in it: /proc/self/exe would be the old file.
  * Of this process the new one has the environment, the standard streams, the directory and the
- * limits, no other descriptor, no signal blocked or ignored. It fails when it is not ready within
- * `patience_s`. NULL with errno: it could not be started.
+ * limits, no other descriptor, no signal blocked or ignored. Its standard error is `log`, which
+ * never blocks: it may not be allowed to open our standard error anew, as we were. It fails when it
+ * is not ready within `patience_s`. NULL with errno: it could not be started.
  */
 struct handover *handover_start(struct ev_loop *loop, char *const argv[], const int *fds,
-                                size_t count, double patience_s,
+                                size_t count, int log, double patience_s,
                                 const struct handover_events *events, void *owner);
 pid_t handover_pid(const struct handover *handover);
 /*

@@ -155,7 +155,8 @@ void replacement_begin(struct replacement *r, int fd)
     size_t count = worker_sockets(r->worker, fds);
     if (fd >= 0)
         fds[count++] = fd;
-    r->handover = handover_start(r->worker->loop, r->argv, fds, count, r->patience_s, &events, r);
+    r->handover = handover_start(r->worker->loop, r->argv, fds, count, r->worker->log->fd,
+                                 r->patience_s, &events, r);
     if (r->handover == NULL) {
         fail(r, strerror(errno));
         return;
@@ -189,9 +190,12 @@ static void on_quiet_end(void *owner)
 
 void replacement_leave(struct replacement *r)
 {
-    bool again = r->is_leaving && !r->worker->draining;
+    bool twice = r->is_leaving, again = twice && !r->worker->draining;
     r->is_leaving = true;
     replacement_cancel(r);
+    /* systemd tells the old process when it means the new one. */
+    if (r->has_gone && !twice)
+        return;
     if (again)
         on_quiet_end(r);
     if (again || !r->shares_sockets || r->worker->draining)

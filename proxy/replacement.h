@@ -50,7 +50,8 @@ bool replacement_is_under_way(const struct replacement *replacement);
  * This process ends, and so does a successor that does not accept yet: worker_drain. But where
  * somebody keeps the sockets open, the connections that it no longer takes wait there for the next
  * process, so it takes none that it would not serve: it first lets nothing be pending any more, as
- * it does for a successor. Again: at once.
+ * it does for a successor. Again: at once. One that has made way does not count the first time: a
+ * service manager means its successor as well.
  */
 void replacement_leave(struct replacement *replacement);
 /* To be called last; a successor that does not accept yet is ended. */

@@ -164,8 +164,8 @@ static bool serve(struct service *s)
         s->signals[i].data = s;
         ev_signal_start(s->worker->loop, &s->signals[i]);
     }
-    service_manager_watch(&s->watchdog, s->worker->loop, s->replacement.is_successor);
     bool serves = replacement_take_up(&s->replacement);
+    service_manager_watch(&s->watchdog, s->worker->loop, s->replacement.is_successor);
     if (serves)
         worker_run(s->worker);
     service_manager_unwatch(&s->watchdog);

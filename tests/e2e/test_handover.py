@@ -10,7 +10,7 @@ from typing import Callable, Iterator
 
 import pytest
 
-from harness.daemon import NOT_REPLACED, READY, REPLACED, STARTED, Daemon
+from harness.daemon import NOT_RELOADED, NOT_REPLACED, READY, REPLACED, STARTED, Daemon
 from harness.hello import client_hello, read_exactly
 from harness.load import Load, TlsEcho
 from harness.pki import Pki
@@ -149,6 +149,30 @@ def continue_after_hello_of(connection: socket.socket) -> None:
     assert finish(connection) == b"still here"
 
 
+def test_what_ends_the_service_lets_the_old_process_finish(edge: Daemon) -> None:
+    """As `systemctl stop` does, which tells every process of the unit."""
+    with connect(edge.port) as before:
+        before.sendall(client_hello())
+        assert read_exactly(before, len(FLIGHT)) == FLIGHT
+        old = edge.pid
+        edge.replace()
+        os.kill(old, signal.SIGTERM)
+        edge.signal(signal.SIGTERM)
+        wait_until("the new process has ended", lambda: not edge.is_running(edge.pid))
+        continue_after_hello_of(before)
+
+
+def test_a_second_signal_ends_an_old_process_at_once(edge: Daemon) -> None:
+    with connect(edge.port) as before:
+        before.sendall(client_hello())
+        assert read_exactly(before, len(FLIGHT)) == FLIGHT
+        old = edge.pid
+        edge.replace()
+        os.kill(old, signal.SIGTERM)
+        os.kill(old, signal.SIGINT)
+        wait_until("the old process has ended", lambda: not edge.is_running(old))
+
+
 def test_a_session_that_waits_for_tcp_is_joined_first(edge: Daemon, server: TcpServer) -> None:
     with WireClient(edge) as waiting, WireClient(edge) as late:
         waiting.send_hello()
@@ -211,6 +235,7 @@ def test_meanwhile_nothing_else_is_begun(edge: Daemon, server: TcpServer) -> Non
         told = edge.answer(lambda: edge.signal(signal.SIGUSR2), "no new process is started")
         assert told["reason"] == "one has been started"
         assert not edge.reload(edge_settings(server.port).text())
+        assert edge.entries(NOT_RELOADED)[0]["reason"] == "another process is taking over, and has read the file"
         waiting.join().close()
         wait_until_replaced(edge)
     assert len(edge.entries(STARTED)) == 1

@@ -167,6 +167,7 @@ static void play_crash(struct ev_loop *loop)
     (void)loop;
     const struct rlimit none = {0, 0};
     (void)setrlimit(RLIMIT_CORE, &none);
+    (void)fputs("crashing\n", stderr);
     raise(SIGKILL);
 }
 
@@ -270,7 +271,7 @@ static struct handover *begin_with(struct old *o, const char *program, const cha
     (void)snprintf(name, sizeof(name), "%s", program);
     (void)snprintf(role, sizeof(role), "%s", part);
     char *argv[] = {name, role, NULL};
-    return handover_start(o->loop, argv, &o->listener, 1, patience_s, &events, o);
+    return handover_start(o->loop, argv, &o->listener, 1, STDERR_FILENO, patience_s, &events, o);
 }
 
 static void begin(struct old *o, const char *part, double patience_s)
@@ -351,7 +352,8 @@ static void it_starts_as_if_an_administrator_had_started_it(void **state)
     setenv(HANDOVER_VARIABLE, "1", 1);
     char part[] = "examined";
     char *argv[] = {self, part, NULL};
-    o->handover = handover_start(o->loop, argv, fds, COUNT(fds), FAR_TOO_LONG_S, &events, o);
+    o->handover =
+        handover_start(o->loop, argv, fds, COUNT(fds), STDERR_FILENO, FAR_TOO_LONG_S, &events, o);
     assert_non_null(o->handover);
     ev_run(o->loop, 0);
     sigprocmask(SIG_SETMASK, &before, NULL);
@@ -365,6 +367,24 @@ static void it_starts_as_if_an_administrator_had_started_it(void **state)
     assert_int_equal(o->ready, 1);
     assert_true((fcntl(o->listener, F_GETFD) & FD_CLOEXEC) != 0);
     close(fds[1]);
+}
+
+static void what_it_says_goes_to_our_log(void **state)
+{
+    struct old *o = *state;
+    char part[] = "crash", said[100] = "";
+    char *argv[] = {self, part, NULL};
+    int log[2];
+    assert_int_equal(pipe2(log, O_CLOEXEC), 0);
+    o->handover =
+        handover_start(o->loop, argv, &o->listener, 1, log[1], FAR_TOO_LONG_S, &events, o);
+    assert_non_null(o->handover);
+    close(log[1]);
+    ev_run(o->loop, 0);
+    assert_int_equal(o->failed, 1);
+    assert_true(read(log[0], said, sizeof(said) - 1) > 0);
+    assert_string_equal(said, "crashing\n");
+    close(log[0]);
 }
 
 static void the_program_is_looked_up_in_path(void **state)
@@ -669,6 +689,7 @@ static int old_process(void)
     const struct CMUnitTest tests[] = {
         HANDOVER_CASE(the_new_process_accepts_once_it_may),
         HANDOVER_CASE(it_starts_as_if_an_administrator_had_started_it),
+        HANDOVER_CASE(what_it_says_goes_to_our_log),
         HANDOVER_CASE(the_program_is_looked_up_in_path),
         HANDOVER_CASE(what_cannot_be_started_is_told),
         HANDOVER_CASE(a_bad_configuration_is_its_end_and_nothing_else),
