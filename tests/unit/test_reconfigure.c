@@ -326,6 +326,30 @@ static void it_may_come_back_while_connections_of_before_go_on(void **state)
     UNTIL(f, peer_heard(client, "PONG"));
 }
 
+/* A session that is no socket yet keeps what it needs, but not the port. */
+static void and_while_a_session_of_before_goes_on(void **state)
+{
+    struct fixture *f = *state;
+    char at[256];
+    uint16_t port = fixture_free_port();
+    (void)snprintf(at, sizeof(at), TURBO_AT("127.0.0.1:%u", "") TCP_AT("127.0.0.2:0", ""), port);
+    start(f, at);
+    struct peer *server = begin_session(f);
+    struct peer *client = fixture_client(f);
+    wire_client_tombstone(&wire, client, 1); /* the stream is still to be repeated */
+    UNTIL(f, fixture_upstream(f)->pending == 0);
+    change(f, TCP_AT("127.0.0.2:0", ""));
+    fixture_let_happen(f);
+    assert_non_null(listener_udp(f->worker->leaving[0]));
+    change(f, at);
+    wire_client_hello(&wire, client);
+    peer_say(client, "answer");
+    UNTIL(f, wire_client_passed(&wire, server, "answer"));
+    wire_client_init(&wire, 2);
+    wire_client_ask(&wire, f, "127.0.0.1", port);
+    fixture_server(f, 1);
+}
+
 static void leaving_listeners_pause_with_the_others(void **state)
 {
     struct fixture *f = *state;
@@ -596,6 +620,7 @@ int main(void)
         FIXTURE_CASE(they_are_awaited_for_a_while_only),
         FIXTURE_CASE(an_abort_ends_it_as_well),
         FIXTURE_CASE(it_may_come_back_while_connections_of_before_go_on),
+        FIXTURE_CASE(and_while_a_session_of_before_goes_on),
         FIXTURE_CASE(leaving_listeners_pause_with_the_others),
         FIXTURE_CASE(a_new_listener_accepts),
         FIXTURE_CASE(a_new_listener_waits_where_nothing_is_accepted),
