@@ -1,6 +1,7 @@
 /*
- * What the parts of the text reader share: text_reader.c (fields, messages, and how to go on behind
- * a mistake), text_scalar.c (values) and text_error.c (how mistakes are told).
+ * What the parts of the text reader share: text_reader.c (fields and messages), text_scalar.c and
+ * text_string.c (values), text_recovery.c (how to go on behind a mistake) and text_error.c (how
+ * mistakes are told).
  */
 #ifndef PROXY_CONFIG_TEXT_PARTS_H
 #define PROXY_CONFIG_TEXT_PARTS_H
@@ -41,6 +42,38 @@ struct text_token text_take(struct text_reader *r);
 /* Out of memory: the rest is not read. */
 void text_give_up(struct text_reader *r);
 
+/* ---- text_recovery.c ---- */
+
+struct text_token text_token_behind(const struct text_reader *r);
+/* A name with ":", "{" or "<" behind it: a field may begin here. */
+bool text_begins_field(const struct text_reader *r);
+/* NULL: the message has no field of that name. */
+const ProtobufCFieldDescriptor *text_field_named(const ProtobufCMessageDescriptor *message,
+                                                 const struct text_token *name);
+/*
+ * What is next ends a field or list, and is no value. A name with ":" behind it may be one without
+ * its quotes (localhost:443) if it neither begins a line nor is known.
+ */
+bool text_ends_value(const struct text_reader *r, const struct text_frame *frame);
+/* The bracket that closes it. */
+char text_closing(const struct text_token *open);
+void text_tell_unclosed(struct text_reader *r, const struct text_frame *frame,
+                        const struct text_token *open);
+/* Behind an opening bracket: up to behind the one that closes it. */
+void text_skip_group(struct text_reader *r, const struct text_frame *frame,
+                     const struct text_token *open);
+/* Takes the tokens of what was meant as one value. */
+void text_skip_run(struct text_reader *r, const struct text_token *first);
+/* A value of any kind, or a token that is none; nothing where that ends the value. */
+void text_skip_value(struct text_reader *r, const struct text_frame *frame);
+/*
+ * Up to where a field may begin or a bracket or separator ends one: a line's first name, "," or
+ * ";", or the bracket that closes what is around.
+ */
+void text_skip_rest(struct text_reader *r);
+/* Behind a value that was none: what else there is before the next field. */
+void text_skip_rest_of_line(struct text_reader *r);
+
 /* ---- text_error.c ---- */
 
 /* "FILE:LINE:COLUMN: PATH: …", the position being that of `where`. */
@@ -71,7 +104,11 @@ const ProtobufCFieldDescriptor *text_error_unknown(struct text_reader *r,
  * could be seen to belong to it was taken; or out of memory.
  */
 bool text_scalar(struct text_reader *r, const struct text_frame *frame, union text_value *value);
+/* Those of strings and bytes: text_string.c. */
+bool text_string(struct text_reader *r, const struct text_frame *frame, union text_value *value);
 
+/* What a hexadecimal digit is worth; 16: it is none. */
+int text_digit(char c);
 /* The numbers that an integer type holds. */
 struct text_range {
     int64_t lowest;

@@ -31,22 +31,6 @@ static bool take_if(struct text_reader *r, char sign)
     return here;
 }
 
-static struct text_token token_behind(const struct text_reader *r)
-{
-    struct text_lexer ahead = r->lexer;
-
-    return text_lexer_next(&ahead);
-}
-
-/* A name with ":", "{" or "<" behind it: a field may begin here. */
-static bool begins_field(const struct text_reader *r)
-{
-    struct text_token next = token_behind(r);
-
-    return r->token.kind == TEXT_NAME &&
-           (text_token_is(&next, ':') || text_token_is(&next, '{') || text_token_is(&next, '<'));
-}
-
 /* All loops end at the text's end. */
 void text_give_up(struct text_reader *r)
 {
@@ -55,112 +39,6 @@ void text_give_up(struct text_reader *r)
     r->no_memory = true;
     r->lexer.at = r->lexer.end;
     r->token.kind = TEXT_END;
-}
-
-/* ---- going on behind a mistake ---- */
-
-static char closing(const struct text_token *open)
-{
-    switch (*open->at) {
-    case '{': return '}';
-    case '<': return '>';
-    default: return ']';
-    }
-}
-
-static void tell_unclosed(struct text_reader *r, const struct text_frame *frame,
-                          const struct text_token *open)
-{
-    text_error(r, frame, &r->token, "the \"%c\" of line %u, column %u is not closed; write \"%c\"",
-               *open->at, open->line, open->column, closing(open));
-}
-
-/* Behind an opening bracket: up to behind the one that closes it. */
-static void skip_group(struct text_reader *r, const struct text_frame *frame,
-                       const struct text_token *open)
-{
-    for (size_t depth = 1; depth > 0; (void)text_take(r)) {
-        if (r->token.kind == TEXT_END) {
-            tell_unclosed(r, frame, open);
-            return;
-        }
-        if (text_token_opens(&r->token))
-            depth++;
-        else if (text_token_closes(&r->token))
-            depth--;
-    }
-}
-
-static const ProtobufCFieldDescriptor *field_named(const ProtobufCMessageDescriptor *message,
-                                                   const struct text_token *name)
-{
-    for (unsigned i = 0; i < message->n_fields; i++)
-        if (text_token_is_name(name, message->fields[i].name))
-            return &message->fields[i];
-    return NULL;
-}
-
-/*
- * What is next ends a field or list, and is no value. A name with ":" behind it may be one without
- * its quotes (localhost:443) if it neither begins a line nor is known.
- */
-static bool ends_value(const struct text_reader *r, const struct text_frame *frame)
-{
-    if (r->token.kind == TEXT_NAME)
-        return begins_field(r) &&
-               (r->token.begins_line || field_named(frame->message->descriptor, &r->token) != NULL);
-    return r->token.kind == TEXT_END || text_token_closes(&r->token) || is(r, ',') || is(r, ';');
-}
-
-/* Takes the tokens of what was meant as one value. */
-static void skip_run(struct text_reader *r, const struct text_token *first)
-{
-    const char *end = first->at + text_run_length(r, first);
-
-    while (r->token.kind != TEXT_END && r->token.at < end)
-        (void)text_take(r);
-}
-
-/* A value of any kind, or a token that is none; nothing where that ends the value. */
-static void skip_value(struct text_reader *r, const struct text_frame *frame)
-{
-    struct text_token first = r->token;
-
-    if (ends_value(r, frame))
-        return;
-    (void)text_take(r);
-    if (text_token_opens(&first))
-        skip_group(r, frame, &first);
-    else if (first.kind != TEXT_STRING)
-        skip_run(r, &first);
-    while (first.kind == TEXT_STRING && r->token.kind == TEXT_STRING)
-        (void)text_take(r);
-}
-
-/*
- * Up to where a field may begin or a bracket or separator ends one: a line's first name, "," or
- * ";", or the bracket that closes what is around.
- */
-static void skip_rest(struct text_reader *r)
-{
-    size_t depth = 0;
-
-    for (; r->token.kind != TEXT_END; (void)text_take(r)) {
-        if (depth == 0 && (is(r, ',') || is(r, ';') || text_token_closes(&r->token) ||
-                           (r->token.kind == TEXT_NAME && r->token.begins_line)))
-            return;
-        if (text_token_opens(&r->token))
-            depth++;
-        else if (text_token_closes(&r->token))
-            depth--;
-    }
-}
-
-/* Behind a value that was none: what else there is before the next field. */
-static void skip_rest_of_line(struct text_reader *r)
-{
-    if (!r->token.begins_line && !begins_field(r))
-        skip_rest(r);
 }
 
 /* ---- values ---- */
@@ -207,9 +85,9 @@ static void read_scalar(struct text_reader *r, const struct text_frame *frame)
         return;
     }
     if (r->token.at == first.at)
-        skip_value(r, frame);
-    skip_run(r, &first);
-    skip_rest_of_line(r);
+        text_skip_value(r, frame);
+    text_skip_run(r, &first);
+    text_skip_rest_of_line(r);
 }
 
 static void read_message(struct text_reader *r, const struct text_frame *frame)
@@ -221,7 +99,7 @@ static void read_message(struct text_reader *r, const struct text_frame *frame)
     if (inner.depth > TEXT_NESTING_MAX) {
         text_error(r, frame, &inner.open, "is nested too deep; %d levels are possible",
                    TEXT_NESTING_MAX);
-        skip_group(r, frame, &inner.open);
+        text_skip_group(r, frame, &inner.open);
         return;
     }
     inner.message = value.message = text_message_create(frame->field->descriptor);
@@ -239,7 +117,7 @@ static void read_message(struct text_reader *r, const struct text_frame *frame)
 static void read_value(struct text_reader *r, const struct text_frame *frame)
 {
     note_value(r, frame, &r->token);
-    if (ends_value(r, frame)) {
+    if (text_ends_value(r, frame)) {
         text_error_missing(r, frame);
     } else if (frame->field->type != PROTOBUF_C_TYPE_MESSAGE) {
         read_scalar(r, frame);
@@ -247,8 +125,8 @@ static void read_value(struct text_reader *r, const struct text_frame *frame)
         read_message(r, frame);
     } else {
         text_error_type(r, frame);
-        skip_value(r, frame);
-        skip_rest_of_line(r);
+        text_skip_value(r, frame);
+        text_skip_rest_of_line(r);
     }
 }
 
@@ -269,8 +147,8 @@ static void read_list(struct text_reader *r, const struct text_frame *frame,
             (void)text_take(r);
             continue;
         }
-        if (ends_value(r, frame)) {
-            tell_unclosed(r, frame, open);
+        if (text_ends_value(r, frame)) {
+            text_tell_unclosed(r, frame, open);
             return;
         }
         text_error(r, frame, &r->token, "\",\" is missing between two values; write it");
@@ -289,7 +167,7 @@ static void read_values(struct text_reader *r, const struct text_frame *frame)
     } else {
         note_value(r, frame, &r->token);
         text_error_value(r, frame, &open, "begins a list, but there is one value only");
-        skip_value(r, frame);
+        text_skip_value(r, frame);
     }
 }
 
@@ -306,7 +184,7 @@ static void take_colon(struct text_reader *r, const struct text_frame *frame)
         (void)text_take(r);
         text_error(r, frame, &equals, "\"=\" is not of this format; write \":\"");
     } else if (frame->field != NULL && frame->field->type != PROTOBUF_C_TYPE_MESSAGE &&
-               !is(r, '{') && !is(r, '<') && !ends_value(r, frame)) {
+               !is(r, '{') && !is(r, '<') && !text_ends_value(r, frame)) {
         text_error(r, frame, &r->token, "\":\" is missing behind the name; write it");
     }
 }
@@ -366,14 +244,14 @@ static void read_unknown_field(struct text_reader *r, struct text_frame *frame)
         note_value(r, frame, &name);
     frame->field = NULL;
     take_colon(r, frame);
-    skip_value(r, frame);
-    skip_rest_of_line(r);
+    text_skip_value(r, frame);
+    text_skip_rest_of_line(r);
 }
 
 static void read_field(struct text_reader *r, struct text_frame *frame)
 {
     frame->name = text_take(r);
-    frame->field = field_named(frame->message->descriptor, &frame->name);
+    frame->field = text_field_named(frame->message->descriptor, &frame->name);
     frame->keep = true;
     if (frame->field == NULL) {
         read_unknown_field(r, frame);
@@ -389,7 +267,7 @@ static void read_field(struct text_reader *r, struct text_frame *frame)
 /* The message has a field of this name, and if it has brackets, a message. */
 static bool fits(const struct text_frame *frame, const struct text_token *name, bool brackets)
 {
-    const ProtobufCFieldDescriptor *field = field_named(frame->message->descriptor, name);
+    const ProtobufCFieldDescriptor *field = text_field_named(frame->message->descriptor, name);
 
     return field != NULL && (!brackets || field->type == PROTOBUF_C_TYPE_MESSAGE);
 }
@@ -405,7 +283,7 @@ static bool ends_unclosed(struct text_reader *r, const struct text_frame *frame)
 
     if (r->unclosed == 0 || r->token.kind != TEXT_NAME)
         return false;
-    next = token_behind(r);
+    next = text_token_behind(r);
     for (const struct text_frame *f = frame; f != NULL && levels <= r->unclosed; f = f->around) {
         if (fits(f, &r->token, text_token_is(&next, '{') || text_token_is(&next, '<'))) {
             r->pop = levels;
@@ -423,7 +301,7 @@ static bool ends(struct text_reader *r, const struct text_frame *frame)
 
     if (token.kind == TEXT_END || r->pop > 0 || ends_unclosed(r, frame)) {
         if (frame->around != NULL)
-            tell_unclosed(r, frame, &frame->open);
+            text_tell_unclosed(r, frame, &frame->open);
         r->unclosed -= r->pop > 0;
         r->pop -= r->pop > 0;
         return true;
@@ -431,9 +309,9 @@ static bool ends(struct text_reader *r, const struct text_frame *frame)
     if (frame->around == NULL || !text_token_closes(&token) || is(r, ']'))
         return false;
     (void)text_take(r);
-    if (*token.at != closing(&frame->open))
+    if (*token.at != text_closing(&frame->open))
         text_error(r, frame, &token, "\"%c\" does not close the \"%c\" of line %u; write \"%c\"",
-                   *token.at, *frame->open.at, frame->open.line, closing(&frame->open));
+                   *token.at, *frame->open.at, frame->open.line, text_closing(&frame->open));
     return true;
 }
 
@@ -455,8 +333,8 @@ static void read_stray(struct text_reader *r, const struct text_frame *frame)
     if (text_token_closes(&token) || text_token_is(&token, ',') || text_token_is(&token, ';'))
         return;
     if (text_token_opens(&token))
-        skip_group(r, frame, &token);
-    skip_rest(r);
+        text_skip_group(r, frame, &token);
+    text_skip_rest(r);
     take_separator(r);
 }
 
