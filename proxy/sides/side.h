@@ -71,7 +71,8 @@ struct side {
      * the side before it wakes the relay; 0 while all is well.
      */
     int lost;
-    /* What it is connected to, for reach_end when it is destroyed; NULL: to a client, or nothing. */
+    /* What it is connected to, for reach_end when it is destroyed; NULL: to a client, or nothing.
+     */
     struct server *server;
 };
 
