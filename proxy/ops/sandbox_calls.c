@@ -127,16 +127,21 @@ static bool add_lists(scmp_filter_ctx filter)
     return true;
 }
 
+static struct scmp_arg_cmp equals(unsigned argument, scmp_datum_t value)
+{
+    return (struct scmp_arg_cmp){.arg = argument, .op = SCMP_CMP_EQ, .datum_a = value};
+}
+
 static bool add_limited(scmp_filter_ctx filter)
 {
     const uint64_t namespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
                                 CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
 
     for (size_t i = 0; i < COUNT(families); i++)
-        if (!ADD(filter, socket, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i])))
+        if (!ADD(filter, socket, equals(0, (scmp_datum_t)families[i])))
             return false;
     for (size_t i = 0; i < COUNT(requests); i++)
-        if (!ADD(filter, ioctl, SCMP_A1(SCMP_CMP_EQ, requests[i])))
+        if (!ADD(filter, ioctl, equals(1, requests[i])))
             return false;
     /* Memory is either written or executed. */
     return ADD(filter, mmap, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)) &&
