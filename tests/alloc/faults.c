@@ -117,6 +117,7 @@ void fault_free(void *block);
 int fault_socket(int family, int type, int protocol);
 int fault_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
 int fault_pipe2(int ends[2], int flags);
+int fault_socketpair(int family, int type, int protocol, int ends[2]);
 int fault_epoll_create1(int flags);
 int fault_timerfd_create(int clock, int flags);
 
@@ -167,6 +168,11 @@ int fault_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags
 int fault_pipe2(int ends[2], int flags)
 {
     return strikes(true) ? -1 : pipe2(ends, flags);
+}
+
+int fault_socketpair(int family, int type, int protocol, int ends[2])
+{
+    return strikes(true) ? -1 : socketpair(family, type, protocol, ends);
 }
 
 int fault_epoll_create1(int flags)
