@@ -440,6 +440,25 @@ static void a_long_prelude_goes_out_in_parts_and_in_order(void **state)
     free(bulk);
 }
 
+/* There is room in the socket, but the loop has not told the side yet. */
+static void nothing_is_written_in_the_middle_of_it(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t *bulk = calloc(1, LONG_PRELUDE);
+    assert_non_null(bulk);
+    fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream tcp:127.0.0.1:%u", f->server_port);
+    struct side *side = plain_connecting(f->worker, fixture_upstream(f), bulk, LONG_PRELUDE);
+    struct peer *server = fixture_server(f, 0);
+    peer_deafen(server);
+    fixture_let_happen(f);
+    while (recv(server->fd, bulk, LONG_PRELUDE, 0) > 0)
+        continue;
+    assert_int_equal(side->ops->room(side), 0);
+    assert_int_equal(side->ops->write(side, bulk, 1), 0);
+    side->ops->destroy(side);
+    free(bulk);
+}
+
 static void it_goes_on_when_a_relay_takes_over(void **state)
 {
     struct fixture *f = *state;
@@ -551,6 +570,7 @@ int main(void)
         FIXTURE_CASE(the_prelude_comes_first_and_until_then_there_is_no_room),
         FIXTURE_CASE(also_when_another_server_gets_the_connection),
         FIXTURE_CASE(a_long_prelude_goes_out_in_parts_and_in_order),
+        FIXTURE_CASE(nothing_is_written_in_the_middle_of_it),
         FIXTURE_CASE(it_goes_on_when_a_relay_takes_over),
         FIXTURE_CASE(a_server_that_resets_within_the_prelude_is_lost),
         FIXTURE_CASE(it_is_counted_until_the_connection_ends_and_named_in_the_access_line),
