@@ -199,7 +199,7 @@ static void nor_in_pieces(void **state)
     struct peer *client = fixture_client(f);
     UNTIL(f, peer_is_up(client));
     for (size_t i = 0; i < strlen(HEADER) && client->error == 0; i++, fixture_let_happen(f))
-        peer_send(client, HEADER + i, 1);
+        peer_send(client, &HEADER[i], 1);
     assert_turned_away(f, client, "reason=proxy-header");
 }
 
