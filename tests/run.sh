@@ -3,7 +3,7 @@
 #
 #   tests/run.sh                  everything
 #   tests/run.sh -L unit          what ctest's arguments select (labels: unit, valgrind, alloc, e2e,
-#                                 attack, fuzz, sim, lab)
+#                                 attack, fuzz, sim, lab, package)
 #   tests/run.sh --install-only   the Debian packages, as root
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

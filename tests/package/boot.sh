@@ -25,8 +25,13 @@ prepare() { # DIRECTORY
     ln -s pts/ptmx "$1/dev/ptmx"
     mount -t tmpfs tmpfs "$1/dev/shm"
     ip link set lo up
-    exec env -i container=lxc PATH=/usr/sbin:/usr/bin:/sbin:/bin \
-        chroot "$1" /lib/systemd/systemd --unit=multi-user.target --log-target=journal --show-status=no
+    # A chroot would not do: the kernel gives its processes no user namespaces.
+    cd "$1"
+    pivot_root . .
+    umount -l .
+    cd /
+    exec /usr/bin/env -i container=lxc PATH=/usr/sbin:/usr/bin:/sbin:/bin \
+        /lib/systemd/systemd --unit=multi-user.target --log-target=journal --show-status=no
 }
 
 if [ "${2-}" = prepare ]; then
