@@ -630,7 +630,7 @@ static void a_message_without_places_is_told_by_its_fields(void **state)
     listener.proxy_protocol_from = networks;
     listener.n_proxy_protocol_from = 1;
     log.has_level = true;
-    log.level = -1;
+    log.level = (Turbotls__V1__Log__Level)99;
     assert_null(config_decode(&message, &source, &errors));
     assert_int_equal(errors.count, 6);
     assert_non_null(strstr(errors.texts[0], "f.pb: there is no upstream"));
