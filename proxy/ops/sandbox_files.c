@@ -84,12 +84,13 @@ static bool allow(int ruleset, const char *path, uint64_t rights)
 static bool allow_directory_of(int ruleset, const char *file, uint64_t rights)
 {
     char path[PATH_MAX];
+    size_t length = strlen(file);
 
-    if (strlen(file) >= sizeof(path)) {
+    if (length >= sizeof(path)) {
         errno = ENAMETOOLONG;
         return false;
     }
-    strcpy(path, file);
+    memcpy(path, file, length + 1);
     return allow(ruleset, dirname(path), rights);
 }
 
