@@ -643,7 +643,7 @@ static void a_message_without_places_is_told_by_its_fields(void **state)
                         "know; was it written for a later one, or is it not a configuration at "
                         "all?");
     assert_non_null(strstr(errors.texts[4], "'\\xff' is not a network"));
-    assert_string_equal(errors.texts[5], "f.pb: log.level: has no value -1; use a name of Level");
+    assert_string_equal(errors.texts[5], "f.pb: log.level: has no value 99; use a name of Level");
 }
 
 static void many_mistakes_are_counted_and_some_are_told(void **state)
