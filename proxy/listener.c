@@ -34,7 +34,9 @@ struct listener {
     struct udp_endpoint *udp;
     size_t connections;
     bool leaving;
-    int fd; /* -1: closed */
+    bool has_heir; /* which waits for the port */
+    bool waits;    /* is such an heir */
+    int fd;        /* -1: closed */
     ev_io io;
 };
 
@@ -131,7 +133,7 @@ void listener_pause(struct listener *l)
 
 void listener_resume(struct listener *l)
 {
-    if (l->fd < 0)
+    if (l->fd < 0 || l->waits)
         return;
     ev_io_start(l->worker->loop, &l->io);
     if (l->udp != NULL)
@@ -145,7 +147,23 @@ bool listener_is_open(const struct listener *l)
 
 bool listener_is_leaving(const struct listener *l)
 {
-    return l->leaving;
+    return l->leaving && !l->has_heir;
+}
+
+void listener_await(struct listener *l, struct listener *predecessor)
+{
+    predecessor->has_heir = true;
+    l->waits = true;
+}
+
+bool listener_is_waiting(const struct listener *l)
+{
+    return l->waits;
+}
+
+void listener_inherit(struct listener *l)
+{
+    l->waits = false;
 }
 
 void listener_drain(struct listener *l, bool even_if_pending)

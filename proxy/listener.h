@@ -67,6 +67,13 @@ bool listener_is_open(const struct listener *listener);
 /* It is no longer wanted: what it accepts from now on may only join a session. */
 bool listener_is_leaving(const struct listener *listener);
 /*
+ * Both accept from the same socket. The predecessor goes on until nothing is pending at it, and
+ * serves whoever comes; the listener cannot be resumed before listener_inherit.
+ */
+void listener_await(struct listener *listener, struct listener *predecessor);
+bool listener_is_waiting(const struct listener *listener);
+void listener_inherit(struct listener *listener);
+/*
  * Stops accepting. A turbo listener whose sessions wait to be joined goes on for those, unless
  * `even_if_pending`.
  */

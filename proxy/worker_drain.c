@@ -37,7 +37,31 @@ static bool is_pending(const struct worker *w)
     for (size_t i = 0; i < w->listener_count; i++)
         if (listener_is_pending(w->listeners[i]))
             return true;
+    for (size_t i = 0; i < w->leaving_count; i++)
+        if (listener_is_open(w->leaving[i]) && listener_is_pending(w->leaving[i]))
+            return true;
     return false;
+}
+
+static bool has_predecessor(const struct worker *w, const struct listener *l)
+{
+    for (size_t i = 0; i < w->leaving_count; i++)
+        if (listener_is_open(w->leaving[i]) && listener_clashes(w->leaving[i], l))
+            return true;
+    return false;
+}
+
+/* Those whose predecessor has closed the port that they share. */
+static void start_heirs(struct worker *w)
+{
+    for (size_t i = 0; i < w->listener_count; i++) {
+        struct listener *l = w->listeners[i];
+        if (!listener_is_waiting(l) || has_predecessor(w, l))
+            continue;
+        listener_inherit(l);
+        if (w->accepting)
+            listener_resume(l);
+    }
 }
 
 static void tell_quiet(struct worker *w)
@@ -82,6 +106,7 @@ void worker_give_up_sockets(struct worker *w)
 {
     for (size_t i = 0; i < w->listener_count; i++)
         listener_close(w->listeners[i], true);
+    stop_leaving(w, true);
 }
 
 void worker_unquiesce(struct worker *w)
@@ -133,6 +158,7 @@ void worker_check_drained(struct worker *w)
     if (w->quiet != NULL && !is_pending(w))
         ev_feed_event(w->loop, &w->quiet_event, EV_CUSTOM);
     stop_leaving(w, false);
+    start_heirs(w);
     if (w->draining)
         stop_listening(w, false);
     if (w->has_closed)

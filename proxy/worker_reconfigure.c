@@ -75,12 +75,17 @@ static bool reserve_leaving(struct worker *w)
     return leaving != NULL;
 }
 
-/* Both would accept from the same socket, and what is new would come to the old one. */
-static void close_predecessors(struct worker *w, const struct listener *heir)
+/* Both would accept from the same socket: not before the old one has what is pending there. */
+static void await_predecessors(struct worker *w, struct listener *heir)
 {
-    for (size_t i = 0; i < w->leaving_count; i++)
-        if (listener_clashes(w->leaving[i], heir))
-            listener_close(w->leaving[i], true);
+    for (size_t i = 0; i < w->leaving_count; i++) {
+        struct listener *old = w->leaving[i];
+        if (!listener_clashes(old, heir))
+            continue;
+        listener_close(old, false);
+        if (listener_is_open(old))
+            listener_await(heir, old);
+    }
 }
 
 static void succeed(struct worker *w, struct generation *g, const struct succession *next)
@@ -94,7 +99,7 @@ static void succeed(struct worker *w, struct generation *g, const struct success
     for (size_t i = 0; i < w->listener_count; i++) {
         w->listeners[i] = next->listeners[i];
         if (next->opened[i]) {
-            close_predecessors(w, w->listeners[i]);
+            await_predecessors(w, w->listeners[i]);
             worker_tell_listening(w, w->listeners[i]);
             if (w->accepting)
                 listener_resume(w->listeners[i]);

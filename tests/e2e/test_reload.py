@@ -196,6 +196,24 @@ def test_the_udp_port_may_change(start: Start, server: TcpServer) -> None:
     assert_goes_on(connection)
 
 
+@pytest.mark.parametrize("protocol", ["TCP", "TURBO"])
+def test_a_session_that_waits_for_tcp_can_be_joined_where_the_listener_changes(start: Start, server: TcpServer,
+                                                                               protocol: str) -> None:
+    """Meanwhile the listener serves everybody as it was, but for new sessions."""
+    before, udp_port = a_listener(), unused_port()
+    after = Listener(before.address, protocol, more=f"udp_port: {udp_port}" if protocol == "TURBO" else "")
+    daemon = start(one_server(server, before))
+    waiting = ask(daemon)
+    assert daemon.reload(one_server(server, after).text())
+    for _ in range(3):
+        converse(port_of(before))
+    assert_joins(waiting)
+    converse(port_of(before))
+    if protocol == "TURBO":
+        daemon.listeners = [turbo_at(after, udp_port)]
+        assert_joins(ask(daemon))
+
+
 def test_a_session_that_waits_for_tcp_can_be_joined_at_a_kept_listener(start: Start, server: TcpServer) -> None:
     kept = a_listener()
     daemon = start(one_server(server, kept))
