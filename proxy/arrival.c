@@ -1,5 +1,3 @@
-#include "proxy/arrival.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <ev.h>
@@ -7,7 +5,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "proxy/connection.h"
+#include "proxy/arrival_parts.h"
 #include "proxy/listener.h"
 #include "proxy/net/socket.h"
 #include "proxy/prelude/proxy_header.h"
@@ -20,40 +18,13 @@
 #include "turbo/opening.h"
 
 enum {
-    ARRIVAL_TAG = 0x41727269, /* "Arri" */
     /* A PROXY header, a tombstone, the largest ClientHello, and what may come with its last byte.
      */
     BYTES_MAX = PROXY_HEADER_IN_MAX + TURBO_TOMBSTONE_BYTES + TURBO_HELLO_MAX + 16384,
     BYTES_STEP = 4096,
 };
 
-/* A client may take so long for its first bytes, however many others there are: a round trip, long
- * or, where nobody else could be accepted, short. */
-static const turbo_time GRACE_TIME = 250 * TURBO_MILLISECOND;
-static const turbo_time GRACE_TIME_FULL = 50 * TURBO_MILLISECOND;
-
-struct arrival {
-    uint32_t tag;
-    struct worker *worker;
-    struct connection connection;
-    struct arrival *next, *previous;
-    int fd;
-    uint8_t *bytes; /* all that came, less a tombstone that starts afresh */
-    size_t length, capacity;
-    struct turbo_opening opening;
-    bool header_due; /* a PROXY header comes first */
-    bool spoke;      /* something was read */
-    bool afresh;     /* after a tombstone for nothing consumed: the stream follows, no other */
-    bool only_joins; /* a session: the listener was leaving, or full */
-    enum turbo_reason otherwise;     /* if it does not: it is reset */
-    struct side *trial;              /* connected before the client has spoken */
-    struct upstream *trial_upstream; /* to this one; held by the generation */
-    ev_io io;
-    ev_timer timeout, sniff;
-};
-
-/* NULL: it is not a turbo listener's. */
-static struct turbo_endpoint *endpoint_of(const struct arrival *a)
+struct turbo_endpoint *arrival_endpoint(const struct arrival *a)
 {
     struct udp_endpoint *udp = listener_udp(a->connection.listener);
     return udp == NULL ? NULL : udp_endpoint_turbo(udp);
@@ -68,8 +39,7 @@ static void drop_trial(struct arrival *a)
     a->trial = NULL;
 }
 
-/* Frees it, but for what was taken out of it: its socket and its connection. */
-static void dismiss(struct arrival *a)
+void arrival_dismiss(struct arrival *a)
 {
     struct worker *w = a->worker;
     ev_io_stop(w->loop, &a->io);
@@ -90,8 +60,7 @@ static void dismiss(struct arrival *a)
     free(a);
 }
 
-/* An arrival that leads nowhere is a connection all the same, and has its access line. */
-static void end(struct arrival *a, enum turbo_reason reason, bool reset)
+void arrival_end(struct arrival *a, enum turbo_reason reason, bool reset)
 {
     struct worker *w = a->worker;
     struct connection connection = a->connection;
@@ -99,7 +68,7 @@ static void end(struct arrival *a, enum turbo_reason reason, bool reset)
         socket_reset(a->fd);
     else
         socket_close(a->fd);
-    dismiss(a);
+    arrival_dismiss(a);
     if (reason != TURBO_REASON_NONE)
         access_fail(&connection.access, reason);
     connection_end(&connection);
@@ -108,64 +77,7 @@ static void end(struct arrival *a, enum turbo_reason reason, bool reset)
 
 void arrival_abort(struct arrival *a)
 {
-    end(a, TURBO_REASON_NONE, true);
-}
-
-void arrivals_end_late(struct worker *w)
-{
-    if (w->ending_late)
-        return; /* each end comes back here */
-    w->ending_late = true;
-    while (w->has_closed) {
-        w->has_closed = false;
-        struct arrival *next;
-        for (struct arrival *a = w->arrivals; a != NULL; a = next) {
-            next = a->next;
-            if (a->only_joins && !listener_is_open(a->connection.listener))
-                end(a, a->otherwise, true);
-        }
-    }
-    w->ending_late = false;
-}
-
-/* Who has said nothing may have a session by UDP, which goes to whoever listens now. */
-static bool is_anybodys(const struct arrival *a)
-{
-    return !a->spoke && !a->only_joins && a->trial == NULL && endpoint_of(a) != NULL;
-}
-
-static void leave(struct arrival *a)
-{
-    struct worker *w = a->worker;
-    struct connection connection = a->connection;
-    socket_close(a->fd);
-    dismiss(a);
-    connection_dismiss(&connection);
-    worker_connection_ended(w);
-}
-
-void arrivals_pass_on(struct worker *w, arrival_heir *heir, void *owner)
-{
-    bool ending_late = w->ending_late;
-    bool taken = true;
-    struct arrival *next;
-    w->ending_late = true; /* none but those that are passed on may go meanwhile */
-    for (struct arrival *a = w->arrivals; a != NULL && taken; a = next) {
-        next = a->next;
-        if (!is_anybodys(a))
-            continue;
-        taken = heir(owner, a->fd, listener_address(a->connection.listener));
-        if (taken)
-            leave(a);
-    }
-    w->ending_late = ending_late;
-}
-
-void arrivals_make_room(struct worker *w)
-{
-    turbo_time grace = w->connections < w->connections_max ? GRACE_TIME : GRACE_TIME_FULL;
-    if (worker_is_crowded(w) && w->now >= w->oldest_arrival->connection.access.started + grace)
-        end(w->oldest_arrival, TURBO_REASON_CROWDED_OUT, true);
+    arrival_end(a, TURBO_REASON_NONE, true);
 }
 
 static const struct turbo_client_hello *hello_of(const struct arrival *a)
@@ -189,17 +101,17 @@ static void become_relay(struct arrival *a, enum turbo_outcome outcome, enum tur
 {
     struct worker *w = a->worker;
     if (a->only_joins) {
-        end(a, a->otherwise, true);
+        arrival_end(a, a->otherwise, true);
         return;
     }
     enum turbo_reason refused = connection_place(&a->connection, hello_of(a));
     if (refused != TURBO_REASON_NONE) {
-        end(a, refused, true);
+        arrival_end(a, refused, true);
         return;
     }
     struct side *near = plain_accepted(w, a->fd, a->bytes, a->length);
     if (near == NULL) {
-        end(a, TURBO_REASON_NONE, true);
+        arrival_end(a, TURBO_REASON_NONE, true);
         return;
     }
     a->bytes = NULL;
@@ -207,7 +119,7 @@ static void become_relay(struct arrival *a, enum turbo_outcome outcome, enum tur
     struct connection connection = a->connection;
     connection.access.listener_outcome = outcome;
     connection.access.listener_reason = reason;
-    dismiss(a);
+    arrival_dismiss(a);
     w->connections--; /* the relay counts it again */
     relay_start(near, far, &connection);
 }
@@ -221,7 +133,7 @@ static void join(struct arrival *a, struct turbo_server *session)
     size_t length = a->length;
     a->bytes = NULL;
     connection_dismiss(&a->connection);
-    dismiss(a);
+    arrival_dismiss(a);
     worker_connection_ended(w);
     turbo_server_side_join(side, fd, bytes, length);
 }
@@ -238,7 +150,7 @@ static struct turbo_address client_of(const struct arrival *a)
 /* On a plain listener there are no sessions. */
 static bool adopt(const struct arrival *a, struct turbo_server **session)
 {
-    struct turbo_endpoint *endpoint = endpoint_of(a);
+    struct turbo_endpoint *endpoint = arrival_endpoint(a);
     struct turbo_address client = client_of(a);
     return endpoint != NULL && hello_of(a) != NULL &&
            turbo_endpoint_adopt(endpoint, a->worker->now, a->bytes, a->opening.hello.length,
@@ -263,8 +175,8 @@ static void drop_front(struct arrival *a, size_t length)
 static void prove_address(const struct arrival *a)
 {
     struct turbo_address client = client_of(a);
-    if (endpoint_of(a) != NULL)
-        turbo_endpoint_prove(endpoint_of(a), a->worker->now, &client);
+    if (arrival_endpoint(a) != NULL)
+        turbo_endpoint_prove(arrival_endpoint(a), a->worker->now, &client);
 }
 
 static void judge(struct arrival *a, size_t from);
@@ -279,7 +191,7 @@ static void tombstone(struct arrival *a)
     }
     struct turbo_address client = client_of(a);
     drop_front(a, TURBO_TOMBSTONE_BYTES);
-    switch (turbo_endpoint_join(endpoint_of(a), a->worker->now, &a->opening.tombstone, &client,
+    switch (turbo_endpoint_join(arrival_endpoint(a), a->worker->now, &a->opening.tombstone, &client,
                                 &session)) {
     case TURBO_JOIN_SESSION: join(a, session); break;
     case TURBO_JOIN_FRESH:
@@ -287,7 +199,7 @@ static void tombstone(struct arrival *a)
         turbo_opening_init(&a->opening);
         judge(a, 0);
         break;
-    case TURBO_JOIN_RESET: end(a, TURBO_REASON_UNKNOWN_SESSION, true); break;
+    case TURBO_JOIN_RESET: arrival_end(a, TURBO_REASON_UNKNOWN_SESSION, true); break;
     }
 }
 
@@ -299,7 +211,7 @@ static void other(struct arrival *a)
     switch (proxy_header_read(a->bytes, a->length, &header)) {
     case PROXY_HEADER_MORE: break;
     case PROXY_HEADER_DONE:
-    case PROXY_HEADER_BAD: end(a, TURBO_REASON_PROXY_HEADER, true); break;
+    case PROXY_HEADER_BAD: arrival_end(a, TURBO_REASON_PROXY_HEADER, true); break;
     case PROXY_HEADER_NONE: become_relay(a, TURBO_OUTCOME_OPAQUE, TURBO_REASON_NOT_TLS); break;
     }
 }
@@ -315,7 +227,7 @@ static bool never_known(void *owner, const uint8_t *bytes, size_t length)
 /* Looks at the bytes from `from` on. */
 static void judge(struct arrival *a, size_t from)
 {
-    struct turbo_endpoint *endpoint = endpoint_of(a);
+    struct turbo_endpoint *endpoint = arrival_endpoint(a);
     turbo_opening_push(&a->opening, a->bytes + from, a->length - from,
                        endpoint == NULL ? never_known : turbo_endpoint_prefix_known, endpoint);
     switch (a->opening.kind) {
@@ -343,14 +255,14 @@ static void read_header(struct arrival *a)
     switch (proxy_header_read(a->bytes, a->length, &header)) {
     case PROXY_HEADER_MORE: return;
     case PROXY_HEADER_NONE:
-    case PROXY_HEADER_BAD: end(a, TURBO_REASON_PROXY_HEADER, true); return;
+    case PROXY_HEADER_BAD: arrival_end(a, TURBO_REASON_PROXY_HEADER, true); return;
     case PROXY_HEADER_DONE: break;
     }
     a->header_due = false;
     if (header.client.length > 0)
         connection_vouched(&a->connection, &header.client, &header.server);
     if (!route_allows(a->connection.settings, &a->connection.access.client)) {
-        end(a, TURBO_REASON_DENIED, true); /* whoever joins a session is not asked again */
+        arrival_end(a, TURBO_REASON_DENIED, true); /* whoever joins a session is not asked again */
         return;
     }
     drop_front(a, header.length);
@@ -379,11 +291,11 @@ static bool make_room(struct arrival *a)
 static void ended_early(struct arrival *a)
 {
     if (a->header_due)
-        end(a, TURBO_REASON_PROXY_HEADER, true);
+        arrival_end(a, TURBO_REASON_PROXY_HEADER, true);
     else if (a->length > 0 || a->connection.settings->sniff_timeout_s > 0.)
         become_relay(a, TURBO_OUTCOME_OPAQUE, TURBO_REASON_HELLO_CUT_SHORT);
     else
-        end(a, TURBO_REASON_CLIENT_SILENT, false);
+        arrival_end(a, TURBO_REASON_CLIENT_SILENT, false);
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int events)
@@ -393,14 +305,14 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int events)
     struct arrival *a = io->data;
     assert(a->tag == ARRIVAL_TAG);
     if (!make_room(a)) {
-        end(a, TURBO_REASON_NONE, true);
+        arrival_end(a, TURBO_REASON_NONE, true);
         return;
     }
     ssize_t n = recv(a->fd, a->bytes + a->length, a->capacity - a->length, 0);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n < 0) {
-        end(a, TURBO_REASON_NONE, true);
+        arrival_end(a, TURBO_REASON_NONE, true);
         return;
     }
     if (n == 0) {
@@ -423,7 +335,7 @@ static void on_timeout(struct ev_loop *loop, ev_timer *timer, int events)
     (void)events;
     struct arrival *a = timer->data;
     assert(a->tag == ARRIVAL_TAG);
-    end(a, TURBO_REASON_OPENING_TIMEOUT, true);
+    arrival_end(a, TURBO_REASON_OPENING_TIMEOUT, true);
 }
 
 /* The TLS server has spoken first, or the trial has failed, which just ends the trial. */
@@ -446,7 +358,7 @@ static void on_silence(struct ev_loop *loop, ev_timer *timer, int events)
     assert(a->tag == ARRIVAL_TAG);
     enum turbo_reason refused = connection_place(&a->connection, NULL);
     if (refused == TURBO_REASON_DENIED)
-        end(a, refused, true);
+        arrival_end(a, refused, true);
     if (refused != TURBO_REASON_NONE)
         return; /* it takes a ClientHello to know where to */
     /* Over TCP also where the upstream speaks TurboTLS: there is no ClientHello to send by UDP. */

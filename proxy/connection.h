@@ -8,7 +8,7 @@
 #include "proxy/config/config.h"
 #include "proxy/ops/access.h"
 #include "turbo/client_hello.h"
-#include "turbo/wire.h"
+#include "turbo/turbo.h"
 
 struct generation;
 struct listener;
