@@ -179,7 +179,7 @@ static void a_fresh_start_is_one_connection(void **state)
 static void those_that_come_to_nothing_are_counted_where_they_came(void **state)
 {
     struct fixture *f = *state;
-    start(f, "route { upstream: 'u' } opening_timeout_seconds: 0.02 ");
+    start(f, "route { upstream: 'u' } opening_timeout_seconds: 0.3 ");
     struct peer *unknown = fixture_client(f), *ends = fixture_client(f);
     wire_client_tombstone(&wire, unknown, 3);
     peer_finish(ends);
