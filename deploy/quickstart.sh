@@ -113,9 +113,9 @@ teach() {
 
     On a client's machine, for the clients there:
 
-        turbotls-proxy --listen tcp:127.0.0.1:4443 --upstream turbo:YOUR.SERVER:443
+        turbotls-proxy --listen tcp:127.0.0.1:4433 --upstream turbo:YOUR.SERVER:443
 
-        curl --connect-to YOUR.SERVER:443:127.0.0.1:4443 https://YOUR.SERVER/
+        curl --connect-to YOUR.SERVER:443:127.0.0.1:4433 https://YOUR.SERVER/
 
     The program is build/bin/turbotls-proxy; \`cmake --install build\` puts it into /usr/local.
     The server's key and certificate stay where they are. Clients without a sidecar use the edge as before.

@@ -1,6 +1,7 @@
 #include "proxy/confine.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #include "proxy/ops/privileges.h"
 #include "proxy/ops/sandbox.h"
@@ -19,4 +20,15 @@ bool confine(const struct config *config, const char *config_file, struct log *l
     if (config->sandbox)
         (void)sandbox_enter(&(struct sandbox_paths){.config_file = config_file}, log);
     return true;
+}
+
+static bool is_other(const char *now, const char *next)
+{
+    return now == NULL || next == NULL ? now != next : strcmp(now, next) != 0;
+}
+
+bool confine_differs(const struct config *now, const struct config *next)
+{
+    return now->sandbox != next->sandbox || is_other(now->user, next->user) ||
+           is_other(now->group, next->group);
 }

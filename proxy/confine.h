@@ -11,5 +11,7 @@
 
 /* `config_file`: NULL: there is none. False, with an explanation in the log: it must not go on. */
 bool confine(const struct config *config, const char *config_file, struct log *log);
+/* Whether `next` asks for what only a start can do, after `now`. */
+bool confine_differs(const struct config *now, const struct config *next);
 
 #endif

@@ -31,7 +31,7 @@ void connection_begin(struct connection *c, struct listener *listener, const str
                              .generation = generation_hold(listener_generation(listener)),
                              .settings = listener_settings(listener),
                              .server = *server};
-    access_init(&c->access, client, listener_text(listener), NULL, since);
+    access_init(&c->access, client, c->settings->name, NULL, since);
     listener_connection_began(listener);
     count_under(c, NULL);
 }

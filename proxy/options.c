@@ -241,7 +241,8 @@ static enum options_result check_without_file(struct options_parser *parser)
 
     if (out->listener_count == 0)
         return options_refuse(parser, "--listen is missing: say where to accept connections, such "
-                                      "as --listen tcp:127.0.0.1:4433 (--help tells more)");
+                                      "as --listen tcp:127.0.0.1:4433, or name a file with "
+                                      "--config (--help tells more)");
     if (out->upstream.value == NULL)
         return options_refuse(parser, "--upstream is missing: say where connections go, such as "
                                       "--upstream turbo:www.example:443 (--help tells more)");

@@ -50,6 +50,7 @@ static bool reload(void *owner, struct config_errors *errors)
         return false;
     }
     struct config *config = config_load(s->options, errors);
+    bool restart = config != NULL && confine_differs(s->worker->generation->config, config);
     bool changed = config != NULL && administration_prepare(&s->administration, config) &&
                    worker_reconfigure(s->worker, config);
     administration_settle(&s->administration, changed ? config : NULL);
@@ -59,6 +60,9 @@ static bool reload(void *owner, struct config_errors *errors)
         log_event(&s->log, LOG_LEVEL_INFO, "the configuration was reloaded",
                   LOG_NUMBER("listeners", config->listener_count),
                   LOG_NUMBER("upstreams", config->upstream_count));
+        if (restart)
+            log_write(&s->log, LOG_LEVEL_WARNING,
+                      "another user, group or sandbox takes effect with the next start", NULL);
     } else {
         tell_errors(s, errors);
         log_write(&s->log, LOG_LEVEL_ERROR, NOT_RELOADED, NULL);

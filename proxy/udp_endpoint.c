@@ -156,7 +156,7 @@ static void complain(struct udp_endpoint *e)
         if (limit != TURBO_LIMIT_DRAINING && now >= e->quiet_until)
             log_event(e->worker->log, LOG_LEVEL_WARNING,
                       "sessions by UDP are refused, and go on as classic TLS",
-                      LOG_TEXT("listener", listener_text(e->listener)),
+                      LOG_TEXT("listener", listener_settings(e->listener)->name),
                       LOG_TEXT("limit", turbo_limit_text((enum turbo_limit)limit)));
         e->quiet_until = now + COMPLAINT_PAUSE;
         e->limited[limit] = c.limited[limit];
@@ -234,7 +234,7 @@ void udp_endpoint_reconfigure(struct udp_endpoint *e)
     if (settings->sessions_max != e->sessions_max)
         log_event(e->worker->log, LOG_LEVEL_WARNING,
                   "another max_sessions takes effect with the next start",
-                  LOG_TEXT("listener", listener_text(e->listener)),
+                  LOG_TEXT("listener", listener_settings(e->listener)->name),
                   LOG_NUMBER("now", e->sessions_max), LOG_NUMBER("then", settings->sessions_max));
 }
 
@@ -319,9 +319,10 @@ static void log_counters(const struct udp_endpoint *e)
     if (c.requests + c.junk + c.late + c.unknown == 0)
         return;
     log_event(e->worker->log, LOG_LEVEL_INFO, "datagrams",
-              LOG_TEXT("listener", listener_text(e->listener)), LOG_NUMBER("requests", c.requests),
-              LOG_NUMBER("responses", c.responses), LOG_NUMBER("junk", c.junk),
-              LOG_NUMBER("late", c.late), LOG_NUMBER("orphans_dropped", c.orphans_dropped),
+              LOG_TEXT("listener", listener_settings(e->listener)->name),
+              LOG_NUMBER("requests", c.requests), LOG_NUMBER("responses", c.responses),
+              LOG_NUMBER("junk", c.junk), LOG_NUMBER("late", c.late),
+              LOG_NUMBER("orphans_dropped", c.orphans_dropped),
               LOG_NUMBER("addresses_beyond", c.addresses_beyond),
               LOG_NUMBER("parities", c.parities), LOG_NUMBER("sessions", c.sessions),
               LOG_NUMBER("limited_draining", c.limited[TURBO_LIMIT_DRAINING]),

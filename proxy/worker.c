@@ -97,8 +97,8 @@ struct worker *worker_create(struct config *config, struct log *log)
 
 void worker_tell_listening(const struct worker *w, const struct listener *l)
 {
-    log_event(w->log, LOG_LEVEL_INFO, "listening", LOG_TEXT("listener", listener_text(l)),
-              LOG_TEXT("name", listener_settings(l)->name), LOG_TEXT("version", TURBOTLS_VERSION));
+    log_event(w->log, LOG_LEVEL_INFO, "listening", LOG_TEXT("listener", listener_settings(l)->name),
+              LOG_TEXT("address", listener_text(l)), LOG_TEXT("version", TURBOTLS_VERSION));
 }
 
 bool worker_open(struct worker *w, struct inherited *inherited)

@@ -77,7 +77,7 @@ static void refuse_clash(struct decoder *decoder, const struct decode_at *at,
     (void)snprintf(what, sizeof(what), "'%s' and '%s' both take %sport %u%s",
                    config_listen_text(old, texts[0]), config_listen_text(new, texts[1]),
                    is_tcp ? "" : "UDP ", port,
-                   is_tcp    ? ""
+                   is_tcp    ? "; give one of them another address or port"
                    : is_file ? "; choose another with udp_port"
                              : "; choose another with ,udp=PORT");
     if (is_file)

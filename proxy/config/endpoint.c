@@ -73,6 +73,11 @@ static const char *split(struct parts *parts, bool listens, char fault[static EN
             return NULL;
         }
     }
+    if (!parts->in_brackets && strstr(text, "://") != NULL) {
+        (void)refuse(fault, "%s and a port are needed, without a scheme such as https://",
+                     listens ? "an address" : "a host");
+        return NULL;
+    }
     if (colon == NULL) { /* the example keeps what may be a port */
         (void)refuse(fault, "%s and a port are needed, as in %s:%s",
                      listens ? "an address" : "a host", listens ? "*" : "www.example",

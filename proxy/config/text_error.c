@@ -152,6 +152,15 @@ void text_error_value(struct text_reader *r, const struct text_frame *frame,
     text_error(r, frame, where, "%s %s; write %s", shown, problem, wanted);
 }
 
+/* As word processors put them: U+2018 to U+201F. */
+static bool is_in_curly_quotes(const struct text_reader *r, const struct text_token *token)
+{
+    const unsigned char *at = (const unsigned char *)token->at;
+
+    return text_run_length(r, token) >= 3 && at[0] == 0xe2 && at[1] == 0x80 && at[2] >= 0x98 &&
+           at[2] <= 0x9f;
+}
+
 void text_error_type(struct text_reader *r, const struct text_frame *frame)
 {
     const struct text_token *token = &r->token;
@@ -166,6 +175,11 @@ void text_error_type(struct text_reader *r, const struct text_frame *frame)
         return;
     }
     put_shown(&line, r, token);
+    if (is_in_curly_quotes(r, token)) {
+        text_error(r, frame, token, "%s is in typographic quotes; write plain ones, as in \"text\"",
+                   shown);
+        return;
+    }
     text_error(r, frame, token, "%s is not in quotes; write \"%s\"", shown, shown);
 }
 

@@ -13,7 +13,7 @@
 struct access {
     struct address client;
     /* Not the record's: of the listener and the configuration that the connection holds. */
-    const char *listener; /* as printed at start */
+    const char *listener; /* its name */
     const char *route;    /* NULL: none was chosen */
     const char *upstream;
     char *server;      /* of the upstream: "tcp:192.0.2.1:443"; NULL: none was connected to */

@@ -331,6 +331,18 @@ def test_the_log_changes_as_well(start: Start, server: TcpServer) -> None:
     assert len(daemon.entries("connection")) == 1
 
 
+def test_what_takes_a_restart_is_told(start: Start, server: TcpServer) -> None:
+    settings = one_server(server, a_listener())
+    daemon = start(settings)
+    words = "another user, group or sandbox takes effect with the next start"
+    assert daemon.reload(settings.text())
+    assert daemon.reload(settings.text() + 'process { user: "nobody" }')
+    daemon.wait_for(words)
+    assert daemon.reload(settings.text() + 'process { user: "nobody" }')
+    daemon.stop()
+    assert len(daemon.entries(words)) == 1
+
+
 def test_a_hundred_reloads_cost_nothing(start: Start, server: TcpServer) -> None:
     """Nothing is left behind of the configurations that were."""
     kept, others = a_listener(), [a_listener() for _ in range(2)]

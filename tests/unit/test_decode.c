@@ -522,7 +522,8 @@ static void listeners_that_take_one_port_are_told(void **state)
            "listener { address: '127.0.0.1:443' protocol: TCP }\n"
            "listener { address: '127.0.0.1:444'\n udp_port: 443 }\n" WEB
            "admin { address: '127.0.0.1:444' }",
-           "f:2:21: listener[1].address: 'turbo:*:443' and 'tcp:127.0.0.1:443' both take port 443",
+           "f:2:21: listener[1].address: 'turbo:*:443' and 'tcp:127.0.0.1:443' both take port 443; "
+           "give one of them another address or port",
            "f:4:12: listener[2].udp_port: 'turbo:*:443' and 'turbo:127.0.0.1:444,udp=443' both "
            "take UDP port 443; choose another with udp_port",
            "f:6:18: admin.address: 'turbo:127.0.0.1:444,udp=443' takes port 444 already; use "

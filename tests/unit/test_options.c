@@ -238,6 +238,7 @@ static void a_wrong_upstream_is_refused_with_what_would_be_right(void **state)
         {"turbo:127.0.0.1:443:always", "options follow a comma: ,always"},
         {"turbo:[::1]:443:always", "options follow a comma: ,always"},
         {"turbo:443", "a host and a port are needed, as in www.example:443"},
+        {"tcp:https://h:443", "a host and a port are needed, without a scheme such as https://"},
         {"turbo:h:443,always,always", "'always' is there twice"},
         {"tcp:*:443", "'*'" NOT_A_NAME},
         {"tcp:a b:443", "'a b'" NOT_A_NAME},
@@ -322,7 +323,7 @@ static void what_is_missing_unknown_or_too_much_is_named(void **state)
     } cases[] = {
         {{NULL},
          "--listen is missing: say where to accept connections, such as --listen "
-         "tcp:127.0.0.1:4433 (--help tells more)"},
+         "tcp:127.0.0.1:4433, or name a file with --config (--help tells more)"},
         {{"--listen=tcp:*:0"},
          "--upstream is missing: say where connections go, such as "
          "--upstream turbo:www.example:443 (--help tells more)"},
@@ -356,19 +357,20 @@ static void what_is_missing_unknown_or_too_much_is_named(void **state)
     }
 }
 
-#define UDP_443 "UDP port 443; choose another with ,udp=PORT"
+#define PORT_443 "port 443; give one of them another address or port"
+#define UDP_443  "UDP port 443; choose another with ,udp=PORT"
 
 static void two_listeners_cannot_share_a_port(void **state)
 {
     static const struct {
         const char *first, *second, *why;
     } cases[] = {
-        {"tcp:127.0.0.1:443", "turbo:127.0.0.1:443", "port 443"},
-        {"tcp:[::]:443", "tcp:*:443", "port 443"},
-        {"tcp:*:443", "turbo:127.0.0.1:443,udp=1", "port 443"},
-        {"tcp:[::1]:443", "tcp:*:443", "port 443"},
-        {"tcp:0.0.0.0:443", "tcp:127.0.0.1:443", "port 443"},
-        {"tcp:[::1]:443", "tcp:[::]:443", "port 443"},
+        {"tcp:127.0.0.1:443", "turbo:127.0.0.1:443", PORT_443},
+        {"tcp:[::]:443", "tcp:*:443", PORT_443},
+        {"tcp:*:443", "turbo:127.0.0.1:443,udp=1", PORT_443},
+        {"tcp:[::1]:443", "tcp:*:443", PORT_443},
+        {"tcp:0.0.0.0:443", "tcp:127.0.0.1:443", PORT_443},
+        {"tcp:[::1]:443", "tcp:[::]:443", PORT_443},
         {"turbo:127.0.0.1:443", "turbo:127.0.0.1:8443,udp=443", UDP_443},
         {"turbo:127.0.0.1:0,udp=443", "turbo:127.0.0.1:443", UDP_443},
         {"turbo:*:0,udp=443", "turbo:127.0.0.1:443", UDP_443},

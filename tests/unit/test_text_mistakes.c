@@ -164,6 +164,9 @@ static void a_string_without_quotes_is_one_mistake(void **state)
         "1:82: listener[0].proxy_protocol_from[0]: * is not in quotes; write \"*\"\n"
         "1:85: listener[0].proxy_protocol_from[0]: ::1 is not in quotes; write \"::1\"\n"
         "2:3: listener[0].address: is given twice, first in line 1; leave one of them out\n");
+    assert_proxy_errors("listener { address: “*:443” }",
+                        "1:21: listener[0].address: “*:443” is in typographic quotes; write plain "
+                        "ones, as in \"text\"\n");
 }
 
 static void a_colon_in_an_unquoted_string_begins_no_field(void **state)
