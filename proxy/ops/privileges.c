@@ -30,7 +30,7 @@ static uint64_t bit(unsigned capability)
 static bool capabilities_get(uint64_t *permitted, bool *exactly)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct sets[SETS];
+    struct __user_cap_data_struct sets[SETS] = {{0}};
 
     if (syscall(SYS_capget, &header, sets) != 0)
         return false;

@@ -21,16 +21,6 @@ static void start_sniffing_edge(struct fixture *f)
                   f->server_port);
 }
 
-/* A session that is passed on, and answered. */
-static struct peer *begin_session(struct fixture *f)
-{
-    wire_client_ask(&wire, f, "127.0.0.1", fixture_udp_port(f, 0));
-    struct peer *server = fixture_server(f, 0);
-    peer_say(server, "flight");
-    UNTIL(f, wire_client_heard(&wire, "flight"));
-    return server;
-}
-
 static bool nothing_is_left(struct fixture *f)
 {
     return f->worker->connections == 0 && f->worker->arrivals == NULL && f->worker->relays == NULL;
@@ -272,7 +262,7 @@ static void a_tombstone_joins_its_session(void **state)
 {
     struct fixture *f = *state;
     start_edge(f);
-    struct peer *server = begin_session(f);
+    struct peer *server = wire_client_begin(&wire, f);
     struct peer *client = fixture_client(f);
     wire_client_tombstone(&wire, client, 1);
     wire_client_hello(&wire, client);
@@ -287,7 +277,7 @@ static void a_join_may_come_a_byte_at_a_time(void **state)
 {
     struct fixture *f = *state;
     start_edge(f);
-    struct peer *server = begin_session(f);
+    struct peer *server = wire_client_begin(&wire, f);
     struct peer *client = fixture_client(f);
     UNTIL(f, peer_is_up(client));
     uint8_t opening[TURBO_TOMBSTONE_BYTES];
@@ -304,7 +294,7 @@ static void an_identical_hello_adopts_the_session(void **state)
 {
     struct fixture *f = *state;
     start_edge(f);
-    struct peer *server = begin_session(f);
+    struct peer *server = wire_client_begin(&wire, f);
     struct peer *client = fixture_client(f);
     wire_client_hello(&wire, client);
     peer_say(client, "answer");
@@ -321,7 +311,7 @@ static void another_hello_has_a_connection_of_its_own(void **state)
     static struct wire_client another;
     start_edge(f);
     wire_client_init(&another, 2);
-    struct peer *server = begin_session(f);
+    struct peer *server = wire_client_begin(&wire, f);
     struct peer *client = fixture_client(f);
     wire_client_hello(&another, client);
     UNTIL(f, wire_client_passed(&another, fixture_server(f, 1), ""));
@@ -409,7 +399,7 @@ static void a_join_drops_the_trial(void **state)
 {
     struct fixture *f = *state;
     start_sniffing_edge(f);
-    struct peer *server = begin_session(f);
+    struct peer *server = wire_client_begin(&wire, f);
     struct peer *client = fixture_client(f);
     struct peer *trial = fixture_server(f, 1);
     wire_client_tombstone(&wire, client, 1);

@@ -29,15 +29,6 @@ static struct peer *front(struct fixture *f)
     return fixture_connect_from(f, FRONT, fixture_port(f, 0));
 }
 
-static struct peer *begin_session(struct fixture *f)
-{
-    wire_client_ask(&wire, f, "127.0.0.1", fixture_udp_port(f, 0));
-    struct peer *server = fixture_server(f, 0);
-    peer_say(server, "flight");
-    UNTIL(f, wire_client_heard(&wire, "flight"));
-    return server;
-}
-
 static void trickle(struct fixture *f, struct peer *peer, const void *data, size_t length)
 {
     UNTIL(f, peer_is_up(peer));
@@ -244,7 +235,7 @@ static void who_is_denied_may_not_join(void **state)
 {
     struct fixture *f = *state;
     start(f, "access_rule { action: DENY network: '198.51.100.0/24' }");
-    struct peer *server = begin_session(f);
+    struct peer *server = wire_client_begin(&wire, f);
     struct peer *client = front(f);
     peer_say(client, HEADER);
     wire_client_tombstone(&wire, client, 1);
@@ -259,7 +250,7 @@ static void a_tombstone_behind_it_joins(void **state)
 {
     struct fixture *f = *state;
     start(f, "");
-    struct peer *server = begin_session(f);
+    struct peer *server = wire_client_begin(&wire, f);
     struct peer *client = front(f);
     peer_say(client, HEADER); /* not vouched for: from anywhere */
     wire_client_tombstone(&wire, client, 1);
@@ -274,7 +265,7 @@ static void it_may_come_in_pieces(void **state)
     struct fixture *f = *state;
     uint8_t bytes[TURBO_TOMBSTONE_BYTES];
     start(f, "");
-    struct peer *server = begin_session(f);
+    struct peer *server = wire_client_begin(&wire, f);
     struct peer *client = front(f);
     turbo_tombstone_encode(&(struct turbo_tombstone){.id = wire.id, .replay = true}, bytes);
     trickle(f, client, HEADER, strlen(HEADER));
@@ -289,7 +280,7 @@ static void a_session_vouched_for_is_joined_from_its_address(void **state)
 {
     struct fixture *f = *state;
     start(f, "access_rule { action: DENY network: '192.0.2.0/24' }");
-    struct peer *server = begin_session(f);
+    struct peer *server = wire_client_begin(&wire, f);
     struct peer *elsewhere = front(f);
     peer_say(elsewhere, HEADER);
     wire_client_tombstone(&wire, elsewhere, 1);

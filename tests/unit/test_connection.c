@@ -60,24 +60,6 @@ static void assert_all_counted(struct fixture *f, uint64_t lines)
     }
 }
 
-static struct peer *begin_session(struct fixture *f)
-{
-    wire_client_ask(&wire, f, "127.0.0.1", fixture_udp_port(f, 0));
-    struct peer *server = fixture_server(f, 0);
-    peer_say(server, "flight");
-    UNTIL(f, wire_client_heard(&wire, "flight"));
-    return server;
-}
-
-static struct peer *join(struct fixture *f)
-{
-    struct peer *client = fixture_client(f);
-    wire_client_tombstone(&wire, client, 1);
-    wire_client_hello(&wire, client);
-    peer_say(client, "answer");
-    return client;
-}
-
 /* ---- each way is counted once ---- */
 
 static void a_plain_connection_is_counted_once(void **state)
@@ -114,10 +96,10 @@ static void a_session_that_is_joined_is_one_connection(void **state)
 {
     struct fixture *f = *state;
     start(f, "route { upstream: 'u' }");
-    struct peer *server = begin_session(f);
+    struct peer *server = wire_client_begin(&wire, f);
     assert_int_equal(counted(f, "u")->active, 1);
     assert_int_equal(fixture_upstream(f)->pending, 1);
-    struct peer *client = join(f);
+    struct peer *client = wire_client_join(&wire, f, fixture_port(f, 0));
     UNTIL(f, wire_client_passed(&wire, server, "answer"));
     assert_int_equal(fixture_upstream(f)->pending, 0);
     peer_reset(client);
@@ -130,7 +112,7 @@ static void one_that_is_adopted_too(void **state)
 {
     struct fixture *f = *state;
     start(f, "route { upstream: 'u' }");
-    begin_session(f);
+    wire_client_begin(&wire, f);
     struct peer *client = fixture_client(f);
     wire_client_hello(&wire, client);
     UNTIL(f, peer_heard(client, "flight"));
@@ -142,7 +124,7 @@ static void one_that_is_aborted_too(void **state)
 {
     struct fixture *f = *state;
     start(f, "route { upstream: 'u' }");
-    struct peer *server = begin_session(f);
+    struct peer *server = wire_client_begin(&wire, f);
     wire_client_request(&wire, TURBO_FLAG_ABORT, 9, NULL, 0);
     UNTIL(f, peer_was_reset(server));
     assert_all_counted(f, 1);

@@ -25,16 +25,6 @@ static struct peer *connected(struct fixture *f)
     return client;
 }
 
-static struct peer *begin_session(struct fixture *f)
-{
-    size_t before = f->served_count;
-    wire_client_ask(&wire, f, "127.0.0.1", fixture_udp_port(f, 0));
-    struct peer *server = fixture_server(f, before);
-    peer_say(server, "flight");
-    UNTIL(f, wire_client_heard(&wire, "flight"));
-    return server;
-}
-
 static size_t connections(const struct fixture *f)
 {
     return listener_connections(f->worker->listeners[0]);
@@ -93,7 +83,7 @@ static void a_session_that_filled_it_is_joined(void **state)
     static struct wire_client other;
     start(f, "max_connections: 1");
     wire_client_init(&other, 2);
-    struct peer *server = begin_session(f);
+    struct peer *server = wire_client_begin(&wire, f);
     struct peer *classic = fixture_client(f), *opaque = fixture_client(f);
     wire_client_hello(&other, classic);
     peer_say(opaque, "PING");
@@ -116,7 +106,7 @@ static void it_may_be_adopted_too(void **state)
 {
     struct fixture *f = *state;
     start(f, "max_connections: 1");
-    struct peer *server = begin_session(f);
+    struct peer *server = wire_client_begin(&wire, f);
     struct peer *client = fixture_client(f);
     wire_client_hello(&wire, client);
     peer_say(client, "answer");
@@ -159,7 +149,7 @@ static void a_session_under_rules_is_its_addresss(void **state)
 {
     struct fixture *f = *state;
     start(f, "access_rule { action: DENY network: '127.0.0.9' }");
-    struct peer *server = begin_session(f);
+    struct peer *server = wire_client_begin(&wire, f);
     struct peer *elsewhere = fixture_connect_from(f, "127.0.0.2", fixture_port(f, 0));
     wire_client_tombstone(&wire, elsewhere, 1);
     UNTIL(f, peer_was_reset(elsewhere));
@@ -175,7 +165,7 @@ static void without_rules_it_is_anybodys(void **state)
 {
     struct fixture *f = *state;
     start(f, "");
-    struct peer *server = begin_session(f);
+    struct peer *server = wire_client_begin(&wire, f);
     struct peer *client = fixture_connect_from(f, "127.0.0.2", fixture_port(f, 0));
     wire_client_tombstone(&wire, client, 1);
     wire_client_hello(&wire, client);

@@ -21,24 +21,6 @@ static void start(struct fixture *f)
                   f->server_port);
 }
 
-static struct peer *begin_session(struct fixture *f)
-{
-    wire_client_ask(&wire, f, "127.0.0.1", fixture_udp_port(f, 0));
-    struct peer *server = fixture_server(f, 0);
-    peer_say(server, "flight");
-    UNTIL(f, wire_client_heard(&wire, "flight"));
-    return server;
-}
-
-static struct peer *join(struct fixture *f)
-{
-    struct peer *client = fixture_client(f);
-    wire_client_tombstone(&wire, client, 1);
-    wire_client_hello(&wire, client);
-    peer_say(client, "answer");
-    return client;
-}
-
 static void with_nothing_pending_it_is_quiet_soon(void **state)
 {
     struct fixture *f = *state;
@@ -57,7 +39,7 @@ static void until_then_sessions_are_refused_and_tcp_goes_on(void **state)
     struct fixture *f = *state;
     start(f);
     f->worker->handover_timeout_s = 1000;
-    struct peer *server = begin_session(f);
+    struct peer *server = wire_client_begin(&wire, f);
     worker_quiesce(f->worker, quiet, f);
     wire_client_ask(&second, f, "127.0.0.1", fixture_udp_port(f, 0));
     UNTIL(f, wire_client_was_refused(&second));
@@ -66,7 +48,7 @@ static void until_then_sessions_are_refused_and_tcp_goes_on(void **state)
     peer_say(opaque, "PING");
     UNTIL(f, f->served_count == 3);
     assert_int_equal(told, 0);
-    struct peer *client = join(f);
+    struct peer *client = wire_client_join(&wire, f, fixture_port(f, 0));
     UNTIL(f, told == 1);
     UNTIL(f, wire_client_passed(&wire, server, "answer"));
     assert_true(listener_is_open(f->worker->listeners[0]));
@@ -80,7 +62,7 @@ static void it_does_not_wait_for_ever(void **state)
     struct fixture *f = *state;
     start(f);
     f->worker->handover_timeout_s = 0.02;
-    struct peer *server = begin_session(f);
+    struct peer *server = wire_client_begin(&wire, f);
     worker_quiesce(f->worker, quiet, f);
     UNTIL(f, told == 1);
     assert_false(peer_was_reset(server)); /* that is for who hands over to say */
@@ -95,7 +77,7 @@ static void it_can_be_taken_back(void **state)
 {
     struct fixture *f = *state;
     start(f);
-    begin_session(f);
+    wire_client_begin(&wire, f);
     f->worker->handover_timeout_s = 0.02;
     worker_quiesce(f->worker, quiet, f);
     worker_unquiesce(f->worker);

@@ -44,24 +44,6 @@ static struct peer *connected(struct fixture *f, uint16_t port)
     return client;
 }
 
-static struct peer *begin_session(struct fixture *f)
-{
-    wire_client_ask(&wire, f, "127.0.0.1", fixture_udp_port(f, 0));
-    struct peer *server = fixture_server(f, f->served_count);
-    peer_say(server, "flight");
-    UNTIL(f, wire_client_heard(&wire, "flight"));
-    return server;
-}
-
-static struct peer *join(struct fixture *f, uint16_t port)
-{
-    struct peer *client = fixture_connect(f, "127.0.0.1", port);
-    wire_client_tombstone(&wire, client, 1);
-    wire_client_hello(&wire, client);
-    peer_say(client, "answer");
-    return client;
-}
-
 static bool is_refused(struct fixture *f, uint16_t port)
 {
     struct peer *client = fixture_connect(f, "127.0.0.1", port);
@@ -138,9 +120,9 @@ static void its_sessions_by_udp_go_on(void **state)
 {
     struct fixture *f = *state;
     start(f, TURBO_AT("127.0.0.1:0", ""));
-    struct peer *server = begin_session(f);
+    struct peer *server = wire_client_begin(&wire, f);
     change(f, TURBO_AT("127.0.0.1:0", "idle_timeout_seconds: 9 "));
-    struct peer *client = join(f, fixture_port(f, 0));
+    struct peer *client = wire_client_join(&wire, f, fixture_port(f, 0));
     UNTIL(f, wire_client_passed(&wire, server, "answer"));
     peer_reset(client);
     assert_nothing_is_left(f);
@@ -190,7 +172,7 @@ static void its_room_for_sessions_is_the_one_it_was_opened_with(void **state)
     assert_false(fixture_logged(f, "max_sessions"));
     change(f, TURBO_AT("127.0.0.1:0", "max_sessions: 9 "));
     assert_true(fixture_logged(f, "max_sessions takes effect with the next start"));
-    begin_session(f);
+    wire_client_begin(&wire, f);
 }
 
 static void the_places_of_listeners_may_change(void **state)
@@ -261,7 +243,7 @@ static void its_pending_sessions_can_be_joined(void **state)
     uint16_t port = fixture_port(f, 0), udp = fixture_udp_port(f, 0);
     static struct wire_client second;
     wire_client_init(&second, 2);
-    struct peer *server = begin_session(f);
+    struct peer *server = wire_client_begin(&wire, f);
     change(f, TCP_AT("127.0.0.2:0", ""));
     wire_client_ask(&second, f, "127.0.0.1", udp);
     UNTIL(f, wire_client_was_refused(&second));
@@ -270,7 +252,7 @@ static void its_pending_sessions_can_be_joined(void **state)
     wire_client_hello(&second, classic);
     UNTIL(f, peer_was_reset(classic));
     assert_false(peer_was_reset(silent));
-    struct peer *client = join(f, port);
+    struct peer *client = wire_client_join(&wire, f, port);
     UNTIL(f, wire_client_passed(&wire, server, "answer"));
     UNTIL(f, peer_was_reset(silent)); /* it has nothing to join */
     assert_true(is_refused(f, port));
@@ -287,7 +269,7 @@ static void they_are_awaited_for_a_while_only(void **state)
     struct fixture *f = *state;
     start(f, TURBO_AT("127.0.0.1:0", "") TCP_AT("127.0.0.2:0", ""));
     uint16_t port = fixture_port(f, 0);
-    struct peer *server = begin_session(f);
+    struct peer *server = wire_client_begin(&wire, f);
     f->worker->handover_timeout_s = 0.02;
     change(f, TCP_AT("127.0.0.2:0", ""));
     UNTIL(f, peer_was_reset(server));
@@ -300,7 +282,7 @@ static void an_abort_ends_it_as_well(void **state)
 {
     struct fixture *f = *state;
     start(f, TURBO_AT("127.0.0.1:0", "") TCP_AT("127.0.0.2:0", ""));
-    struct peer *server = begin_session(f);
+    struct peer *server = wire_client_begin(&wire, f);
     change(f, TCP_AT("127.0.0.2:0", ""));
     wire_client_request(&wire, TURBO_FLAG_ABORT, 9, NULL, 0);
     UNTIL(f, peer_was_reset(server));
@@ -334,7 +316,7 @@ static void and_while_a_session_of_before_goes_on(void **state)
     uint16_t port = fixture_free_port();
     (void)snprintf(at, sizeof(at), TURBO_AT("127.0.0.1:%u", "") TCP_AT("127.0.0.2:0", ""), port);
     start(f, at);
-    struct peer *server = begin_session(f);
+    struct peer *server = wire_client_begin(&wire, f);
     struct peer *client = fixture_client(f);
     wire_client_tombstone(&wire, client, 1); /* the stream is still to be repeated */
     UNTIL(f, fixture_upstream(f)->pending == 0);
@@ -355,11 +337,11 @@ static void leaving_listeners_pause_with_the_others(void **state)
     struct fixture *f = *state;
     start(f, TURBO_AT("127.0.0.1:0", "") TCP_AT("127.0.0.2:0", ""));
     uint16_t port = fixture_port(f, 0);
-    struct peer *server = begin_session(f);
+    struct peer *server = wire_client_begin(&wire, f);
     change(f, TCP_AT("127.0.0.2:0", ""));
     worker_exhausted(f->worker, EMFILE);
     assert_false(f->worker->accepting);
-    struct peer *client = join(f, port);
+    struct peer *client = wire_client_join(&wire, f, port);
     UNTIL(f, peer_is_up(client));
     UNTIL(f, f->worker->accepting); /* tried again soon */
     UNTIL(f, wire_client_passed(&wire, server, "answer"));
@@ -454,7 +436,7 @@ static void from_tcp_to_turbo_no_connection_is_lost(void **state)
     UNTIL(f, peer_heard(fixture_server(f, 0), "PING"));
     peer_reset(client);
     UNTIL(f, fixture_logged(f, "listener=turbo:")); /* the new one has accepted it */
-    begin_session(f);
+    wire_client_begin(&wire, f);
 }
 
 /* The old one does not take what is the new one's, whatever waits to join. */
@@ -466,7 +448,7 @@ static void from_turbo_to_tcp_every_connection_is_served(void **state)
     (void)snprintf(before, sizeof(before), TURBO_AT("127.0.0.1:%u", ""), port);
     (void)snprintf(after, sizeof(after), TCP_AT("127.0.0.1:%u", ""), port);
     start(f, before);
-    struct peer *server = begin_session(f);
+    struct peer *server = wire_client_begin(&wire, f);
     change(f, after);
     for (int i = 0; i < 8; i++)
         connected(f, port);
@@ -487,8 +469,8 @@ static void another_udp_port_has_the_same_tcp_socket(void **state)
     peer_say(client, "PING");
     UNTIL(f, peer_heard(fixture_server(f, 0), "PING"));
     assert_int_equal(fixture_udp_port(f, 0), udp);
-    struct peer *server = begin_session(f);
-    join(f, port);
+    struct peer *server = wire_client_begin(&wire, f);
+    wire_client_join(&wire, f, port);
     UNTIL(f, wire_client_passed(&wire, server, "answer"));
 }
 
@@ -521,7 +503,7 @@ static void one_that_is_going_away_stays_as_it_is(void **state)
 {
     struct fixture *f = *state;
     start(f, TURBO_AT("127.0.0.1:0", ""));
-    begin_session(f);
+    wire_client_begin(&wire, f);
     const struct generation *generation = f->worker->generation;
     worker_quiesce(f->worker, never_called, f);
     assert_false(worker_reconfigure(f->worker, f->config));

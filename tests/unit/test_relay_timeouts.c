@@ -32,15 +32,6 @@ static struct peer *connected(struct fixture *f)
     return client;
 }
 
-static struct peer *begin_session(struct fixture *f)
-{
-    wire_client_ask(&wire, f, "127.0.0.1", fixture_udp_port(f, 0));
-    struct peer *server = fixture_server(f, 0);
-    peer_say(server, "flight");
-    UNTIL(f, wire_client_heard(&wire, "flight"));
-    return server;
-}
-
 /* More than that. */
 static void pass_time(struct fixture *f)
 {
@@ -233,7 +224,7 @@ static void a_session_that_nobody_joins_is_idle_as_well(void **state)
     struct fixture *f = *state;
     start(f, "turbo");
     fixture_settings(f, 0)->idle_timeout_s = soon();
-    struct peer *server = begin_session(f);
+    struct peer *server = wire_client_begin(&wire, f);
     UNTIL(f, peer_was_reset(server) && f->worker->connections == 0);
     assert_true(fixture_logged(f, "reason=idle"));
     struct peer *client = fixture_client(f);
@@ -246,7 +237,7 @@ static void its_handshake_has_its_time_too(void **state)
     struct fixture *f = *state;
     start(f, "turbo");
     fixture_settings(f, 0)->handshake_timeout_s = soon();
-    struct peer *server = begin_session(f);
+    struct peer *server = wire_client_begin(&wire, f);
     UNTIL(f, peer_was_reset(server) && f->worker->connections == 0);
     assert_true(fixture_logged(f, "reason=handshake-timeout"));
 }
@@ -300,7 +291,7 @@ static void so_is_the_time_for_a_repetition(void **state)
     struct fixture *f = *state;
     start(f, "turbo");
     fixture_settings(f, 0)->opening_timeout_s = soon();
-    begin_session(f);
+    wire_client_begin(&wire, f);
     fixture_parse(f, "--listen turbo:127.0.0.1:0 --upstream tcp:127.0.0.1:%u", f->server_port);
     assert_true(worker_reconfigure(f->worker, f->config));
     struct peer *client = fixture_client(f);

@@ -14,15 +14,6 @@ static void start(struct fixture *f, const char *options)
                   options);
 }
 
-static struct peer *begin_session(struct fixture *f)
-{
-    wire_client_ask(&wire, f, "127.0.0.1", fixture_udp_port(f, 0));
-    struct peer *server = fixture_server(f, 0);
-    peer_say(server, "flight");
-    UNTIL(f, wire_client_heard(&wire, "flight"));
-    return server;
-}
-
 static struct peer *connected(struct fixture *f)
 {
     struct peer *client = fixture_client(f);
@@ -103,7 +94,7 @@ static void pending_sessions_are_joined_while_draining(void **state)
 {
     struct fixture *f = *state;
     start(f, "--drain-timeout 1000");
-    struct peer *server = begin_session(f);
+    struct peer *server = wire_client_begin(&wire, f);
     fixture_call(f, worker_drain);
     UNTIL(f, f->worker->draining);
     struct peer *client = fixture_client(f);
@@ -136,7 +127,7 @@ static void pending_sessions_are_awaited_for_a_while_only(void **state)
     struct fixture *f = *state;
     start(f, "--drain-timeout 1000");
     f->worker->handover_timeout_s = 0.02;
-    begin_session(f);
+    wire_client_begin(&wire, f);
     fixture_call(f, worker_drain);
     UNTIL(f, f->worker->draining);
     UNTIL(f, is_refused(f));
@@ -227,7 +218,7 @@ static void everything_under_way_ends_with_the_worker(void **state)
 {
     struct fixture *f = *state;
     start(f, "--sniff-timeout 0.001");
-    struct peer *server = begin_session(f);
+    struct peer *server = wire_client_begin(&wire, f);
     struct peer *client = connected(f);
     struct peer *silent = fixture_client(f);
     UNTIL(f, f->worker->connections == 3 && f->served_count == 3); /* the last one on trial */

@@ -82,3 +82,22 @@ bool wire_client_passed(const struct wire_client *c, const struct peer *server, 
            memcmp(server->received, c->hello.bytes, c->hello.length) == 0 &&
            memcmp(server->received + c->hello.length, words, length) == 0;
 }
+
+struct peer *wire_client_begin(struct wire_client *c, struct fixture *f)
+{
+    size_t before = f->served_count;
+    wire_client_ask(c, f, "127.0.0.1", fixture_udp_port(f, 0));
+    struct peer *server = fixture_server(f, before);
+    peer_say(server, "flight");
+    UNTIL(f, wire_client_heard(c, "flight"));
+    return server;
+}
+
+struct peer *wire_client_join(const struct wire_client *c, struct fixture *f, uint16_t port)
+{
+    struct peer *client = fixture_connect(f, "127.0.0.1", port);
+    wire_client_tombstone(c, client, 1);
+    wire_client_hello(c, client);
+    peer_say(client, "answer");
+    return client;
+}

@@ -31,6 +31,12 @@ void wire_client_request(struct wire_client *c, uint8_t flags, uint32_t sequence
 bool wire_client_heard(const struct wire_client *c, const char *words);
 bool wire_client_was_refused(const struct wire_client *c);
 
+/* A session with the first listener that is passed on, and answered by "flight". Returns the
+ * server's end of it. */
+struct peer *wire_client_begin(struct wire_client *c, struct fixture *f);
+/* It goes on over TCP, to this port, with "answer". Returns the client's end of that. */
+struct peer *wire_client_join(const struct wire_client *c, struct fixture *f, uint16_t port);
+
 /* What TCP may begin with. */
 void wire_client_tombstone(const struct wire_client *c, struct peer *tcp, uint32_t consumed);
 void wire_client_hello(const struct wire_client *c, struct peer *tcp);
