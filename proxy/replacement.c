@@ -84,7 +84,7 @@ static void fail(struct replacement *r, const char *why)
 {
     r->handover = NULL;
     log_event(r->worker->log, LOG_LEVEL_ERROR, "no new process: this one goes on as it was",
-              LOG_TEXT("error", why));
+              LOG_TEXT("program", r->argv[0]), LOG_TEXT("error", why));
 }
 
 static void on_failed(void *owner, const char *why)
