@@ -52,5 +52,13 @@ void hangups_destroy(struct hangups *h)
 void hangups_watch(struct hangups *h, int fd, struct hangup *hangup)
 {
     struct epoll_event event = {.events = EPOLLET, .data.ptr = hangup}; /* ERR and HUP always are */
-    epoll_ctl(h->fd, EPOLL_CTL_ADD, fd, &event);
+    if (epoll_ctl(h->fd, EPOLL_CTL_ADD, fd, &event) == 0)
+        hangup->watched = true;
+}
+
+void hangups_forget(struct hangups *h, int fd, struct hangup *hangup)
+{
+    if (hangup->watched)
+        epoll_ctl(h->fd, EPOLL_CTL_DEL, fd, NULL);
+    hangup->watched = false;
 }

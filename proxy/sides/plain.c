@@ -198,12 +198,18 @@ static size_t plain_undelivered(const struct side *side)
     return p->tcp.fd < 0 ? 0 : socket_unsent(p->tcp.fd);
 }
 
+static void close_tcp(struct plain *p, bool reset)
+{
+    hangups_forget(p->worker->hangups, p->tcp.fd, &p->hangup);
+    stream_close(&p->tcp, reset);
+}
+
 static void plain_reset(struct side *side, bool unreached)
 {
     (void)unreached;
     struct plain *p = plain_of(side);
     p->rtt_us = (uint32_t)socket_rtt_us(p->tcp.fd);
-    stream_close(&p->tcp, true);
+    close_tcp(p, true);
 }
 
 static void plain_watch(struct side *side, bool readable, bool writable)
@@ -225,7 +231,7 @@ static void plain_destroy(struct side *side)
     struct plain *p = plain_of(side);
     reach_cancel(p->reach);
     reach_end(p->base.server);
-    stream_close(&p->tcp, false);
+    close_tcp(p, false);
     free(p->early);
     free(p->prelude);
     p->tag = 0;

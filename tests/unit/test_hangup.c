@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "proxy/net/hangup.h"
 #include "proxy/net/socket.h"
@@ -102,6 +103,22 @@ static void a_closed_socket_is_not_told_of(void **state)
     assert_int_equal(w.calls, 0);
 }
 
+/* As a process that is just being started has one, until exec closes it. */
+static void a_socket_closed_while_another_process_has_a_copy_is_not_told_of(void **state)
+{
+    struct fixture *f = *state;
+    struct watched w;
+    start(f);
+    watch(f, &w);
+    int copy = dup(w.fd);
+    hangups_forget(f->worker->hangups, w.fd, &w.hangup);
+    socket_close(w.fd);
+    peer_reset(w.peer);
+    fixture_let_happen(f);
+    assert_int_equal(w.calls, 0);
+    socket_close(copy);
+}
+
 /* Both are reset in one turn of the loop, and the first call closes the other one's socket. */
 static void a_socket_closed_by_another_ones_reset_is_not_told_of(void **state)
 {
@@ -145,6 +162,7 @@ int main(void)
         FIXTURE_CASE(bytes_and_ends_are_not_resets),
         FIXTURE_CASE(a_reset_behind_an_end_is_told),
         FIXTURE_CASE(a_closed_socket_is_not_told_of),
+        FIXTURE_CASE(a_socket_closed_while_another_process_has_a_copy_is_not_told_of),
         FIXTURE_CASE(a_socket_closed_by_another_ones_reset_is_not_told_of),
         FIXTURE_CASE(without_descriptors_there_is_none),
     };

@@ -70,6 +70,23 @@ static void a_reset_by_the_client_is_one_to_the_server(void **state)
     assert_false(ends.server->ended);
 }
 
+/* hangup.h: the copy of a process that is being started keeps a closed socket alive. */
+static void a_reset_is_not_told_to_a_side_that_is_gone(void **state)
+{
+    struct fixture *f = *state;
+    int fd;
+    fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream tcp:127.0.0.1:%u", f->server_port);
+    struct peer *peer = fixture_pair(f, &fd);
+    struct side *side = plain_accepted(f->worker, fd, NULL, 0);
+    assert_non_null(side);
+    plain_watch_reset(side);
+    int copy = dup(fd);
+    side->ops->destroy(side);
+    peer_reset(peer);
+    fixture_let_happen(f);
+    close(copy);
+}
+
 static void a_reset_by_the_server_is_one_to_the_client(void **state)
 {
     struct fixture *f = *state;
@@ -549,6 +566,7 @@ int main(void)
         FIXTURE_CASE(the_server_may_end_first),
         FIXTURE_CASE(a_reset_by_the_client_is_one_to_the_server),
         FIXTURE_CASE(a_reset_by_the_server_is_one_to_the_client),
+        FIXTURE_CASE(a_reset_is_not_told_to_a_side_that_is_gone),
         FIXTURE_CASE(a_reset_behind_an_end_is_noticed),
         FIXTURE_CASE(a_reset_behind_the_servers_end_is_noticed),
         FIXTURE_CASE(a_reset_of_the_side_that_was_told_the_end_passes),
