@@ -49,7 +49,7 @@ static bool reload(void *owner, struct config_errors *errors)
         log_event(&s->log, LOG_LEVEL_WARNING, NOT_RELOADED, LOG_TEXT("reason", why));
         return false;
     }
-    struct config *config = config_load(s->options, errors);
+    struct config *config = config_load_again(s->options, errors);
     bool restart = config != NULL && confine_differs(s->worker->generation->config, config);
     bool changed = config != NULL && administration_prepare(&s->administration, config) &&
                    worker_reconfigure(s->worker, config);

@@ -237,6 +237,20 @@ struct config *config_load(const struct options *options, struct config_errors *
     return config;
 }
 
+struct config *config_load_again(const struct options *options, struct config_errors *errors)
+{
+    const char *file = options->config;
+    struct stat status;
+
+    if (file != NULL && stat(file, &status) == 0 && !S_ISREG(status.st_mode) &&
+        !S_ISDIR(status.st_mode)) {
+        config_error(errors, "%s: is a pipe or a device, which is read once; a reload needs a file",
+                     file);
+        return NULL;
+    }
+    return config_load(options, errors);
+}
+
 /* Standard output that is full, or nobody reads. */
 static bool flushed(FILE *out, struct config_errors *errors)
 {

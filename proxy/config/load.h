@@ -20,6 +20,8 @@ enum { CONFIG_FILE_MAX = 16 << 20 /* bytes */ };
  * looks nothing up.
  */
 struct config *config_load(const struct options *options, struct config_errors *errors);
+/* For a reload, which must not wait: what is no regular file, as a pipe, may never say anything. */
+struct config *config_load_again(const struct options *options, struct config_errors *errors);
 
 /* The same as text, defaults filled in (--print-config). False: `errors` says why. */
 bool config_print(const struct options *options, FILE *out, struct config_errors *errors);

@@ -1,6 +1,7 @@
 """SIGHUP: the new configuration is in force from then on, or the old one stays; connections are never touched."""
 
 import itertools
+import os
 import signal
 import socket
 import threading
@@ -12,7 +13,7 @@ import pytest
 
 from harness.daemon import Daemon
 from harness.hello import client_hello, read_exactly
-from harness.proxy import Listener as ParsedListener
+from harness.proxy import Listener as ParsedListener, Proxies
 from harness.scripted import FLIGHT, converse, finish, flight_then_echo
 from harness.settings import Listener, Settings, to_server
 from harness.sockets import TcpServer, connect, unused_port
@@ -358,3 +359,17 @@ def test_a_hundred_reloads_cost_nothing(start: Start, server: TcpServer) -> None
     for _ in range(4):
         reload_all()
     assert daemon.open_files() <= files
+
+
+def test_a_pipe_is_not_read_again(proxies: Proxies, tmp_path: Path, server: TcpServer) -> None:
+    """Nobody may ever write to it: everything would wait."""
+    listener = a_listener("TCP")
+    fifo = tmp_path / "configuration"
+    os.mkfifo(fifo)
+    writer = threading.Thread(target=fifo.write_text, args=(one_server(server, listener).text(),))
+    writer.start()
+    proxy = proxies.start(config=fifo)
+    writer.join()
+    proxy.signal(signal.SIGHUP)
+    proxy.stderr.wait_for(lambda line: "is a pipe or a device" in line)
+    finish(begin(listener))
