@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "proxy/config/utf8.h"
+#include "proxy/net/utf8.h"
 
 enum { PATH_MAX_BYTES = 160 };
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proxy/config/utf8.h"
+#include "proxy/net/utf8.h"
 
 static const char cut[] = "...";
 enum { ESCAPE_BYTES = 4 /* \x1b */, ROOM = CONFIG_ERROR_MAX - sizeof(cut) };

@@ -5,7 +5,7 @@
 #include <strings.h>
 
 #include "proxy/config/text_parts.h"
-#include "proxy/config/utf8.h"
+#include "proxy/net/utf8.h"
 
 enum { NUMBER_MAX = 127 /* characters */ };
 

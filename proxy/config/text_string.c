@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "proxy/config/text_parts.h"
-#include "proxy/config/utf8.h"
+#include "proxy/net/utf8.h"
 
 /* One piece while it is decoded. */
 struct piece {

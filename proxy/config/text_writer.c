@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "proxy/config/text_field.h"
-#include "proxy/config/utf8.h"
+#include "proxy/net/utf8.h"
 
 enum {
     INDENT = 2,

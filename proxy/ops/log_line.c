@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "proxy/net/utf8.h"
+
 /* What may still have to follow after the last thing that fitted. */
 #define LONGEST_END "\",\"cut\":true}\n"
 enum { LINE_ROOM = LOG_LINE_MAX - (int)sizeof(LONGEST_END) };
@@ -36,39 +38,9 @@ static void line_end(struct log_line *line, const char *text)
     line->length += length;
 }
 
-/* One character of a text: its code point and length; not UTF-8 (RFC 3629): one byte, no point. */
-enum { NOT_UTF8 = 0x110000 };
-static uint32_t next_character(const unsigned char *at, size_t *length)
-{
-    static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t bytes = *at < 0x80 ? 1 : *at < 0xc0 ? 0 : *at < 0xe0 ? 2 : *at < 0xf0 ? 3 : 4;
-    uint32_t point = bytes == 1 ? *at : *at & (0x7fu >> bytes);
-
-    *length = 1;
-    if (bytes == 0 || *at > 0xf4)
-        return NOT_UTF8;
-    for (size_t i = 1; i < bytes; i++) {
-        if ((at[i] & 0xc0) != 0x80) /* the final zero byte, too */
-            return NOT_UTF8;
-        point = point << 6 | (at[i] & 0x3fu);
-    }
-    if (point < smallest[bytes] || point > 0x10ffff || (point >= 0xd800 && point <= 0xdfff))
-        return NOT_UTF8;
-    *length = bytes;
-    return point;
-}
-
-/* Controls, and what makes a terminal or a reader start a line or change the direction. */
-static bool is_unprintable(uint32_t point)
-{
-    return point < 0x20 || (point >= 0x7f && point < 0xa0) ||
-           (point >= 0x2028 && point <= 0x202e) || (point >= 0x2066 && point <= 0x2069) ||
-           point == NOT_UTF8;
-}
-
 static bool is_escaped(uint32_t point)
 {
-    return point == '"' || point == '\\' || is_unprintable(point);
+    return point == '"' || point == '\\' || !utf8_is_printable(point);
 }
 
 static void line_put_escape(struct log_line *line, uint32_t point, unsigned char byte)
@@ -79,7 +51,7 @@ static void line_put_escape(struct log_line *line, uint32_t point, unsigned char
 
     if (found != NULL)
         escape[1] = letters[found - plain];
-    else if (point != NOT_UTF8)
+    else if (point != UTF8_NOT)
         (void)snprintf(escape, sizeof(escape), "\\u%04" PRIx32, point & 0xffff);
     else if (line->json)
         memcpy(escape, "\xef\xbf\xbd", 4);
@@ -90,30 +62,32 @@ static void line_put_escape(struct log_line *line, uint32_t point, unsigned char
 
 static void line_put_escaped(struct log_line *line, const char *text)
 {
-    const unsigned char *at = (const unsigned char *)text;
+    const char *end = text + strlen(text);
     size_t length;
 
-    for (; *at != '\0' && !line->cut; at += length) {
-        uint32_t point = next_character(at, &length);
+    for (; text < end && !line->cut; text += length) {
+        uint32_t point = utf8_next(text, (size_t)(end - text), &length);
 
         if (is_escaped(point))
-            line_put_escape(line, point, *at);
+            line_put_escape(line, point, (unsigned char)*text);
         else
-            line_put_bytes(line, at, length);
+            line_put_bytes(line, text, length);
     }
 }
 
 static bool needs_quotes(const char *text)
 {
-    const unsigned char *at = (const unsigned char *)text;
+    const char *end = text + strlen(text);
     size_t length;
 
-    for (; *at != '\0'; at += length) {
-        uint32_t point = next_character(at, &length);
+    if (text == end)
+        return true;
+    for (; text < end; text += length) {
+        uint32_t point = utf8_next(text, (size_t)(end - text), &length);
         if (point == ' ' || point == '=' || is_escaped(point))
             return true;
     }
-    return text[0] == '\0';
+    return false;
 }
 
 /* A value that may be cut within; false: not even its start fitted. */

@@ -6,7 +6,7 @@
 
 #include "proxy/config/errors.h"
 #include "proxy/config/places.h"
-#include "proxy/config/utf8.h"
+#include "proxy/net/utf8.h"
 
 static void a_place_is_found_by_message_field_and_index(void **state)
 {

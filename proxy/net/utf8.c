@@ -1,4 +1,4 @@
-#include "proxy/config/utf8.h"
+#include "proxy/net/utf8.h"
 
 uint32_t utf8_next(const char *bytes, size_t length, size_t *used)
 {

@@ -1,8 +1,8 @@
 /*
  * UTF-8 (RFC 3629), a character at a time.
  */
-#ifndef PROXY_CONFIG_UTF8_H
-#define PROXY_CONFIG_UTF8_H
+#ifndef PROXY_NET_UTF8_H
+#define PROXY_NET_UTF8_H
 
 #include <stdbool.h>
 #include <stddef.h>
