@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "proxy/listener.h"
-#include "proxy/net/socket.h"
 #include "proxy/ops/admin.h"
 #include "proxy/ops/metrics.h"
 #include "proxy/ops/status.h"
@@ -64,14 +63,6 @@ static const struct admin_answers answers = {write_metrics, write_status, is_rea
 
 /* ---- its socket ---- */
 
-static int listen_at(struct address *address, bool dual_stack, struct inherited *inherited)
-{
-    int fd = inherited == NULL ? -1 : inherited_take(inherited, SOCK_STREAM, address, dual_stack);
-    if (fd >= 0)
-        return fd;
-    return dual_stack ? socket_listen_tcp_dual(address) : socket_listen_tcp(address);
-}
-
 /* NULL, with an explanation in the log. */
 static struct admin *open_admin(struct administration *a, const struct config *config,
                                 struct inherited *inherited)
@@ -79,7 +70,7 @@ static struct admin *open_admin(struct administration *a, const struct config *c
     char text[ADDRESS_TEXT_BYTES];
     const char *error = NULL;
     struct address address = config->admin;
-    int fd = listen_at(&address, config->admin_dual_stack, inherited);
+    int fd = inherited_or_new(inherited, SOCK_STREAM, &address, config->admin_dual_stack);
     struct admin *admin = NULL;
     if (fd < 0)
         error = strerror(errno);

@@ -42,14 +42,21 @@ struct listener {
 
 /* ---- accepting ---- */
 
+/* Nothing comes of it. */
+static void reset(struct connection *c, int fd, enum turbo_reason reason)
+{
+    if (reason != TURBO_REASON_NONE)
+        access_fail(&c->access, reason);
+    connection_end(c);
+    socket_reset(fd);
+}
+
 static void turn_away(struct listener *l, int fd, const struct address *client,
                       enum turbo_reason reason)
 {
     struct connection c;
     connection_accepted(&c, l, client, fd);
-    access_fail(&c.access, reason);
-    connection_end(&c);
-    socket_reset(fd);
+    reset(&c, fd, reason);
 }
 
 /* To a plain upstream nobody looks inside; a turbo upstream's side tells the outcome itself. */
@@ -58,20 +65,19 @@ static void start_plain(struct listener *l, int fd, const struct address *client
     struct connection c;
     connection_accepted(&c, l, client, fd);
     enum turbo_reason refused = connection_place(&c, NULL);
-    if (refused == TURBO_REASON_NONE && c.upstream->settings->kind == ENDPOINT_TCP) {
+    if (refused != TURBO_REASON_NONE) {
+        reset(&c, fd, refused);
+        return;
+    }
+    if (c.upstream->settings->kind == ENDPOINT_TCP) {
         c.access.listener_outcome = TURBO_OUTCOME_OPAQUE;
         c.access.listener_reason = TURBO_REASON_PLAIN_UPSTREAM;
     }
-    struct side *near =
-        refused == TURBO_REASON_NONE ? plain_accepted(l->worker, fd, NULL, 0) : NULL;
-    if (near != NULL) {
+    struct side *near = plain_accepted(l->worker, fd, NULL, 0);
+    if (near == NULL)
+        reset(&c, fd, TURBO_REASON_NONE);
+    else
         relay_start(near, connection_open(&c, NULL, NULL), &c);
-        return;
-    }
-    if (refused != TURBO_REASON_NONE)
-        access_fail(&c.access, refused);
-    connection_end(&c);
-    socket_reset(fd);
 }
 
 /* Must the first bytes be looked at before it is known where it goes? */
@@ -252,25 +258,13 @@ static struct listener *cannot_listen(struct listener *l, const char *what, int 
     return NULL;
 }
 
-static int open_tcp(struct listener *l, struct inherited *inherited)
-{
-    struct config_listener *b = &l->bound;
-    int fd =
-        inherited == NULL ? -1 : inherited_take(inherited, SOCK_STREAM, &b->address, b->dual_stack);
-    if (fd >= 0)
-        return fd;
-    return b->dual_stack ? socket_listen_tcp_dual(&b->address) : socket_listen_tcp(&b->address);
-}
-
 static int open_udp(struct listener *l, struct inherited *inherited)
 {
     struct config_listener *b = &l->bound;
     struct address udp = b->address;
     if (!b->same_udp_port)
         address_set_port(&udp, b->udp_port);
-    int fd = inherited == NULL ? -1 : inherited_take(inherited, SOCK_DGRAM, &udp, b->dual_stack);
-    if (fd < 0)
-        fd = b->dual_stack ? socket_listen_udp_dual(&udp) : socket_listen_udp(&udp);
+    int fd = inherited_or_new(inherited, SOCK_DGRAM, &udp, b->dual_stack);
     b->udp_port = address_port(&udp);
     return fd;
 }
@@ -280,7 +274,7 @@ static int try_ports(struct listener *l, struct inherited *inherited, const char
 {
     l->bound = *l->settings;
     *what = "cannot listen on the TCP port";
-    l->fd = open_tcp(l, inherited);
+    l->fd = inherited_or_new(inherited, SOCK_STREAM, &l->bound.address, l->bound.dual_stack);
     if (l->fd < 0 || l->settings->kind != ENDPOINT_TURBO)
         return -1;
     *what = "cannot listen on the UDP port";

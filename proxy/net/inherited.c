@@ -162,6 +162,17 @@ int inherited_take(struct inherited *inherited, int type, const struct address *
     return take(inherited, type, &wanted, address_family(&wanted) == AF_INET6 && dual_stack);
 }
 
+int inherited_or_new(struct inherited *inherited, int type, struct address *address,
+                     bool dual_stack)
+{
+    int fd = inherited == NULL ? -1 : inherited_take(inherited, type, address, dual_stack);
+    if (fd >= 0)
+        return fd;
+    if (type == SOCK_STREAM)
+        return dual_stack ? socket_listen_tcp_dual(address) : socket_listen_tcp(address);
+    return dual_stack ? socket_listen_udp_dual(address) : socket_listen_udp(address);
+}
+
 void inherited_close(struct inherited *inherited)
 {
     for (size_t i = 0; i < inherited->count; i++)

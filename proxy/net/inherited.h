@@ -48,6 +48,10 @@ const char *inherited_add(struct inherited *inherited, int fd);
  */
 int inherited_take(struct inherited *inherited, int type, const struct address *address,
                    bool dual_stack);
+/* The same, or a new one where there is none, or `inherited` is NULL; as socket_listen_tcp and its
+ * like. -1 with errno. */
+int inherited_or_new(struct inherited *inherited, int type, struct address *address,
+                     bool dual_stack);
 /* Closes those that nobody took. */
 void inherited_close(struct inherited *inherited);
 
