@@ -65,12 +65,12 @@ static void on_up(void *owner, int fd, const struct address *peer)
     wait_for_next(c);
 }
 
-static void on_failed(void *owner, const char *error, bool exhausted)
+static void on_failed(void *owner, const char *error, int code)
 {
     struct check *c = owner;
     assert(c->tag == CHECK_TAG);
     c->dial = NULL;
-    if (exhausted) {
+    if (socket_exhausted(code)) {
         upstream_gave_up(c->all->upstream, c->server, c->all->worker, c->on_trial, error);
     } else {
         c->server->checked++;
@@ -88,7 +88,9 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events_)
     assert(c->tag == CHECK_TAG);
     struct worker *w = c->all->worker;
     c->on_trial = health_try(&c->server->health, w->now);
-    c->dial = dial_start(loop, w->resolver, c->server->host, c->server->port,
+    struct dial_target target = {
+        .host = c->server->host, .port = c->server->port, .mark = c->all->upstream->config->mark};
+    c->dial = dial_start(loop, w->resolver, &target,
                          c->all->upstream->settings->health.check_timeout_s, &events, c);
     if (c->dial == NULL) {
         health_gave_up(&c->server->health, c->on_trial);

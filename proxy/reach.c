@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "proxy/net/dial.h"
+#include "proxy/net/socket.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
 #include "turbo/protocol.h"
@@ -73,7 +74,7 @@ static void on_up(void *owner, int fd, const struct address *peer)
     events->up(its_owner, fd, peer, server);
 }
 
-static void on_failed(void *owner, const char *error, bool exhausted);
+static void on_failed(void *owner, const char *error, int code);
 
 /* False: nothing is left to be tried, or there is no memory. */
 static bool try_next(struct reach *r)
@@ -86,18 +87,20 @@ static bool try_next(struct reach *r)
     r->server = server_hold(server);
     server->connections++;
     r->on_trial = health_try(&server->health, r->worker->now);
-    r->dial = dial_start(r->worker->loop, r->worker->resolver, server->host, server->port,
-                         seconds_for_one(r), &events, r);
+    struct dial_target target = {
+        .host = server->host, .port = server->port, .mark = r->upstream->config->mark};
+    r->dial =
+        dial_start(r->worker->loop, r->worker->resolver, &target, seconds_for_one(r), &events, r);
     if (r->dial == NULL)
         upstream_gave_up(r->upstream, server, r->worker, r->on_trial, strerror(ENOMEM));
     return r->dial != NULL;
 }
 
-static void on_failed(void *owner, const char *error, bool exhausted)
+static void on_failed(void *owner, const char *error, int code)
 {
     struct reach *r = owner;
     r->dial = NULL;
-    if (exhausted) { /* another server would need the same */
+    if (socket_exhausted(code)) { /* another server would need the same */
         upstream_gave_up(r->upstream, r->server, r->worker, r->on_trial, error);
         fail(r);
         return;

@@ -42,6 +42,14 @@ const char *turbo_reason_text(enum turbo_reason reason)
     case TURBO_REASON_LISTENER_FULL: return "listener-full";
     case TURBO_REASON_HANDSHAKE_TIMEOUT: return "handshake-timeout";
     case TURBO_REASON_IDLE: return "idle";
+    case TURBO_REASON_NOT_KNOWN: return "not-known";
+    case TURBO_REASON_BAD_REQUEST: return "bad-request";
+    case TURBO_REASON_FORBIDDEN: return "forbidden";
+    case TURBO_REASON_NAME_NOT_FOUND: return "name-not-found";
+    case TURBO_REASON_NOT_REDIRECTED: return "not-redirected";
+    case TURBO_REASON_NO_TLS: return "no-tls";
+    case TURBO_REASON_INJECTED: return "injected";
+    case TURBO_REASON_STARTTLS_REFUSED: return "starttls-refused";
     case TURBO_REASON_COUNT: break;
     }
     return "-";

@@ -66,7 +66,10 @@ static bool set_upstream(Turbotls__V1__Proxy *message, const struct endpoint_opt
         upstream->has_protocol = true;
         upstream->protocol = TURBOTLS__V1__PROTOCOL__TURBO;
     }
-    upstream->has_always = upstream->always = option->always;
+    if (option->always) {
+        upstream->has_turbo = true;
+        upstream->turbo = TURBOTLS__V1__UPSTREAM__TURBO__ALWAYS;
+    }
     server->has_udp_port = option->has_udp_port;
     server->udp_port = option->udp_port;
     return set_text(&server->address, option->address) &&

@@ -16,6 +16,7 @@
 #include "proxy/net/address.h"
 #include "proxy/net/network.h"
 #include "proxy/ops/log.h"
+#include "proxy/prelude/prelude.h"
 
 enum {
     CONFIG_LISTENERS_MAX = 64,
@@ -30,6 +31,11 @@ enum {
     CONFIG_ALPN_BYTES_MAX = 255,
     CONFIG_RULES_MAX = 1024,
     CONFIG_PROXY_NETWORKS_MAX = 256,
+    CONFIG_REQUESTED_HOSTS_MAX = 4096, /* of a route */
+    CONFIG_REQUESTED_PORTS_MAX = 64,
+    CONFIG_REQUESTED_PORT_DEFAULT = 443,
+    CONFIG_LOGINS_MAX = 256,      /* of a listener */
+    CONFIG_LOGIN_BYTES_MAX = 255, /* RFC 1929 */
     CONFIG_ADMIN_NETWORKS_MAX = 256,
     CONFIG_WEIGHT_MAX = 1000,
     CONFIG_CONNECTIONS_MAX = 1000000,
@@ -51,6 +57,18 @@ enum endpoint_kind {
 
 enum config_proxy_header { CONFIG_PROXY_NONE, CONFIG_PROXY_V1, CONFIG_PROXY_V2 };
 
+/* Which servers TurboTLS is spoken with (protocol §10.1). */
+enum config_turbo { CONFIG_TURBO_NEVER, CONFIG_TURBO_AUTO, CONFIG_TURBO_TRY, CONFIG_TURBO_ALWAYS };
+
+/* How a listener's clients say where they want to go. */
+enum config_request {
+    CONFIG_REQUEST_NONE,
+    CONFIG_REQUEST_HTTP_CONNECT,
+    CONFIG_REQUEST_SOCKS5,
+    CONFIG_REQUEST_REDIRECT,
+    CONFIG_REQUEST_TPROXY,
+};
+
 struct config_server {
     const char *host; /* a name in lower case, or a literal without brackets */
     uint16_t port;
@@ -68,7 +86,9 @@ struct config_health {
 struct config_upstream {
     const char *name;
     enum endpoint_kind kind;
-    bool always; /* ENDPOINT_TURBO; requests even when TCP is up first (protocol §6.2) */
+    enum config_turbo turbo;         /* ENDPOINT_TCP: NEVER */
+    enum starttls_protocol starttls; /* ENDPOINT_TCP */
+    bool requested; /* there are no servers: connections go where the client asks */
     enum config_proxy_header proxy_header; /* ENDPOINT_TCP */
     double connect_timeout_s;
     struct config_health health;
@@ -81,6 +101,14 @@ struct config_bytes {
     size_t length;
 };
 
+/* The hosts that clients may ask for. */
+struct config_hosts {
+    bool any;                 /* every name and every public address */
+    const char *const *names; /* as a route's server_names */
+    size_t name_count;
+    struct networks networks;
+};
+
 struct config_route {
     const char *name;
     /* Lower case, sorted by strcmp; ".example.com" stands for *.example.com. Count 0: any, or none.
@@ -89,8 +117,12 @@ struct config_route {
     size_t server_name_count;
     const struct config_bytes *alpn;
     size_t alpn_count;
-    struct networks sources; /* count 0: any */
-    size_t upstream;         /* its index in the configuration */
+    struct networks sources;         /* count 0: any */
+    size_t upstream;                 /* its index in the configuration */
+    struct config_hosts requested;   /* of listeners with a request; nothing in it: all */
+    const uint16_t *requested_ports; /* sorted */
+    size_t requested_port_count;     /* 0: all */
+    bool opaque;
 };
 
 struct config_rule {
@@ -109,8 +141,12 @@ struct config_listener {
     size_t route_count;
     const struct config_rule *rules;
     size_t rule_count;
-    struct networks proxy_from; /* who sends a PROXY header; count 0: nobody */
-    uint32_t connections_max;   /* 0: no limit of its own */
+    enum config_request request;        /* ENDPOINT_TCP */
+    const struct prelude_login *logins; /* CONFIG_REQUEST_SOCKS5; count 0: none is asked for */
+    size_t login_count;
+    enum starttls_protocol starttls; /* ENDPOINT_TCP */
+    struct networks proxy_from;      /* who sends a PROXY header; count 0: nobody */
+    uint32_t connections_max;        /* 0: no limit of its own */
     uint32_t sessions_max, session_rate, source_rate;
     double opening_timeout_s;
     double sniff_timeout_s;
@@ -135,6 +171,7 @@ struct config {
     struct networks admin_from;
     const char *user, *group; /* NULL: stay */
     bool sandbox;
+    uint32_t mark; /* SO_MARK of the proxy's own connections; 0: none */
 };
 
 /* An empty one, held once by the caller. NULL: out of memory. */

@@ -10,8 +10,9 @@ static void check_tcp_only(struct decoder *decoder, const struct decode_at *at,
         decode_error(decoder, at, "proxy_protocol", 0,
                      "is for protocol TCP only: what TURBO sends must begin with the client's own "
                      "first bytes; leave it out, or use protocol: TCP");
-    if (message->protocol != TURBOTLS__V1__PROTOCOL__TURBO && message->always)
-        decode_error(decoder, at, "always", 0,
+    if (message->protocol != TURBOTLS__V1__PROTOCOL__TURBO &&
+        message->turbo != TURBOTLS__V1__UPSTREAM__TURBO__AUTO)
+        decode_error(decoder, at, "turbo", 0,
                      "is for protocol TURBO only, as TCP uses no UDP; leave it out, or use "
                      "protocol: TURBO");
 }
@@ -124,7 +125,12 @@ static void decode_upstream(struct decoder *decoder, const struct decode_at *top
     check_tcp_only(decoder, &at, message);
     out->name = decode_text(decoder, message->name == NULL ? "" : message->name);
     out->kind = message->protocol == TURBOTLS__V1__PROTOCOL__TURBO ? ENDPOINT_TURBO : ENDPOINT_TCP;
-    out->always = message->always;
+    out->turbo = out->kind == ENDPOINT_TCP
+                     ? CONFIG_TURBO_NEVER
+                     : (enum config_turbo)(message->turbo - TURBOTLS__V1__UPSTREAM__TURBO__NEVER);
+    out->starttls =
+        message->has_starttls ? (enum starttls_protocol)message->starttls : STARTTLS_NONE;
+    out->requested = message->requested;
     out->proxy_header = (enum config_proxy_header)(message->proxy_protocol -
                                                    TURBOTLS__V1__UPSTREAM__PROXY_PROTOCOL__NONE);
     out->connect_timeout_s = message->connect_timeout_seconds;

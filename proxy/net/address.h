@@ -44,6 +44,13 @@ int address_family(const struct address *address); /* AF_INET, AF_INET6, or AF_U
 
 bool address_equal(const struct address *a, const struct address *b);
 
+/*
+ * Could it be anybody's? Not: loopback, private (RFC 1918), carrier-grade NAT (RFC 6598),
+ * link-local, unique local (RFC 4193), multicast, unspecified, broadcast and reserved (240.0.0.0/4)
+ * addresses, and IPv6 addresses that stand for such an IPv4 one (mapped, NAT64 64:ff9b::/96, 6to4).
+ */
+bool address_is_public(const struct address *address);
+
 /* "192.0.2.1:443", "[2001:db8::1]:443", "[fe80::1%eth0]:443"; "-" when empty. Returns `text`. */
 const char *address_text(const struct address *address, char text[static ADDRESS_TEXT_BYTES]);
 

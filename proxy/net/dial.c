@@ -18,12 +18,14 @@ struct dial {
     struct address addresses[RESOLVER_ADDRESSES_MAX];
     size_t count, next;
     uint16_t port;
+    uint32_t mark;
     struct attempt {
         int fd; /* -1: none */
         ev_io io;
     } attempts[2]; /* the second by dial_again */
     int error;
     ev_timer timer, fresh;
+    ev_timer known; /* never started, only fed */
     double seconds_left;
     double attempt_seconds;
 };
@@ -41,6 +43,7 @@ static void stop_attempts(struct dial *d)
         drop(d, &d->attempts[i]);
     ev_timer_stop(d->loop, &d->timer);
     ev_timer_stop(d->loop, &d->fresh);
+    ev_clear_pending(d->loop, &d->known);
 }
 
 static void destroy(struct dial *d)
@@ -49,7 +52,7 @@ static void destroy(struct dial *d)
     free(d);
 }
 
-static void fail(struct dial *d, const char *error, bool exhausted)
+static void fail(struct dial *d, const char *error, int code)
 {
     const struct dial_events *events = d->events;
     void *owner = d->owner;
@@ -57,7 +60,7 @@ static void fail(struct dial *d, const char *error, bool exhausted)
     strncpy(text, error, sizeof(text) - 1);
     text[sizeof(text) - 1] = '\0';
     destroy(d);
-    events->failed(owner, text, exhausted);
+    events->failed(owner, text, code);
 }
 
 static const struct address *current(const struct dial *d)
@@ -90,7 +93,7 @@ void dial_again(struct dial *d)
 {
     if (d->attempts[0].fd < 0 || d->attempts[1].fd >= 0)
         return;
-    int fd = socket_connect_tcp(current(d));
+    int fd = socket_connect_tcp(current(d), d->mark);
     if (fd >= 0)
         watch(d, &d->attempts[1], fd);
 }
@@ -110,14 +113,14 @@ static void try_next(struct dial *d)
     while (d->next < d->count) {
         struct address *address = &d->addresses[d->next++];
         address_set_port(address, d->port);
-        int fd = socket_connect_tcp(address);
+        int fd = socket_connect_tcp(address, d->mark);
         if (fd >= 0) {
             start_attempt(d, fd);
             return;
         }
         d->error = errno;
     }
-    fail(d, strerror(d->error), socket_exhausted(d->error));
+    fail(d, strerror(d->error), d->error);
 }
 
 static void address_failed(struct dial *d, int error)
@@ -167,23 +170,48 @@ static void on_timeout(struct ev_loop *loop, ev_timer *timer, int revents)
     address_failed(d, ETIMEDOUT);
 }
 
+static void try_addresses(struct dial *d, const struct address *addresses, size_t count)
+{
+    d->count = count < RESOLVER_ADDRESSES_MAX ? count : RESOLVER_ADDRESSES_MAX;
+    memcpy(d->addresses, addresses, d->count * sizeof(*addresses));
+}
+
 static void on_resolved(void *owner, const struct address *addresses, size_t count,
                         const char *error)
 {
     struct dial *d = owner;
     d->query = NULL;
     if (count == 0) {
-        fail(d, error, false);
+        fail(d, error, 0);
         return;
     }
-    d->count = count < RESOLVER_ADDRESSES_MAX ? count : RESOLVER_ADDRESSES_MAX;
-    memcpy(d->addresses, addresses, d->count * sizeof(*addresses));
+    try_addresses(d, addresses, count);
     try_next(d);
 }
 
-struct dial *dial_start(struct ev_loop *loop, struct resolver *resolver, const char *host,
-                        uint16_t port, double seconds, const struct dial_events *events,
-                        void *owner)
+/* The addresses are known already: events come from the loop all the same. */
+static void on_known(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void)loop;
+    (void)revents;
+    try_next(timer->data);
+}
+
+/* False: out of memory. */
+static bool begin(struct dial *d, struct resolver *resolver, const struct dial_target *target)
+{
+    if (target->address_count == 0) {
+        d->query = resolver_resolve(resolver, target->host, on_resolved, d);
+        return d->query != NULL;
+    }
+    try_addresses(d, target->addresses, target->address_count);
+    ev_feed_event(d->loop, &d->known, EV_TIMER);
+    return true;
+}
+
+struct dial *dial_start(struct ev_loop *loop, struct resolver *resolver,
+                        const struct dial_target *target, double seconds,
+                        const struct dial_events *events, void *owner)
 {
     struct dial *d = calloc(1, sizeof(*d));
     if (d == NULL)
@@ -191,7 +219,8 @@ struct dial *dial_start(struct ev_loop *loop, struct resolver *resolver, const c
     d->loop = loop;
     d->events = events;
     d->owner = owner;
-    d->port = port;
+    d->port = target->port;
+    d->mark = target->mark;
     d->seconds_left = seconds;
     for (size_t i = 0; i < 2; i++) {
         d->attempts[i].fd = -1;
@@ -200,10 +229,10 @@ struct dial *dial_start(struct ev_loop *loop, struct resolver *resolver, const c
     }
     ev_init(&d->timer, on_timeout);
     ev_init(&d->fresh, on_fresh);
+    ev_init(&d->known, on_known);
     d->fresh.repeat = FRESH_SECONDS;
-    d->timer.data = d->fresh.data = d;
-    d->query = resolver_resolve(resolver, host, on_resolved, d);
-    if (d->query == NULL) {
+    d->timer.data = d->fresh.data = d->known.data = d;
+    if (!begin(d, resolver, target)) {
         free(d);
         return NULL;
     }

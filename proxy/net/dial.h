@@ -21,19 +21,28 @@ struct dial_events {
     /* Connected: `fd` is the owner's now, and the dial is gone. */
     void (*up)(void *owner, int fd, const struct address *peer);
     /*
-     * Every address failed; the dial is gone. `error` is text, valid during the call. `exhausted`:
-     * it was for want of descriptors or memory here, which says nothing about the host.
+     * Every address failed; the dial is gone. `error` is text, valid during the call; `code` the
+     * errno of the last address: socket_exhausted(code) says nothing about the host. 0: its name
+     * was not found.
      */
-    void (*failed)(void *owner, const char *error, bool exhausted);
+    void (*failed)(void *owner, const char *error, int code);
+};
+
+struct dial_target {
+    const char *host;                /* not needed afterwards */
+    const struct address *addresses; /* copied; if there are any the host is not looked up */
+    size_t address_count;            /* at most RESOLVER_ADDRESSES_MAX */
+    uint16_t port;
+    uint32_t mark; /* SO_MARK; 0: none */
 };
 
 /*
  * Starts connecting. All addresses together have `seconds` (> 0), once the name is known; while
  * they last there is a fresh SYN now and then. NULL: out of memory.
  */
-struct dial *dial_start(struct ev_loop *loop, struct resolver *resolver, const char *host,
-                        uint16_t port, double seconds, const struct dial_events *events,
-                        void *owner);
+struct dial *dial_start(struct ev_loop *loop, struct resolver *resolver,
+                        const struct dial_target *target, double seconds,
+                        const struct dial_events *events, void *owner);
 /*
  * A second SYN to the address that is being tried, beside the first: the kernel repeats a lost one
  * after a second only. Whichever comes up first is the connection. No effect when none is being

@@ -57,4 +57,19 @@ struct resolver_query *resolver_resolve(struct resolver *resolver, const char *h
                                         resolver_done *done, void *owner);
 void resolver_cancel(struct resolver_query *query);
 
+/*
+ * Called once per query from the loop, as resolver_done. `turbo`: the record says that the server
+ * speaks TurboTLS, at `udp_port`. False: it does not, there is no record, or it could not be had.
+ * `known`: there was an answer, whatever it says; it holds until its TTL has passed.
+ */
+typedef void resolver_discovered(void *owner, bool known, bool turbo, uint16_t udp_port);
+
+/*
+ * Asks for the HTTPS record of `host` (RFC 9460; of "_PORT._https.HOST" for ports other than 443)
+ * and what it says of TurboTLS (protocol §10.2). Answers are kept as those of resolver_resolve, in
+ * a cache of their own; literals have no record. Cancelled by resolver_cancel. NULL: out of memory.
+ */
+struct resolver_query *resolver_discover(struct resolver *resolver, const char *host, uint16_t port,
+                                         resolver_discovered *done, void *owner);
+
 #endif

@@ -167,12 +167,17 @@ void socket_local_address(int fd, struct address *local)
         address_from_sockaddr(local, (struct sockaddr *)&sa, length);
 }
 
-int socket_connect_tcp(const struct address *peer)
+static bool set_mark(int fd, uint32_t mark)
+{
+    return mark == 0 || setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) == 0;
+}
+
+int socket_connect_tcp(const struct address *peer, uint32_t mark)
 {
     int fd = new_socket(address_family(peer), SOCK_STREAM);
     if (fd < 0)
         return -1;
-    if (!set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) ||
+    if (!set_mark(fd, mark) || !set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) ||
         !set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1) ||
         !set_option(fd, SOL_SOCKET, SO_OOBINLINE, 1))
         return fail(fd);
@@ -181,7 +186,7 @@ int socket_connect_tcp(const struct address *peer)
     return fd;
 }
 
-int socket_connect_udp(const struct address *peer, int like)
+int socket_connect_udp(const struct address *peer, int like, uint32_t mark)
 {
     struct sockaddr_storage bound;
     socklen_t length = sizeof(bound);
@@ -193,8 +198,8 @@ int socket_connect_udp(const struct address *peer, int like)
     int fd = new_socket(address_family(peer), SOCK_DGRAM);
     if (fd < 0)
         return -1;
-    if (!dont_fragment(fd, address_family(peer)) || bind(fd, &local.any, local.length) != 0 ||
-        connect(fd, &peer->any, peer->length) != 0)
+    if (!set_mark(fd, mark) || !dont_fragment(fd, address_family(peer)) ||
+        bind(fd, &local.any, local.length) != 0 || connect(fd, &peer->any, peer->length) != 0)
         return fail(fd);
     return fd;
 }

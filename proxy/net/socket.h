@@ -33,8 +33,19 @@ int socket_accept(int listener, struct address *peer);
 /* The address that it is bound to, or that the peer connected to; empty when there is none. */
 void socket_local_address(int fd, struct address *local);
 
-/* Starts a TCP connect (EINPROGRESS counts as started). */
-int socket_connect_tcp(const struct address *peer);
+/*
+ * Where an accepted connection was meant to go before nftables redirected it here, by REDIRECT or
+ * DNAT. False: it was not redirected (errno ENOENT), or that cannot be told.
+ */
+bool socket_original_destination(int fd, struct address *destination);
+/* A listening socket also takes connections to addresses that are not the host's, as TPROXY sends
+ * them: whoever accepts one finds where it was meant to go in socket_local_address. False (EPERM):
+ * that needs CAP_NET_ADMIN. */
+bool socket_be_transparent(int fd, int family);
+
+/* Starts a TCP connect (EINPROGRESS counts as started), marked (SO_MARK) unless `mark` is 0, which
+ * needs CAP_NET_ADMIN. */
+int socket_connect_tcp(const struct address *peer, uint32_t mark);
 /*
  * Where few segments are under way, as in a handshake, TCP repeats a lost one up to six times
  * without doubling the time in between (tcp(7) calls that thin streams): on a path that loses much
@@ -42,7 +53,7 @@ int socket_connect_tcp(const struct address *peer);
  */
 bool socket_retry_evenly(int fd);
 /* A UDP socket from the local IP address of the TCP socket `like` to `peer`. */
-int socket_connect_udp(const struct address *peer, int like);
+int socket_connect_udp(const struct address *peer, int like, uint32_t mark);
 
 /* The pending error of a socket; 0: none. */
 int socket_error(int fd);

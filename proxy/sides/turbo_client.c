@@ -229,7 +229,7 @@ static struct turbo_client *new_session(struct turbo_client_side *s)
 {
     struct turbo_client_config config;
     turbo_client_config_init(&config, crypto_sha256);
-    config.always = s->upstream->settings->always;
+    config.always = s->upstream->settings->turbo == CONFIG_TURBO_ALWAYS;
     void *memory = malloc(turbo_client_bytes());
     if (memory == NULL)
         return NULL;
@@ -254,7 +254,7 @@ static void open_udp(struct turbo_client_side *s, int tcp)
 {
     struct address peer = s->peer;
     address_set_port(&peer, s->server->udp_port);
-    s->udp = socket_connect_udp(&peer, tcp);
+    s->udp = socket_connect_udp(&peer, tcp, s->upstream->config->mark);
     if (s->udp < 0)
         return; /* sending fails, and the session goes the classic way */
     ev_io_set(&s->udp_io, s->udp, EV_READ);

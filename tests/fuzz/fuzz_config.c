@@ -62,7 +62,7 @@ static void put_upstream(FILE *out, const struct config_upstream *u)
     put_name(out, u->name);
     assert(u->server_count >= 1 && u->server_count <= CONFIG_SERVERS_MAX);
     assert(u->kind == ENDPOINT_TCP || u->proxy_header == CONFIG_PROXY_NONE);
-    (void)fprintf(out, " %d %d %d", (int)u->kind, u->always, (int)u->proxy_header);
+    (void)fprintf(out, " %d %d %d", (int)u->kind, (int)u->turbo, (int)u->proxy_header);
     put_seconds(out, u->connect_timeout_s, 0, CONFIG_CONNECT_MAX_S);
     put_seconds(out, u->health.back_off_s, 0.1, u->health.max_back_off_s);
     put_seconds(out, u->health.max_back_off_s, 0.1, 3600);

@@ -105,7 +105,7 @@ static void turn(struct desk *f)
 
 static int dial(struct desk *f)
 {
-    int fd = socket_connect_tcp(&f->address);
+    int fd = socket_connect_tcp(&f->address, 0);
     assert_true(fd >= 0);
     return fd;
 }

@@ -96,7 +96,7 @@ static void the_shortest_file_gets_the_defaults(void **state)
     upstream = &config->upstreams[0];
     assert_int_equal(upstream->kind, ENDPOINT_TCP);
     assert_int_equal(upstream->proxy_header, CONFIG_PROXY_NONE);
-    assert_true(upstream->connect_timeout_s == 60 && !upstream->always);
+    assert_true(upstream->connect_timeout_s == 60 && upstream->turbo == CONFIG_TURBO_NEVER);
     assert_int_equal(upstream->server_count, 1);
     assert_string_equal(upstream->servers[0].host, "web.example");
     assert_int_equal(upstream->servers[0].port, 8443);
@@ -138,7 +138,7 @@ static void everything_that_can_be_said_is_in_force(void **state)
         "  session_rate: 9 source_rate: 10 opening_timeout_seconds: 11\n"
         "  sniff_timeout_seconds: 0.5 handshake_timeout_seconds: 12\n"
         "  idle_timeout_seconds: 13 half_closed_timeout_seconds: 14 }\n"
-        "upstream { name: 'two' protocol: TURBO always: true connect_timeout_seconds: 15\n"
+        "upstream { name: 'two' protocol: TURBO turbo: ALWAYS connect_timeout_seconds: 15\n"
         "  server { address: 'One.Example:1' udp_port: 2 weight: 0 }\n"
         "  server { address: '[::1]:3' weight: 4 }\n"
         "  health { max_failures: 5 back_off_seconds: 6 max_back_off_seconds: 7\n"
@@ -179,7 +179,7 @@ static void everything_that_can_be_said_is_in_force(void **state)
     assert_true(listener->half_closed_timeout_s == 14);
     upstream = &config->upstreams[0];
     assert_int_equal(upstream->kind, ENDPOINT_TURBO);
-    assert_true(upstream->always && upstream->connect_timeout_s == 15);
+    assert_true(upstream->turbo == CONFIG_TURBO_ALWAYS && upstream->connect_timeout_s == 15);
     assert_string_equal(upstream->servers[0].host, "one.example");
     assert_int_equal(upstream->servers[0].udp_port, 2);
     assert_int_equal(upstream->servers[0].weight, 0);
@@ -535,7 +535,7 @@ static void what_is_of_one_protocol_is_refused_for_the_other(void **state)
     (void)state;
     decode("listener { protocol: TCP address: '*:1' udp_port: 1 max_sessions: 2 session_rate: 2\n"
            "  source_rate: 2 }\n"
-           "upstream { name: 'web' always: true server { address: 'h:1' udp_port: 1 } }");
+           "upstream { name: 'web' turbo: ALWAYS server { address: 'h:1' udp_port: 1 } }");
     assert_int_equal(errors.total, 6);
     for (size_t i = 0; i < errors.count; i++)
         assert_non_null(strstr(errors.texts[i], "TURBO only"));
@@ -547,7 +547,7 @@ static void what_is_of_one_protocol_is_refused_for_the_other(void **state)
     accepted(
         "listener { protocol: TCP address: '*:1' max_sessions: 1024 session_rate: 1000\n"
         "  source_rate: 250 }\n"
-        "upstream { name: 'web' always: false proxy_protocol: NONE server { address: 'h:1' } }");
+        "upstream { name: 'web' turbo: AUTO proxy_protocol: NONE server { address: 'h:1' } }");
 }
 
 static void numbers_that_do_not_go_together_are_told(void **state)

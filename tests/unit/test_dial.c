@@ -41,8 +41,8 @@ static void started_may_be_of_no_interest(void **state)
     static const struct dial_events few = {.up = caller_up, .failed = caller_failed};
     struct caller c = {.fd = -1};
     start(f);
-    c.dial = dial_start(f->loop, f->worker->resolver, "127.0.0.1", f->server_port, CALLER_SECONDS,
-                        &few, &c);
+    struct dial_target target = {.host = "127.0.0.1", .port = f->server_port};
+    c.dial = dial_start(f->loop, f->worker->resolver, &target, CALLER_SECONDS, &few, &c);
     UNTIL(f, c.ups == 1);
     socket_close(c.fd);
 }

@@ -314,7 +314,7 @@ static bool has_ended(pid_t process)
 static void the_new_process_accepts_once_it_may(void **state)
 {
     struct old *o = *state;
-    o->client = socket_connect_tcp(&o->address); /* waits in the kernel all the while */
+    o->client = socket_connect_tcp(&o->address, 0); /* waits in the kernel all the while */
     begin_and_wait(o, "successor");
     assert_int_equal(o->ready, 1);
     assert_int_equal(o->failed, 0);
@@ -529,7 +529,7 @@ static void connections_are_passed_on_in_order(void **state)
 static void one_that_died_after_go_takes_no_connection(void **state)
 {
     struct old *o = *state;
-    o->client = socket_connect_tcp(&o->address); /* for which it ends */
+    o->client = socket_connect_tcp(&o->address, 0); /* for which it ends */
     begin_and_wait(o, "successor");
     pid_t process = handover_pid(o->handover);
     assert_true(handover_go(o->handover));

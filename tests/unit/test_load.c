@@ -296,7 +296,7 @@ static void a_command_line_becomes_a_file(void **state)
     assert_string_equal(config->upstreams[0].name, "2001-db8--1-1");
     assert_string_equal(config->upstreams[0].servers[0].host, "2001:db8::1");
     assert_int_equal(config->upstreams[0].servers[0].udp_port, 2);
-    assert_true(config->upstreams[0].always);
+    assert_true(config->upstreams[0].turbo == CONFIG_TURBO_ALWAYS);
     assert_int_equal(config->log_level, LOG_LEVEL_WARNING);
     assert_string_equal(config->user, "u");
     assert_false(config->sandbox);

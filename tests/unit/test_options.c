@@ -76,7 +76,7 @@ static void the_shortest_command_line_gets_the_defaults(void **state)
     assert_string_equal(config->upstreams[0].servers[0].host, "www.example");
     assert_int_equal(config->upstreams[0].servers[0].port, 443);
     assert_int_equal(config->upstreams[0].servers[0].udp_port, 443);
-    assert_false(config->upstreams[0].always);
+    assert_int_equal(config->upstreams[0].turbo, CONFIG_TURBO_AUTO);
     assert_int_equal(config->log_level, LOG_LEVEL_INFO);
     assert_int_equal(config->log_format, LOG_FORMAT_TEXT);
     assert_true(config->drain_timeout_s == 30 && config->listeners[0].sniff_timeout_s == 0);
@@ -144,7 +144,7 @@ static void an_upstream_is_a_name_or_an_address_with_extras(void **state)
         assert_string_equal(config->upstreams[0].servers[0].host, cases[i].host);
         assert_int_equal(config->upstreams[0].servers[0].port, cases[i].port);
         assert_int_equal(config->upstreams[0].servers[0].udp_port, cases[i].udp_port);
-        assert_int_equal(config->upstreams[0].always, cases[i].always);
+        assert_int_equal(config->upstreams[0].turbo == CONFIG_TURBO_ALWAYS, cases[i].always);
     }
 }
 

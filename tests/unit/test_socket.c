@@ -63,7 +63,7 @@ static struct pair connect_pair(const char *host)
     struct pair p = {.address = literal(host, 0)};
     p.listener = socket_listen_tcp(&p.address);
     assert_true(p.listener >= 0);
-    p.client = socket_connect_tcp(&p.address);
+    p.client = socket_connect_tcp(&p.address, 0);
     wait_for(p.listener, POLLIN);
     p.server = socket_accept(p.listener, &p.seen);
     wait_for(p.client, POLLOUT);
@@ -139,7 +139,7 @@ static void a_dual_stack_socket_takes_ipv4_as_well(void **state)
     assert_int_equal(address_family(&any), AF_INET6);
     assert_true(address_equal(&any, &bound));
     address_set_port(&v4, address_port(&any));
-    int client = socket_connect_tcp(&v4);
+    int client = socket_connect_tcp(&v4, 0);
     wait_for(listener, POLLIN);
     int server = socket_accept(listener, &seen);
     assert_int_equal(address_family(&seen), AF_INET);
@@ -249,7 +249,7 @@ static void udp_is_not_fragmented(void **state)
     struct pair p = connect_pair("127.0.0.1");
     struct address v4 = literal("0.0.0.0", 0), v6 = literal("::", 0);
     int fds[] = {socket_listen_udp(&v4), socket_listen_udp_dual(&v6),
-                 socket_connect_udp(&p.address, p.client)};
+                 socket_connect_udp(&p.address, p.client, 0)};
     assert_int_equal(option(fds[0], IPPROTO_IP, IP_MTU_DISCOVER), IP_PMTUDISC_PROBE);
     assert_int_equal(option(fds[1], IPPROTO_IPV6, IPV6_MTU_DISCOVER), IPV6_PMTUDISC_PROBE);
     assert_int_equal(option(fds[1], IPPROTO_IP, IP_MTU_DISCOVER), IP_PMTUDISC_PROBE);
@@ -268,16 +268,16 @@ static void udp_leaves_from_tcps_address(void **state)
     int tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(tcp, &from.any, from.length), 0);
     assert_int_equal(connect(tcp, &listener.any, listener.length), 0);
-    int udp = socket_connect_udp(&listener, tcp);
+    int udp = socket_connect_udp(&listener, tcp, 0);
     assert_well_made(udp);
     struct address bound = local_address(udp), tcp_bound = local_address(tcp);
     assert_true(address_port(&bound) != 0);
     address_set_port(&bound, address_port(&tcp_bound));
     assert_true(address_equal(&bound, &tcp_bound));
-    int another = socket_connect_udp(&listener, tcp); /* the port is not TCP's, so it is free */
+    int another = socket_connect_udp(&listener, tcp, 0); /* the port is not TCP's, so it is free */
     assert_well_made(another);
     socket_close(another);
-    assert_int_equal(socket_connect_udp(&listener, -1), -1);
+    assert_int_equal(socket_connect_udp(&listener, -1, 0), -1);
     socket_close(udp);
     socket_close(tcp);
     socket_close(fd);
@@ -300,7 +300,7 @@ static void failures_keep_their_errno_and_leave_no_descriptor(void **state)
     assert_int_equal(socket_listen_tcp(&elsewhere), -1);
     assert_int_equal(errno, EADDRNOTAVAIL);
     struct address broadcast = literal("255.255.255.255", 1);
-    assert_int_equal(socket_connect_tcp(&broadcast), -1);
+    assert_int_equal(socket_connect_tcp(&broadcast, 0), -1);
     socket_close(listener);
     socket_close(udp);
     fd = dup(0);
@@ -315,7 +315,7 @@ static void a_refused_connect_is_a_pending_error(void **state)
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0); /* bound, so nobody else has it */
     assert_int_equal(bind(fd, &closed.any, closed.length), 0);
     closed = local_address(fd);
-    int client = socket_connect_tcp(&closed);
+    int client = socket_connect_tcp(&closed, 0);
     wait_for(client, POLLOUT);
     assert_int_equal(socket_error(client), ECONNREFUSED);
     assert_int_equal(socket_error(client), 0);

@@ -34,7 +34,7 @@ static int setup(void **state)
     stream_init(&c->stream, c->loop, on_io, c);
     assert_true(address_from_literal(&address, "127.0.0.1", 0));
     c->listener = socket_listen_tcp(&address);
-    c->stream.fd = socket_connect_tcp(&address);
+    c->stream.fd = socket_connect_tcp(&address, 0);
     while ((c->peer = socket_accept(c->listener, &from)) < 0)
         continue;
     stream_watch(&c->stream, false, true);

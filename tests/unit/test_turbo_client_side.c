@@ -430,7 +430,7 @@ static void another_server_is_asked_at_its_own_udp_port(void **state)
     uint16_t first_port, second_port;
     pool_start(f, &pool, "turbo");
     pool_settings(f)->connect_timeout_s = 1.;
-    pool_settings(f)->always = true;
+    pool_settings(f)->turbo = CONFIG_TURBO_ALWAYS;
     struct datagrams *first = fixture_udp_server_at(f, "127.0.0.7", &first_port);
     edge = fixture_udp_server(f, &second_port);
     pool_server(f, 0)->udp_port = first_port;

@@ -1,3 +1,4 @@
+#include "proxy/net/socket.h"
 #include "tests/unit/support/caller.h"
 
 #include <stdio.h>
@@ -22,11 +23,11 @@ void caller_up(void *owner, int fd, const struct address *peer)
     c->peer = *peer;
 }
 
-void caller_failed(void *owner, const char *error, bool exhausted)
+void caller_failed(void *owner, const char *error, int code)
 {
     struct caller *c = owner;
     c->failures++;
-    c->exhausted = exhausted;
+    c->exhausted = socket_exhausted(code);
     (void)snprintf(c->error, sizeof(c->error), "%s", error);
 }
 
@@ -35,7 +36,8 @@ void caller_dial(struct fixture *f, struct caller *c, const char *host, uint16_t
     static const struct dial_events events = {
         .started = caller_started, .up = caller_up, .failed = caller_failed};
     *c = (struct caller){.fd = -1};
-    c->dial = dial_start(f->loop, f->worker->resolver, host, port, CALLER_SECONDS, &events, c);
+    struct dial_target target = {.host = host, .port = port};
+    c->dial = dial_start(f->loop, f->worker->resolver, &target, CALLER_SECONDS, &events, c);
     assert_non_null(c->dial);
     assert_int_equal(c->starts + c->ups + c->failures, 0); /* never from within */
 }

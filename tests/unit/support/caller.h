@@ -23,7 +23,7 @@ struct caller {
 /* The events of a dial whose owner is a caller. */
 void caller_started(void *owner, int fd, const struct address *peer);
 void caller_up(void *owner, int fd, const struct address *peer);
-void caller_failed(void *owner, const char *error, bool exhausted);
+void caller_failed(void *owner, const char *error, int code);
 
 enum { CALLER_SECONDS = 60 };
 

@@ -236,7 +236,7 @@ struct peer *fixture_adopt(struct fixture *f, int fd)
 struct peer *fixture_connect(struct fixture *f, const char *host, uint16_t port)
 {
     struct address address = loopback(host, port);
-    return fixture_adopt(f, socket_connect_tcp(&address));
+    return fixture_adopt(f, socket_connect_tcp(&address, 0));
 }
 
 struct peer *fixture_client(struct fixture *f)
@@ -272,7 +272,7 @@ struct peer *fixture_pair(struct fixture *f, int *fd)
     struct address address = loopback("127.0.0.1", 0), client;
     int listener = socket_listen_tcp(&address);
     assert_true(listener >= 0);
-    struct peer *peer = fixture_adopt(f, socket_connect_tcp(&address));
+    struct peer *peer = fixture_adopt(f, socket_connect_tcp(&address, 0));
     UNTIL(f, (*fd = socket_accept(listener, &client)) >= 0);
     socket_close(listener);
     return peer;

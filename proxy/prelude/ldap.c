@@ -1,0 +1,13 @@
+#include "proxy/prelude/prelude_parts.h"
+
+static size_t take(struct prelude *p, const uint8_t *data, size_t length)
+{
+    (void)data;
+    prelude_over(p, PRELUDE_MALFORMED);
+    return length;
+}
+
+const struct prelude_part prelude_ldap_server = {
+    .name = "ldap", .input_max = PRELUDE_LINE_MAX, .take = take};
+const struct prelude_part prelude_ldap_client = {
+    .name = "ldap", .input_max = PRELUDE_LINE_MAX, .take = take};

@@ -1,0 +1,72 @@
+/*
+ * Within proxy/prelude/ only: what each protocol sees of a prelude.
+ */
+#ifndef PROXY_PRELUDE_PRELUDE_PARTS_H
+#define PROXY_PRELUDE_PRELUDE_PARTS_H
+
+#include "proxy/prelude/prelude.h"
+
+enum {
+    PRELUDE_OUTPUT_MAX = 1024,
+    PRELUDE_LINE_MAX = 2048,   /* RFC 5321 §4.5.3.1 asks for 512 of SMTP, with extensions more */
+    PRELUDE_COMMANDS_MAX = 32, /* before TLS; who goes on is sent away */
+};
+
+struct prelude_part {
+    const char *name; /* for the log: "smtp" */
+    size_t input_max; /* the longest unit: a command, reply or message */
+    bool may_go_on;   /* bytes behind the last unit belong to what follows; else: injected */
+    /* At the beginning. NULL: waits for the peer. */
+    void (*start)(struct prelude *prelude);
+    /*
+     * The input begins at `data`: takes one unit out, and returns its length; 0: it is not complete
+     * (when the input is full, or has ended, that is for the core to deal with). Called while the
+     * state is MORE and there is no output.
+     */
+    size_t (*take)(struct prelude *prelude, const uint8_t *data, size_t length);
+    /* NULL: nothing can be asked for. */
+    void (*answer)(struct prelude *prelude, enum prelude_answer answer,
+                   const struct address *bound);
+    /* What is told to a peer whose unit is too long, or who has said too much; NULL: nothing. */
+    void (*overlong)(struct prelude *prelude);
+};
+
+struct prelude {
+    const struct prelude_part *part;
+    struct prelude_setting setting;
+    enum prelude_state state;
+    enum prelude_fault fault;
+    uint32_t step;     /* the part's own: where in its dialogue it is; 0 at first */
+    uint32_t commands; /* the part's own */
+    char host[PRELUDE_HOST_MAX + 1];
+    uint16_t port;
+    const char *direct_alpn;
+    bool direct;
+    char said[PRELUDE_SAID_MAX + 1];
+    uint8_t output[PRELUDE_OUTPUT_MAX];
+    size_t output_length, output_used;
+    size_t input_length; /* less what has been taken */
+    uint8_t input[];     /* input_max */
+};
+
+/* ---- for the parts ---- */
+
+/* Adds to the output. What does not fit is a mistake in the part: asserts. */
+void prelude_put(struct prelude *prelude, const void *data, size_t length);
+__attribute__((format(printf, 2, 3))) void prelude_print(struct prelude *prelude,
+                                                         const char *format, ...);
+/* TLS, or what was asked for, comes next. */
+void prelude_done(struct prelude *prelude);
+void prelude_over(struct prelude *prelude, enum prelude_fault fault);
+/* Keeps what the peer said, made printable, for the log. */
+void prelude_note(struct prelude *prelude, const void *said, size_t length);
+
+/* ---- the starttls parts ---- */
+
+extern const struct prelude_part prelude_smtp_server, prelude_smtp_client;
+extern const struct prelude_part prelude_imap_server, prelude_imap_client;
+extern const struct prelude_part prelude_pop3_server, prelude_pop3_client;
+extern const struct prelude_part prelude_ldap_server, prelude_ldap_client;
+extern const struct prelude_part prelude_postgresql_server, prelude_postgresql_client;
+
+#endif
