@@ -5,25 +5,28 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Sequence
 
 from .programs import program
 
 
 class Names:
-    """An /etc/hosts of our own, and no name server: what it does not list does not resolve.
+    """An /etc/hosts of our own, and name servers of our own (harness/knot.py), at port 53; without any, what the hosts
+    do not list does not resolve.
 
     A change of root works everywhere, inside of another one too, where mount namespaces do not. There is no
     /proc in it, so a program with sanitizers does not run there.
     """
 
-    _RESOLV_CONF = "nameserver 127.77.77.77\noptions timeout:1 attempts:1\n"
+    _NOBODY = ("127.77.77.77",)
     """Nothing listens there: no query leaves the machine."""
 
-    def __init__(self, folder: Path, hosts: dict[str, list[str]]) -> None:
+    def __init__(self, folder: Path, hosts: dict[str, list[str]], *, servers: Sequence[str] = _NOBODY) -> None:
         self._root = folder / "root"
         etc = self._root / "etc"
         etc.mkdir(parents=True)
-        (etc / "resolv.conf").write_text(self._RESOLV_CONF)
+        (etc / "resolv.conf").write_text("".join(f"nameserver {server}\n" for server in servers)
+                                         + "options timeout:1 attempts:1\n")
         (etc / "hosts").write_text("".join(
             f"{address} {name}\n" for name, addresses in hosts.items() for address in addresses))
 
