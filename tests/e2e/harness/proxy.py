@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Callable, Sequence
 
 from .names import Names
+from .namespace import Host
 from .process import Child
 from .programs import release_proxy, sanitized_proxy
 from .wait import DEADLINE_S, wait_until
@@ -48,7 +49,7 @@ class Proxy(Child):
     def __init__(self, *, listen: str | Sequence[str] = (), upstream: str = "",
                  config: str | Path | None = None, listener_count: int = 1, options: Sequence[str] = (),
                  binary: Path | None = None, log_format: str = "json", drain_timeout_s: float = 1,
-                 open_files: int | None = None, names: Names | None = None) -> None:
+                 open_files: int | None = None, names: Names | None = None, host: Host | None = None) -> None:
         """By options, or by a file (`config`, with so many listeners) that says all that they would."""
         listens = [listen] if isinstance(listen, str) else list(listen)
         argv = names.command(release_proxy()) if names else [os.fspath(binary or sanitized_proxy())]
@@ -59,6 +60,7 @@ class Proxy(Child):
             argv += ["--upstream", upstream, "--log-format", log_format,
                      "--drain-timeout", str(drain_timeout_s), *options]
         self._log_format = log_format
+        argv = host.command(*argv) if host else argv
         super().__init__(argv, env=SANITIZER_OPTIONS, preexec=_limit_open_files(open_files))
         self.name = os.fspath(config) if config else f"{listens[0].partition(':')[0]}->{upstream}"
         lines = self.stdout.wait_for(lambda line: line.startswith("listening "),
