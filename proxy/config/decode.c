@@ -91,6 +91,7 @@ static void decode_process(struct decoder *decoder, const struct decode_at *top)
     config->user = process->user == NULL ? NULL : decode_text(decoder, process->user);
     config->group = process->group == NULL ? NULL : decode_text(decoder, process->group);
     config->sandbox = process->sandbox;
+    config->mark = process->mark;
 }
 
 static void decode_all(struct decoder *decoder)

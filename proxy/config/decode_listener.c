@@ -145,13 +145,6 @@ static void decode_rules(struct decoder *decoder, const struct decode_at *parent
     }
 }
 
-static bool is_loopback(const struct address *address)
-{
-    if (address_family(address) == AF_INET6)
-        return IN6_IS_ADDR_LOOPBACK(&address->v6.sin6_addr);
-    return ntohl(address->v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
-}
-
 /* Would a connection to `server` come in at the listener again? Names are not looked up. */
 static bool leads_to(const struct config_server *server, const struct config_listener *listener)
 {
@@ -164,7 +157,7 @@ static bool leads_to(const struct config_server *server, const struct config_lis
     if (address_equal(&there.address, &listener->address) && server->port != 0)
         return true;
     address_wildcard(&any, address_family(&listener->address), address_port(&listener->address));
-    return is_loopback(&there.address) && address_equal(&listener->address, &any) &&
+    return decode_is_loopback(&there.address) && address_equal(&listener->address, &any) &&
            config_clash(&there, listener) == CONFIG_CLASH_TCP;
 }
 
@@ -215,6 +208,7 @@ static void decode_listener(struct decoder *decoder, const struct decode_at *top
     decode_address(decoder, &at, message, out);
     check_clashes(decoder, &at, index);
     out->name = decode_listener_name(decoder, &at, index);
+    decode_request(decoder, &at, message, out);
     decode_routes(decoder, &at, message, out);
     decode_rules(decoder, &at, message, out);
     out->proxy_from =

@@ -66,6 +66,57 @@ void decode_upstreams(struct decoder *decoder, const struct decode_at *top);
 /* After the upstreams. */
 void decode_listeners(struct decoder *decoder, const struct decode_at *top);
 
+/* 127.0.0.0/8, ::1 */
+bool decode_is_loopback(const struct address *address);
+
+/* Request, logins and starttls; after the address, before the routes. */
+void decode_request(struct decoder *decoder, const struct decode_at *at,
+                    const Turbotls__V1__Listener *message, struct config_listener *out);
+/* Do its clients name the host they want (HTTP_CONNECT, SOCKS5)? */
+bool decode_names_hosts(const struct config_listener *listener);
+/* There is a request, but it could not be read: what depends on it is not judged. */
+bool decode_request_is_unread(const struct decoder *decoder, const struct decode_at *at,
+                              const Turbotls__V1__Listener *message);
+
+/* ---- names ---- */
+
+enum { DECODE_NAME_TEXT_MAX = 253 };
+
+struct decode_names {
+    const char **list; /* as struct config_route's server_names */
+    size_t count;
+};
+
+/* What would be a name, where `name` ("www.example.com", "*.example.com") is not; NULL: it is. */
+const char *decode_name_advice(const char *name);
+/* As struct config_route has it: lower case, ".example.com" for "*.example.com". It is valid. */
+const char *decode_fold(const char *name, char folded[static CONFIG_HOST_MAX + 1]);
+/* `list` has room for it. */
+void decode_add_name(struct decoder *decoder, struct decode_names *names, const char *name);
+/* By strcmp, each but once. */
+void decode_sort_names(struct decode_names *names);
+
+/* Can a ClientHello ask for it, or for what is below it? */
+bool decode_is_server_name(const char *name);
+void decode_server_names(struct decoder *decoder, const struct decode_at *at,
+                         const Turbotls__V1__Route *message, struct config_route *out);
+
+/* ---- routes ---- */
+
+/* What clients may ask for; after the listener's request. `at` is the route's. */
+void decode_requested(struct decoder *decoder, const struct decode_at *at,
+                      const Turbotls__V1__Listener *listener_message,
+                      const struct config_listener *listener, const Turbotls__V1__Route *message,
+                      struct config_route *out);
+/* After its upstream. */
+void decode_check_opaque(struct decoder *decoder, const struct decode_at *at,
+                         const Turbotls__V1__Listener *message,
+                         const struct config_listener *listener, const struct config_route *route);
+/* After all routes, with their upstreams: what can never match. */
+void decode_check_reachable(struct decoder *decoder, const struct decode_at *at,
+                            const Turbotls__V1__Listener *message,
+                            const struct config_listener *listener);
+
 /* Of a listener, after the upstreams. */
 void decode_routes(struct decoder *decoder, const struct decode_at *at,
                    const Turbotls__V1__Listener *message, struct config_listener *out);

@@ -15,6 +15,41 @@ static void check_tcp_only(struct decoder *decoder, const struct decode_at *at,
         decode_error(decoder, at, "turbo", 0,
                      "is for protocol TURBO only, as TCP uses no UDP; leave it out, or use "
                      "protocol: TURBO");
+    if (message->protocol == TURBOTLS__V1__PROTOCOL__TURBO && message->has_starttls)
+        decode_error(decoder, at, "starttls", 0,
+                     "is for protocol TCP only, as TURBO begins with TLS; leave it out, or use "
+                     "protocol: TCP");
+}
+
+/* --print-config writes what is left out. */
+static bool is_default_health(const Turbotls__V1__Health *health)
+{
+    static const Turbotls__V1__Health defaults = TURBOTLS__V1__HEALTH__INIT;
+
+    return health == NULL || (health->max_failures == defaults.max_failures &&
+                              health->back_off_seconds == defaults.back_off_seconds &&
+                              health->max_back_off_seconds == defaults.max_back_off_seconds &&
+                              health->check_interval_seconds == defaults.check_interval_seconds &&
+                              health->check_timeout_seconds == defaults.check_timeout_seconds);
+}
+
+/* What servers need that are known beforehand. */
+static void check_requested(struct decoder *decoder, const struct decode_at *at,
+                            const Turbotls__V1__Upstream *message)
+{
+    if (!message->requested)
+        return;
+    if (message->n_server > 0)
+        decode_error(decoder, at, "server", 0,
+                     "has no effect where requested is set, as connections go where clients ask to "
+                     "go; leave one of the two out");
+    if (!is_default_health(message->health))
+        decode_error(decoder, at, "health", 0,
+                     "is of servers, and where requested is set there are none; leave it out");
+    if (message->proxy_protocol != TURBOTLS__V1__UPSTREAM__PROXY_PROTOCOL__NONE)
+        decode_error(decoder, at, "proxy_protocol", 0,
+                     "does not go with requested: servers that clients choose expect no such "
+                     "header; leave one of the two out");
 }
 
 static void decode_server(struct decoder *decoder, const struct decode_at *parent, size_t index,
@@ -49,7 +84,7 @@ static void decode_servers(struct decoder *decoder, const struct decode_at *at,
     struct config_server *servers = decode_alloc(decoder, count, sizeof(*servers));
     bool any_weight = false;
 
-    if (count == 0 && !decode_was_tried(decoder, at, "server"))
+    if (count == 0 && !message->requested && !decode_was_tried(decoder, at, "server"))
         decode_error(decoder, at, NULL, 0,
                      "has no server; say where connections go, such as server { address: "
                      "\"www.example:443\" }");
@@ -57,6 +92,8 @@ static void decode_servers(struct decoder *decoder, const struct decode_at *at,
         decode_server(decoder, at, i, message, &servers[i]);
         any_weight = any_weight || servers[i].weight > 0;
     }
+    if (message->requested)
+        return;
     if (servers != NULL && !any_weight)
         decode_error(decoder, at, NULL, 0,
                      "every server has weight 0, which is for those that stand in for others; give "
@@ -123,6 +160,7 @@ static void decode_upstream(struct decoder *decoder, const struct decode_at *top
     decode_check(decoder, &at, ranges, 1);
     check_upstream_name(decoder, &at, index);
     check_tcp_only(decoder, &at, message);
+    check_requested(decoder, &at, message);
     out->name = decode_text(decoder, message->name == NULL ? "" : message->name);
     out->kind = message->protocol == TURBOTLS__V1__PROTOCOL__TURBO ? ENDPOINT_TURBO : ENDPOINT_TCP;
     out->turbo = out->kind == ENDPOINT_TCP
