@@ -61,13 +61,17 @@ static void drop_taken(struct prelude *p, size_t length)
     memmove(p->input, p->input + length, p->input_length);
 }
 
-/* Nothing may have been sent before the go-ahead, which then is not given. */
+/* Where nothing may come before the go-ahead has been read, something came: it is not given. */
 static void refuse_injected(struct prelude *p)
 {
-    if (p->state != PRELUDE_DONE || p->part->may_go_on || p->direct || p->input_length == 0)
-        return;
     p->output_length = p->output_used = 0;
     prelude_over(p, PRELUDE_INJECTED);
+}
+
+/* Is whatever comes behind the last unit as injected? */
+static bool must_wait(const struct prelude *p)
+{
+    return p->state == PRELUDE_DONE && !p->part->may_go_on && !p->direct;
 }
 
 static void take(struct prelude *p)
@@ -84,19 +88,34 @@ static void take(struct prelude *p)
         if (p->part->overlong != NULL)
             p->part->overlong(p);
     }
-    refuse_injected(p);
+    if (must_wait(p) && p->input_length > 0)
+        refuse_injected(p);
+}
+
+static size_t fill(struct prelude *p, const uint8_t *data, size_t length)
+{
+    size_t room = p->part->input_max - p->input_length;
+    size_t n = length < room ? length : room;
+
+    memcpy(p->input + p->input_length, data, n);
+    p->input_length += n;
+    return n;
 }
 
 size_t prelude_push(struct prelude *p, const uint8_t *data, size_t length)
 {
-    if (p->state != PRELUDE_MORE)
-        return 0;
-    size_t room = p->part->input_max - p->input_length;
-    size_t n = length < room ? length : room;
-    memcpy(p->input + p->input_length, data, n);
-    p->input_length += n;
-    take(p);
-    return n;
+    size_t taken = 0;
+
+    while (p->state == PRELUDE_MORE && taken < length) {
+        size_t n = fill(p, data + taken, length - taken);
+        if (n == 0)
+            break;
+        taken += n;
+        take(p);
+    }
+    if (must_wait(p) && taken < length)
+        refuse_injected(p);
+    return taken;
 }
 
 void prelude_push_end(struct prelude *p)
@@ -162,7 +181,10 @@ const char *prelude_said(const struct prelude *p)
 
 void prelude_put(struct prelude *p, const void *data, size_t length)
 {
-    assert(length <= sizeof(p->output) - p->output_length);
+    bool fits = length <= sizeof(p->output) - p->output_length;
+    assert(fits);
+    if (!fits)
+        return;
     memcpy(p->output + p->output_length, data, length);
     p->output_length += length;
 }
@@ -174,8 +196,10 @@ void prelude_print(struct prelude *p, const char *format, ...)
     va_start(arguments, format);
     int n = vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    assert(n >= 0 && (size_t)n < sizeof(text));
-    prelude_put(p, text, (size_t)n);
+    bool fits = n >= 0 && (size_t)n < sizeof(text);
+    assert(fits);
+    if (fits)
+        prelude_put(p, text, (size_t)n);
 }
 
 void prelude_done(struct prelude *p)

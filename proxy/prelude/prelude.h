@@ -103,7 +103,12 @@ const char *prelude_fault_text(enum prelude_fault fault);
 
 /*
  * The peer's bytes. Returns how many were taken; fewer than `length` when its input buffer is full
- * until the output has been consumed. In a state other than MORE: 0.
+ * until the output has been consumed, and 0 in a state other than MORE: what was not taken must be
+ * pushed again.
+ *
+ * DONE, where the peer must wait for the go-ahead: bytes make it OVER, INJECTED, and what was still
+ * to be sent is gone. So what the socket has when the go-ahead is about to be sent, or when the
+ * server's has been read, is pushed as ever; and nothing of what comes after the go-ahead was sent.
  */
 size_t prelude_push(struct prelude *prelude, const uint8_t *data, size_t length);
 /* The peer's stream has ended. */
@@ -123,15 +128,15 @@ void prelude_answer(struct prelude *prelude, enum prelude_answer answer,
 
 /*
  * DONE: bytes that came behind the prelude's and belong to what follows; only where the client may
- * go on at once (HTTP_CONNECT, SOCKS5; PostgreSQL's direct TLS). Where a go-ahead must come first
- * they are PRELUDE_INJECTED, and the caller, before it sends the go-ahead, must see that nothing
- * is left in the socket: what is there was sent without waiting, and is as injected.
+ * go on at once (HTTP_CONNECT, SOCKS5; PostgreSQL's direct TLS). What was not taken follows them.
+ * Elsewhere there are none: see prelude_push.
  */
 size_t prelude_rest(const struct prelude *prelude, const uint8_t **data);
 /* DONE: was nothing said, because TLS began at once? Then what it must offer, NULL: anything. */
 const char *prelude_direct_alpn(const struct prelude *prelude);
 
-/* OVER, the server's last words, printable; "": none. For the log. */
+/* OVER, the server's last words, printable, or what is missing in them, in parentheses; "": none.
+ * For the log. */
 const char *prelude_said(const struct prelude *prelude);
 
 #endif

@@ -10,6 +10,7 @@ enum {
     PRELUDE_OUTPUT_MAX = 1024,
     PRELUDE_LINE_MAX = 2048,   /* RFC 5321 §4.5.3.1 asks for 512 of SMTP, with extensions more */
     PRELUDE_COMMANDS_MAX = 32, /* before TLS; who goes on is sent away */
+    PRELUDE_REPLIES_MAX = 128, /* lines of a server's, its greeting with them */
 };
 
 struct prelude_part {
@@ -36,8 +37,10 @@ struct prelude {
     struct prelude_setting setting;
     enum prelude_state state;
     enum prelude_fault fault;
-    uint32_t step;     /* the part's own: where in its dialogue it is; 0 at first */
-    uint32_t commands; /* the part's own */
+    uint32_t step;       /* the part's own: where in its dialogue it is; 0 at first */
+    uint32_t commands;   /* the part's own: lines or messages, counted */
+    uint32_t reply_code; /* SMTP's: of the reply that has begun; 0: none has */
+    bool offered;        /* and whether it told of STARTTLS */
     char host[PRELUDE_HOST_MAX + 1];
     uint16_t port;
     const char *direct_alpn;
@@ -51,7 +54,7 @@ struct prelude {
 
 /* ---- for the parts ---- */
 
-/* Adds to the output. What does not fit is a mistake in the part: asserts. */
+/* Adds to the output. What does not fit is a mistake in the part: asserts, and is not said. */
 void prelude_put(struct prelude *prelude, const void *data, size_t length);
 __attribute__((format(printf, 2, 3))) void prelude_print(struct prelude *prelude,
                                                          const char *format, ...);

@@ -1,0 +1,88 @@
+#include "proxy/prelude/lines.h"
+
+#include <string.h>
+#include <strings.h>
+
+/* Where the line ends, or breaks: the length with its last byte. 0: neither yet. */
+static size_t find_end(const uint8_t *data, size_t length, bool *broken)
+{
+    for (size_t i = 0; i < length; i++) {
+        bool after_cr = i > 0 && data[i - 1] == '\r';
+        *broken = data[i] == '\0' || (data[i] == '\n') != after_cr;
+        if (*broken || data[i] == '\n')
+            return i + 1;
+    }
+    return 0;
+}
+
+enum line_result line_take(struct prelude *p, uint32_t lines_max, const uint8_t *data,
+                           size_t length, struct line *line, size_t *taken)
+{
+    bool broken = false;
+
+    *taken = find_end(data, length, &broken);
+    if (*taken == 0)
+        return LINE_MORE;
+    if (broken)
+        return LINE_BROKEN;
+    if (++p->commands > lines_max)
+        return LINE_TOO_MANY;
+    line->text = (const char *)data;
+    line->length = *taken - 2;
+    return LINE_WHOLE;
+}
+
+struct line line_word(struct line *line)
+{
+    const char *space = line->length == 0 ? NULL : memchr(line->text, ' ', line->length);
+    size_t length = space == NULL ? line->length : (size_t)(space - line->text);
+    size_t behind = space == NULL ? length : length + 1;
+    struct line word = {.text = line->text, .length = length};
+
+    line->text += behind;
+    line->length -= behind;
+    return word;
+}
+
+bool line_begins(struct line line, const char *text)
+{
+    size_t length = strlen(text);
+
+    return line.length >= length && strncasecmp(line.text, text, length) == 0;
+}
+
+bool line_is(struct line line, const char *text)
+{
+    return line.length == strlen(text) && line_begins(line, text);
+}
+
+struct line line_trimmed(struct line line)
+{
+    while (line.length > 0 && strchr(" \t", line.text[line.length - 1]) != NULL)
+        line.length--;
+    return line;
+}
+
+bool line_is_printable(struct line line)
+{
+    for (size_t i = 0; i < line.length; i++) {
+        if (line.text[i] < ' ' || line.text[i] > '~')
+            return false;
+    }
+    return true;
+}
+
+/* "{17}"; "{17+}", which nothing is waited for after; the same behind "~". */
+bool line_has_literal(struct line line)
+{
+    size_t at = line.length;
+
+    if (at == 0 || line.text[--at] != '}')
+        return false;
+    if (at > 0 && strchr("+-", line.text[at - 1]) != NULL)
+        at--;
+    size_t end = at;
+    while (at > 0 && line.text[at - 1] >= '0' && line.text[at - 1] <= '9')
+        at--;
+    return at < end && at > 0 && line.text[at - 1] == '{';
+}

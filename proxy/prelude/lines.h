@@ -1,0 +1,43 @@
+/*
+ * Within proxy/prelude/ only: lines, as SMTP, IMAP and POP3 have them.
+ *
+ * A line ends in CR LF and in nothing else: who takes a bare CR or LF for an end sees other lines
+ * than who does not, and what one has passed on is a command for the other. So there is neither in
+ * a line, nor a zero byte.
+ */
+#ifndef PROXY_PRELUDE_LINES_H
+#define PROXY_PRELUDE_LINES_H
+
+#include "proxy/prelude/prelude_parts.h"
+
+/* Some of a line; not terminated. */
+struct line {
+    const char *text;
+    size_t length;
+};
+
+enum line_result {
+    LINE_MORE,     /* it is not complete; `taken` is 0 */
+    LINE_WHOLE,    /* `line` is one, without its end */
+    LINE_BROKEN,   /* a zero byte, or a CR or LF that is alone: it cannot go on */
+    LINE_TOO_MANY, /* it is one more than `commands` may be */
+};
+
+/* Takes the line at the front of the input, and counts it; `taken`: with its end. */
+enum line_result line_take(struct prelude *prelude, uint32_t lines_max, const uint8_t *data,
+                           size_t length, struct line *line, size_t *taken);
+
+/* Up to the next space, which is stepped over too; empty: there is none, or nothing before it. */
+struct line line_word(struct line *line);
+/* Is it this, whatever its case? */
+bool line_is(struct line line, const char *text);
+/* Exactly this at its front, whatever its case? */
+bool line_begins(struct line line, const char *text);
+/* Spaces and tabs at its end. */
+struct line line_trimmed(struct line line);
+/* Nothing but printable ASCII. */
+bool line_is_printable(struct line line);
+/* Does it announce a literal (RFC 9051 §4.3), so that the next bytes are not a line? */
+bool line_has_literal(struct line line);
+
+#endif
