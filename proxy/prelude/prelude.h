@@ -118,7 +118,8 @@ void prelude_push_end(struct prelude *prelude);
 size_t prelude_peek(const struct prelude *prelude, const uint8_t **data);
 void prelude_consume(struct prelude *prelude, size_t length);
 
-/* ASKED: the host as the client wrote it, a name or an address without brackets; and the port. */
+/* ASKED: a host name as the client wrote it (any case, perhaps a dot at the end), or an address in
+ * the one form that inet_ntop gives it, mapped IPv4 as IPv4; and the port, which is not 0. */
 const char *prelude_host(const struct prelude *prelude);
 uint16_t prelude_port(const struct prelude *prelude);
 /* ASKED: it becomes DONE, or OVER with output that says why. `bound`: of the connection to the

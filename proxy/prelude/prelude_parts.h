@@ -63,6 +63,12 @@ void prelude_done(struct prelude *prelude);
 void prelude_over(struct prelude *prelude, enum prelude_fault fault);
 /* Keeps what the peer said, made printable, for the log. */
 void prelude_note(struct prelude *prelude, const void *said, size_t length);
+/*
+ * ASKED for this host and port (requested.c). False, and nothing has changed: it is no address (of
+ * IPv6: without brackets and scope) and no name that DNS can carry, or the port is 0.
+ */
+bool prelude_ask(struct prelude *prelude, const void *host, size_t length, uint16_t port);
+bool prelude_ask_address(struct prelude *prelude, const struct address *address);
 
 /* ---- the starttls parts ---- */
 
