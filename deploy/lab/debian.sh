@@ -58,8 +58,7 @@ packages_apt_install() {
     if packages_apt update >"$log" 2>&1 && packages_apt install -y --no-install-recommends "$@" >>"$log" 2>&1; then
         packages_allow_services
         rm -f "$log"
-        [[ " $* " != *" nginx"* ]] || packages_disable nginx
-        [[ " $* " != *" ngtcp2-server "* ]] || packages_disable ngtcp2d
+        packages_disable_services "$@"
     else
         packages_allow_services
         cat "$log" >&2
@@ -87,6 +86,18 @@ packages_allow_services() {
 }
 
 # Neither should there be one after the next start of the machine.
+packages_disable_services() {
+    local package
+    for package in "$@"; do
+        case $package in
+            nginx*) packages_disable nginx ;;
+            ngtcp2-server) packages_disable ngtcp2d ;;
+            dovecot-*) packages_disable dovecot ;;
+            haproxy | knot | postfix | postgresql | slapd) packages_disable "$package" ;;
+        esac
+    done
+}
+
 packages_disable() {
     if command -v systemctl >/dev/null; then
         systemctl disable "$1" >/dev/null 2>&1 || true
