@@ -137,7 +137,7 @@ start_kept() {
     done
     echo "It works." >"$KEPT/nginx/www/index.html"
     proxy_start edge setsid -- --listen turbo:127.0.0.1:0 --upstream "tcp:127.0.0.1:$port"
-    proxy_start sidecar setsid -- --listen tcp:127.0.0.1:0 --upstream "turbo:127.0.0.1:$(proxy_port edge),always"
+    proxy_start sidecar setsid -- --listen tcp:127.0.0.1:0 --upstream "turbo:127.0.0.1:$(proxy_port edge),turbo=always"
     curl_kept --silent --show-error --output /dev/null || fail "curl through the kept pair failed"
     trap - EXIT
     explain_kept "$port"

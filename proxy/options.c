@@ -5,6 +5,8 @@
 #include "proxy/config/quote.h"
 #include "proxy/options_parts.h"
 
+enum { HELP_COLUMNS = 80 };
+
 enum options_result options_refuse(struct options_parser *parser, const char *format, ...)
 {
     va_list arguments;
@@ -29,20 +31,26 @@ static enum options_result take_version(struct options_parser *parser)
 static enum options_result take_help(struct options_parser *parser);
 
 static const struct option_row rows[] = {
-    {"listen", "tcp:ADDR:PORT or turbo:ADDR:PORT[,udp=PORT]", options_take_listen, true,
+    {"listen", "tcp:ADDR:PORT[,starttls=PROTOCOL] or turbo:ADDR:PORT[,udp=PORT]",
+     options_take_listen, true,
      "      Where to accept connections; at least one and at most 64. tcp: takes\n"
      "      classic TLS (or anything else) over TCP; turbo: takes TurboTLS on TCP and\n"
      "      UDP, and classic TLS as well. ADDR is an IPv4 address or an IPv6 address\n"
      "      in brackets ([::1]). For all addresses: * is IPv4 and IPv6, [::] is IPv6\n"
      "      only, 0.0.0.0 is IPv4 only. PORT is 0 to 65535; 0 lets the kernel choose.\n"
-     "      The UDP port is the TCP port unless udp= names another.\n"},
-    {"upstream", "tcp:HOST:PORT or turbo:HOST:PORT[,udp=PORT][,always]", options_take_upstream,
-     true,
+     "      The UDP port is the TCP port unless udp= names another. starttls= is for\n"
+     "      ports on which TLS begins with a command; smtp, imap, pop3, ldap or\n"
+     "      postgresql: the proxy plays the server until then, and only the TLS goes\n"
+     "      on, to a server with TLS from the start or to an upstream with starttls=.\n"},
+    {"upstream", "tcp:HOST:PORT[,starttls=PROTOCOL] or turbo:HOST:PORT[,udp=PORT][,turbo=WHEN]",
+     options_take_upstream, true,
      "      Where connections go; exactly one. HOST is a name or an address (IPv6 in\n"
      "      brackets), PORT 1 to 65535. tcp: speaks classic TLS to it; turbo: speaks\n"
      "      TurboTLS, and classic TLS when no answer comes over UDP. The UDP port is\n"
-     "      the TCP port unless udp= names another. With 'always', UDP is used even\n"
-     "      when TCP was connected first.\n"},
+     "      the TCP port unless udp= names another. turbo= says when TurboTLS is\n"
+     "      spoken: auto (the default) and try, unless TCP is connected first; always,\n"
+     "      also then; never. With starttls= the proxy plays the client until TLS\n"
+     "      begins; a server that refuses it counts as down.\n"},
     {"sniff-timeout", "SECONDS", options_take_sniff_timeout, true,
      "      For ports whose server speaks first (SMTP, IMAP): when a client of turbo:\n"
      "      has sent nothing for this long, connect to the upstream to see whether it\n"
@@ -62,9 +70,10 @@ static const struct option_row rows[] = {
      "      twice as many. Default: 250.\n"},
     {"config", "FILE", options_take_config, false,
      "      Read all this, and more, from a file instead: several upstreams, routes\n"
-     "      by server name, protocol and network, PROXY headers, and each timeout.\n"
-     "      None of the options above can be given then; those below can, and win\n"
-     "      over what the file says.\n"},
+     "      by server name, protocol and network, clients that say where they want to\n"
+     "      go (HTTP CONNECT, SOCKS5, redirected by nftables), PROXY headers, and each\n"
+     "      timeout. None of the options above can be given then; those below can, and\n"
+     "      win over what the file says.\n"},
     {"check", NULL, options_take_check, false,
      "      Say whether the configuration is valid, or else all that is wrong with it\n"
      "      and where, and exit.\n"},
@@ -143,14 +152,28 @@ static const char help_end[] =
     "  1  could not start: address in use, no permission, out of memory\n"
     "  2  the arguments or the configuration are wrong; nothing was started\n";
 
+/* "  --name SYNTAX", on two lines where one is too short. */
+static char *put_usage(char *end, const struct option_row *row)
+{
+    const char *rest;
+
+    end = stpcpy(stpcpy(end, "  --"), row->name);
+    if (row->syntax == NULL)
+        return end;
+    end = stpcpy(end, " ");
+    rest = strstr(row->syntax, " or ");
+    if (rest == NULL || strlen("  -- ") + strlen(row->name) + strlen(row->syntax) <= HELP_COLUMNS)
+        return stpcpy(end, row->syntax);
+    end = mempcpy(end, row->syntax, (size_t)(rest - row->syntax));
+    return stpcpy(stpcpy(end, "\n      "), rest + 1);
+}
+
 static enum options_result take_help(struct options_parser *parser)
 {
     char *end = stpcpy(parser->message, help_intro);
 
     for (size_t i = 0; i < row_count; i++) {
-        end = stpcpy(stpcpy(end, "  --"), rows[i].name);
-        if (rows[i].syntax != NULL)
-            end = stpcpy(stpcpy(end, " "), rows[i].syntax);
+        end = put_usage(end, &rows[i]);
         end = stpcpy(stpcpy(end, "\n"), rows[i].help);
     }
     (void)stpcpy(end, help_end);

@@ -14,14 +14,16 @@
 
 enum { OPTIONS_ENDPOINT_MAX = 512 /* bytes of a --listen or --upstream */ };
 
-/* --listen KIND:ADDR:PORT[,udp=PORT], --upstream KIND:HOST:PORT[,udp=PORT][,always] */
+/* --listen KIND:ADDR:PORT[,EXTRA]..., --upstream KIND:HOST:PORT[,EXTRA]... */
 struct endpoint_option {
     const char *value; /* as it was typed, in argv; NULL: it was not */
     enum endpoint_kind kind;
     char address[OPTIONS_ENDPOINT_MAX]; /* "ADDR:PORT" or "HOST:PORT", unchecked */
     bool has_udp_port;
     uint16_t udp_port;
-    bool always;
+    bool has_turbo;
+    enum config_turbo turbo;         /* of a --upstream turbo: */
+    enum starttls_protocol starttls; /* of tcp:; STARTTLS_NONE: not given */
 };
 
 struct number_option {

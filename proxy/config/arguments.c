@@ -66,10 +66,10 @@ static bool set_upstream(Turbotls__V1__Proxy *message, const struct endpoint_opt
         upstream->has_protocol = true;
         upstream->protocol = TURBOTLS__V1__PROTOCOL__TURBO;
     }
-    if (option->always) {
-        upstream->has_turbo = true;
-        upstream->turbo = TURBOTLS__V1__UPSTREAM__TURBO__ALWAYS;
-    }
+    if ((upstream->has_turbo = option->has_turbo))
+        upstream->turbo = TURBOTLS__V1__UPSTREAM__TURBO__NEVER + option->turbo;
+    if ((upstream->has_starttls = option->starttls != STARTTLS_NONE))
+        upstream->starttls = (Turbotls__V1__Starttls)option->starttls;
     server->has_udp_port = option->has_udp_port;
     server->udp_port = option->udp_port;
     return set_text(&server->address, option->address) &&
@@ -105,6 +105,8 @@ static bool add_listener(Turbotls__V1__Proxy *message, const struct options *opt
                                                         : TURBOTLS__V1__PROTOCOL__TCP;
     if (option->kind == ENDPOINT_TURBO)
         set_turbo(listener, options, option);
+    if ((listener->has_starttls = option->starttls != STARTTLS_NONE))
+        listener->starttls = (Turbotls__V1__Starttls)option->starttls;
     if ((listener->has_opening_timeout_seconds = options->opening_timeout.given))
         listener->opening_timeout_seconds = options->opening_timeout.value;
     return set_text(&listener->address, option->address);

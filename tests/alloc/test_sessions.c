@@ -198,7 +198,7 @@ static void start_both(struct world *w, const char *how)
 
 static void start_turbo(struct world *w)
 {
-    start_both(w, ",always");
+    start_both(w, ",turbo=always");
 }
 
 static void start_classic(struct world *w)

@@ -169,7 +169,7 @@ class Scene:
         sidecar = self._keep(Child([
             *self._network.inside("world"), str(release_proxy()), "--log-format", "json",
             "--listen", f"tcp:127.0.0.1:{_SIDECAR_PORT}", "--drain-timeout", "0",
-            "--upstream", f"turbo:{EDGE}:{EDGE_PORT},always"]))
+            "--upstream", f"turbo:{EDGE}:{EDGE_PORT},turbo=always"]))
         sidecar.stdout.wait_for(lambda line: line.startswith("listening "))
         return sidecar
 

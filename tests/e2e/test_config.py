@@ -14,7 +14,7 @@ from harness.sockets import TcpServer, connect
 from harness.wait import DEADLINE_S
 
 COMMAND_LINE = ["--listen", "turbo:127.0.0.1:0,udp=0", "--listen", "tcp:[::1]:0", "--upstream",
-                "turbo:www.example:443,udp=8443,always", "--opening-timeout", "7", "--sniff-timeout", "0.5",
+                "turbo:www.example:443,udp=8443,turbo=always", "--opening-timeout", "7", "--sniff-timeout", "0.5",
                 "--drain-timeout", "1.5", "--log-level", "warning", "--log-format", "json", "--admin",
                 "127.0.0.1:0"]
 
@@ -107,7 +107,7 @@ def test_a_command_line_becomes_a_file(file: Path) -> None:
     assert (printed.returncode, printed.stderr) == (0, "")
     for line in ('  address: "127.0.0.1:0"', "  udp_port: 0", "  sniff_timeout_seconds: 0.5",
                  "  opening_timeout_seconds: 7", '    address: "www.example:443"', "    udp_port: 8443",
-                 "  always: true", "drain_timeout_seconds: 1.5", "  level: WARNING", "  format: JSON"):
+                 "  turbo: ALWAYS", "drain_timeout_seconds: 1.5", "  level: WARNING", "  format: JSON"):
         assert line in printed.stdout.splitlines(), printed.stdout
     file.write_text(printed.stdout)
     assert run("--config", file, "--print-config").stdout == printed.stdout

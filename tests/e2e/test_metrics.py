@@ -35,9 +35,9 @@ EDGE = """
 SIDECAR = """
     listener {{ name: "local" protocol: TCP address: "127.0.0.1:0" route {{ upstream: "edge" }} }}
     listener {{ name: "refused" protocol: TCP address: "127.0.0.1:0" route {{ upstream: "full" }} }}
-    upstream {{ name: "edge" protocol: TURBO always: true
+    upstream {{ name: "edge" protocol: TURBO turbo: ALWAYS
                 server {{ address: "127.0.0.1:{edge.port}" udp_port: {edge.udp_port} }} }}
-    upstream {{ name: "full" protocol: TURBO always: true
+    upstream {{ name: "full" protocol: TURBO turbo: ALWAYS
                 server {{ address: "127.0.0.1:{full.port}" udp_port: {full.udp_port} }} }}
     admin {{ address: "127.0.0.1:0" }}
 """

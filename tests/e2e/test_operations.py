@@ -79,13 +79,13 @@ BAD_ARGUMENTS = [
     ["--listen", "tcp:[::1:0", *VALID[2:]],
     ["--listen", "tcp:127.0.0.1:0,udp=1", *VALID[2:]],
     ["--listen", "turbo:127.0.0.1:0,udp=x", *VALID[2:]],
-    ["--listen", "turbo:127.0.0.1:0,always", *VALID[2:]],
+    ["--listen", "turbo:127.0.0.1:0,turbo=always", *VALID[2:]],
     [*VALID[:2], "--upstream", "tcp:127.0.0.1:0"],
     [*VALID[:2], "--upstream", "tcp::443"],
     [*VALID[:2], "--upstream", "tcp:" + "a" * 300 + ":443"],
-    [*VALID[:2], "--upstream", "tcp:127.0.0.1:443,always"],
+    [*VALID[:2], "--upstream", "tcp:127.0.0.1:443,turbo=always"],
     [*VALID[:2], "--upstream", "turbo:127.0.0.1:443,udp=0"],
-    [*VALID[:2], "--upstream", "turbo:127.0.0.1:443,never"],
+    [*VALID[:2], "--upstream", "turbo:127.0.0.1:443,turbo=seldom"],
 ]
 
 

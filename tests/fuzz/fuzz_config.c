@@ -222,7 +222,7 @@ static const char *const seeds[] = {
     "  route { upstream: 'web' server_name: 'c.example' } route { upstream: 'web' }\n"
     "  access_rule { action: DENY network: '192.0.2.0/24' } access_rule { action: ALLOW }\n"
     "  proxy_protocol_from: '::/0' max_sessions: 8 sniff_timeout_seconds: 0.5 }\n"
-    "upstream { name: 'two' protocol: TURBO always: true connect_timeout_seconds: 15\n"
+    "upstream { name: 'two' protocol: TURBO turbo: ALWAYS connect_timeout_seconds: 15\n"
     "  server { address: 'one:1' udp_port: 2 weight: 0 } server { address: '[::1]:3' }\n"
     "  health { max_failures: 5 check_interval_seconds: 8 check_timeout_seconds: 9 } }\n"
     "upstream { name: 'web' server { address: '192.0.2.1:1' } proxy_protocol: V2 }\n"

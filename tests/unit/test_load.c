@@ -276,7 +276,7 @@ static void a_command_line_becomes_a_file(void **state)
 
     PARSE("--listen=turbo:*:443,udp=8443", "--listen=tcp:[::1]:80", "--opening-timeout=7",
           "--sniff-timeout=0.5", "--max-sessions=9", "--no-sandbox",
-          "--upstream=turbo:[2001:db8::1]:1,udp=2,always", "--drain-timeout=0",
+          "--upstream=turbo:[2001:db8::1]:1,udp=2,turbo=always", "--drain-timeout=0",
           "--admin=127.0.0.1:9", "--user=u", "--log-level=warning");
     shown_text(config_print, printed);
     assert_string_equal(shown_text(config_check, checked),

@@ -128,14 +128,24 @@ static void an_upstream_is_a_name_or_an_address_with_extras(void **state)
     static const struct {
         const char *upstream, *host;
         uint16_t port, udp_port;
-        bool always;
+        enum config_turbo turbo;
+        enum starttls_protocol starttls;
     } cases[] = {
-        {"turbo:a_b-c.example.:443,udp=1,always", "a_b-c.example.", 443, 1, true},
-        {"turbo:h:443,always,udp=65535", "h", 443, 65535, true},
-        {"turbo:192.0.2.1:443,always", "192.0.2.1", 443, 443, true},
-        {"turbo:[fe80::1%lo]:1", "fe80::1%lo", 1, 1, false},
-        {"tcp:[::ffff:192.0.2.1]:65535", "::ffff:192.0.2.1", 65535, 65535, false},
-        {"tcp:3com.4x:00443", "3com.4x", 443, 443, false},
+        {"turbo:a_b-c.example.:443,udp=1,turbo=always", "a_b-c.example.", 443, 1,
+         CONFIG_TURBO_ALWAYS, STARTTLS_NONE},
+        {"turbo:h:443,turbo=try,udp=65535", "h", 443, 65535, CONFIG_TURBO_TRY, STARTTLS_NONE},
+        {"turbo:h:443,turbo=never", "h", 443, 443, CONFIG_TURBO_NEVER, STARTTLS_NONE},
+        {"turbo:192.0.2.1:443,turbo=auto", "192.0.2.1", 443, 443, CONFIG_TURBO_AUTO, STARTTLS_NONE},
+        {"turbo:[fe80::1%lo]:1", "fe80::1%lo", 1, 1, CONFIG_TURBO_AUTO, STARTTLS_NONE},
+        {"tcp:[::ffff:192.0.2.1]:65535", "::ffff:192.0.2.1", 65535, 65535, CONFIG_TURBO_NEVER,
+         STARTTLS_NONE},
+        {"tcp:3com.4x:00443", "3com.4x", 443, 443, CONFIG_TURBO_NEVER, STARTTLS_NONE},
+        {"tcp:h:587,starttls=smtp", "h", 587, 587, CONFIG_TURBO_NEVER, STARTTLS_SMTP},
+        {"tcp:h:143,starttls=imap", "h", 143, 143, CONFIG_TURBO_NEVER, STARTTLS_IMAP},
+        {"tcp:h:110,starttls=pop3", "h", 110, 110, CONFIG_TURBO_NEVER, STARTTLS_POP3},
+        {"tcp:h:389,starttls=ldap", "h", 389, 389, CONFIG_TURBO_NEVER, STARTTLS_LDAP},
+        {"tcp:h:5432,starttls=postgresql", "h", 5432, 5432, CONFIG_TURBO_NEVER,
+         STARTTLS_POSTGRESQL},
     };
     (void)state;
 
@@ -144,8 +154,19 @@ static void an_upstream_is_a_name_or_an_address_with_extras(void **state)
         assert_string_equal(config->upstreams[0].servers[0].host, cases[i].host);
         assert_int_equal(config->upstreams[0].servers[0].port, cases[i].port);
         assert_int_equal(config->upstreams[0].servers[0].udp_port, cases[i].udp_port);
-        assert_int_equal(config->upstreams[0].turbo == CONFIG_TURBO_ALWAYS, cases[i].always);
+        assert_int_equal(config->upstreams[0].turbo, cases[i].turbo);
+        assert_int_equal(config->upstreams[0].starttls, cases[i].starttls);
     }
+}
+
+static void a_listener_may_play_the_server_before_tls(void **state)
+{
+    (void)state;
+    assert_run(PARSE("--listen=tcp:127.0.0.1:143,starttls=imap", "--listen=tcp:*:0",
+                     "--upstream=turbo:h:993"));
+    assert_int_equal(config->listeners[0].starttls, STARTTLS_IMAP);
+    assert_int_equal(config->listeners[1].starttls, STARTTLS_NONE);
+    assert_string_equal(config->listeners[0].name, "tcp:127.0.0.1:143");
 }
 
 /* The one line an option's value is refused with; `%s` below stands for "--option 'value': ". */
@@ -163,9 +184,13 @@ static void assert_refused(const char *option, const char *value, const char *wh
 
 #define FOR_MANY                                                                                   \
     "nobody can connect to a multicast or broadcast address; use one of this host's, or * for all"
-#define LISTEN_SYNTAX   "tcp:ADDR:PORT or turbo:ADDR:PORT[,udp=PORT]"
-#define UPSTREAM_SYNTAX "tcp:HOST:PORT or turbo:HOST:PORT[,udp=PORT][,always]"
-#define USE_LITERAL     " is not an IP address; use a literal such as 127.0.0.1, [::1] or * for all"
+#define LISTEN_SYNTAX "tcp:ADDR:PORT[,starttls=PROTOCOL] or turbo:ADDR:PORT[,udp=PORT]"
+#define UPSTREAM_SYNTAX                                                                            \
+    "tcp:HOST:PORT[,starttls=PROTOCOL] or turbo:HOST:PORT[,udp=PORT][,turbo=WHEN]"
+#define NEEDS_FILE                                                                                 \
+    "where clients say where they want to go, routes say what they may ask for, and so a file is " \
+    "needed: listener { protocol: TCP request: HTTP_CONNECT ... }, by --config"
+#define USE_LITERAL " is not an IP address; use a literal such as 127.0.0.1, [::1] or * for all"
 #define NOT_A_NAME                                                                                 \
     " is not a host name or an address; a name has letters, digits, '-', '_' and '.' (other "      \
     "alphabets as xn--)"
@@ -212,8 +237,22 @@ static void a_wrong_listener_is_refused_with_what_would_be_right(void **state)
         {"tcp:[ff02::1]:443", FOR_MANY},
         {"tcp:[::ffff:224.0.0.1]:443", FOR_MANY},
         {"tcp:127.0.0.1:443,udp=443", "'udp=443' is for turbo: only, as tcp: uses no UDP"},
-        {"turbo:127.0.0.1:443,always",
-         "'always' is for --upstream: a listener answers what it is asked"},
+        {"turbo:127.0.0.1:443,turbo=always",
+         "'turbo=always' is for --upstream: a listener answers what it is asked"},
+        {"turbo:*:443,starttls=smtp",
+         "'starttls=smtp' is for tcp: only, as turbo: begins with TLS"},
+        {"tcp:*:143,starttls=", "starttls= is one of smtp, imap, pop3, ldap and postgresql"},
+        {"tcp:*:143,starttls=none", "starttls= is one of smtp, imap, pop3, ldap and postgresql"},
+        {"tcp:*:143,starttls=IMAP", "starttls= is one of smtp, imap, pop3, ldap and postgresql"},
+        {"tcp:*:143,StartTLS=imap",
+         "'StartTLS=imap' is not known here; write starttls=PROTOCOL, in lower case"},
+        {"tcp:*:143,imap", "'imap' is not known here; write starttls= and that, in lower case"},
+        {"tcp:*:143,starttls=imap,starttls=imap", "starttls= is there twice"},
+        {"tcp:*:143:starttls=imap", "options follow a comma: ,starttls=PROTOCOL"},
+        {"tcp:*:3128,request=http_connect", NEEDS_FILE},
+        {"http:127.0.0.1:3128", NEEDS_FILE},
+        {"SOCKS5:127.0.0.1:1080", NEEDS_FILE},
+        {"tproxy:*:15001", NEEDS_FILE},
         {"turbo:*:443,udp=", "the UDP port '' is not a number from 0 to 65535"},
         {"turbo:*:443,udp=1,udp=2", "udp= is there twice"},
         {"turbo:*:443,UDP=5", "'UDP=5' is not known here; write udp=PORT, in lower case"},
@@ -233,13 +272,19 @@ static void a_wrong_upstream_is_refused_with_what_would_be_right(void **state)
         {"www.example:443", "begins with neither 'tcp:' nor 'turbo:'; use " UPSTREAM_SYNTAX},
         {"tcp:h:0", "port '0' is not a number from 1 to 65535"},
         {"turbo:h:443,udp=0", "the UDP port '0' is not a number from 1 to 65535"},
-        {"tcp:h:443,always", "'always' is for turbo: only, as tcp: uses no UDP"},
-        {"turbo:h:443,Always", "'Always' is not known here; write always, in lower case"},
-        {"turbo:127.0.0.1:443:always", "options follow a comma: ,always"},
-        {"turbo:[::1]:443:always", "options follow a comma: ,always"},
+        {"http:h:443", "begins with neither 'tcp:' nor 'turbo:'; use " UPSTREAM_SYNTAX},
+        {"tcp:h:443,turbo=try", "'turbo=try' is for turbo: only, as tcp: uses no UDP"},
+        {"turbo:h:443,starttls=ldap",
+         "'starttls=ldap' is for tcp: only, as turbo: begins with TLS"},
+        {"turbo:h:443,always", "'always' is not known here; write turbo= and that, in lower case"},
+        {"turbo:h:443,Turbo=try", "'Turbo=try' is not known here; write turbo=WHEN, in lower case"},
+        {"turbo:h:443,turbo=Always", "turbo= is one of auto, try, always and never"},
+        {"turbo:h:443,turbo=", "turbo= is one of auto, try, always and never"},
+        {"turbo:127.0.0.1:443:turbo=try", "options follow a comma: ,turbo=WHEN"},
+        {"turbo:[::1]:443:udp=5", "options follow a comma: ,udp=PORT"},
         {"turbo:443", "a host and a port are needed, as in www.example:443"},
         {"tcp:https://h:443", "a host and a port are needed, without a scheme such as https://"},
-        {"turbo:h:443,always,always", "'always' is there twice"},
+        {"turbo:h:443,turbo=try,turbo=try", "turbo= is there twice"},
         {"tcp:*:443", "'*'" NOT_A_NAME},
         {"tcp:a b:443", "'a b'" NOT_A_NAME},
         {"tcp::443", "''" MISTYPED},
@@ -538,8 +583,12 @@ static void help_teaches_everything_within_80_columns(void **state)
         "Sidecar",
         "--listen 'turbo:*:443' --upstream tcp:127.0.0.1:8443",
         "--listen tcp:127.0.0.1:4433 --upstream turbo:www.example:443",
-        "\n  --listen tcp:ADDR:PORT or turbo:ADDR:PORT[,udp=PORT]\n",
-        "\n  --upstream tcp:HOST:PORT or turbo:HOST:PORT[,udp=PORT][,always]\n",
+        "\n  --listen tcp:ADDR:PORT[,starttls=PROTOCOL] or turbo:ADDR:PORT[,udp=PORT]\n",
+        "\n  --upstream tcp:HOST:PORT[,starttls=PROTOCOL]\n"
+        "      or turbo:HOST:PORT[,udp=PORT][,turbo=WHEN]\n",
+        "plays the server",
+        "plays the client",
+        "HTTP CONNECT, SOCKS5",
         "\n  --log-level error, warning, info or debug\n",
         "\n  --log-format text or json\n",
         "\n  --drain-timeout SECONDS\n",
@@ -605,6 +654,7 @@ int main(void)
         cmocka_unit_test(every_option_can_be_given_with_an_equals_sign),
         cmocka_unit_test(the_udp_port_of_a_listener_follows_tcp_unless_given),
         cmocka_unit_test(an_upstream_is_a_name_or_an_address_with_extras),
+        cmocka_unit_test(a_listener_may_play_the_server_before_tls),
         cmocka_unit_test(a_wrong_listener_is_refused_with_what_would_be_right),
         cmocka_unit_test(a_wrong_upstream_is_refused_with_what_would_be_right),
         cmocka_unit_test(wrong_values_of_the_other_options_are_refused),

@@ -15,7 +15,7 @@ static struct datagrams *edge;
 static void start(struct fixture *f)
 {
     uint16_t udp_port;
-    fixture_parse(f, "--listen tcp:127.0.0.1:0 --upstream turbo:127.0.0.1:%u,always",
+    fixture_parse(f, "--listen tcp:127.0.0.1:0 --upstream turbo:127.0.0.1:%u,turbo=always",
                   f->server_port);
     fixture_run_worker(f);
     edge = fixture_udp_server(f, &udp_port);

@@ -23,7 +23,7 @@ static void start(struct fixture *f, bool always)
     uint16_t udp_port;
     wire_client_init(&wire, 1);
     fixture_parse(f, "--listen tcp:127.0.0.1:0 --upstream turbo:127.0.0.1:%u%s", f->server_port,
-                  always ? ",always" : "");
+                  always ? ",turbo=always" : "");
     fixture_run_worker(f);
     edge = fixture_udp_server(f, &udp_port);
     fixture_upstream(f)->servers[0]->udp_port = udp_port;

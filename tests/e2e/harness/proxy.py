@@ -225,7 +225,7 @@ class Proxies:
         arguments.setdefault("listen", _ANY_PORT["tcp"])
         upstream = f"turbo:{host}:{edge_port}"
         upstream += f",udp={udp_port}" if udp_port else ""
-        upstream += ",always" if always else ""
+        upstream += ",turbo=always" if always else ""
         return self.start(upstream=upstream, **arguments)
 
     def pair(self, server_port: int, *, edge_options: Sequence[str] = (),
