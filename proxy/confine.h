@@ -9,9 +9,13 @@
 
 #include "proxy/config/config.h"
 
+/* Before anything is opened: has the process what the configuration takes for as long as it runs?
+ * False, with an explanation in the log. */
+bool confine_permits(const struct config *config, struct log *log);
 /* `config_file`: NULL: there is none. False, with an explanation in the log: it must not go on. */
 bool confine(const struct config *config, const char *config_file, struct log *log);
-/* Whether `next` asks for what only a start can do, after `now`. */
-bool confine_differs(const struct config *now, const struct config *next);
+/* What only a start can change is in `next` as it is in `now`. Returns whether `next` asked for
+ * something else. */
+bool confine_keep(const struct config *now, struct config *next);
 
 #endif

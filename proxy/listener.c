@@ -239,6 +239,11 @@ static const char *advise(const struct listener *l, int error)
                    ? "another --listen of this proxy has the port"
                    : "this proxy listens there now: drop that in one reload, add this in the next";
     case EACCES: return "ports below 1024 need root or CAP_NET_BIND_SERVICE";
+    case EPERM:
+        return l->settings->request == CONFIG_REQUEST_TPROXY
+                   ? "TPROXY needs CAP_NET_RAW: start as root, or with "
+                     "AmbientCapabilities=CAP_NET_RAW, and with such a listener"
+                   : NULL;
     case EADDRNOTAVAIL: return "the address is not one of this host's";
     case EINVAL:
         return lacks_interface(&l->bound.address)
@@ -269,13 +274,26 @@ static int open_udp(struct listener *l, struct inherited *inherited)
     return fd;
 }
 
+static bool open_tcp(struct listener *l, struct inherited *inherited)
+{
+    struct config_listener *b = &l->bound;
+    l->fd = inherited_or_new(inherited, SOCK_STREAM, &b->address, b->dual_stack);
+    if (l->fd < 0 || b->request != CONFIG_REQUEST_TPROXY ||
+        socket_be_transparent(l->fd, address_family(&b->address)))
+        return l->fd >= 0;
+    int error = errno;
+    socket_close(l->fd);
+    l->fd = -1;
+    errno = error;
+    return false;
+}
+
 /* One try to bind the TCP port and, for turbo, the UDP port; -1 and errno, or the UDP socket. */
 static int try_ports(struct listener *l, struct inherited *inherited, const char **what)
 {
     l->bound = *l->settings;
     *what = "cannot listen on the TCP port";
-    l->fd = inherited_or_new(inherited, SOCK_STREAM, &l->bound.address, l->bound.dual_stack);
-    if (l->fd < 0 || l->settings->kind != ENDPOINT_TURBO)
+    if (!open_tcp(l, inherited) || l->settings->kind != ENDPOINT_TURBO)
         return -1;
     *what = "cannot listen on the UDP port";
     return open_udp(l, inherited);

@@ -50,7 +50,7 @@ static bool reload(void *owner, struct config_errors *errors)
         return false;
     }
     struct config *config = config_load_again(s->options, errors);
-    bool restart = config != NULL && confine_differs(s->worker->generation->config, config);
+    bool restart = config != NULL && confine_keep(s->worker->generation->config, config);
     bool changed = config != NULL && administration_prepare(&s->administration, config) &&
                    worker_reconfigure(s->worker, config);
     administration_settle(&s->administration, changed ? config : NULL);
@@ -62,7 +62,8 @@ static bool reload(void *owner, struct config_errors *errors)
                   LOG_NUMBER("upstreams", config->upstream_count));
         if (restart)
             log_write(&s->log, LOG_LEVEL_WARNING,
-                      "another user, group or sandbox takes effect with the next start", NULL);
+                      "another user, group, sandbox or mark takes effect with the next start",
+                      NULL);
     } else {
         tell_errors(s, errors);
         log_write(&s->log, LOG_LEVEL_ERROR, NOT_RELOADED, NULL);
@@ -186,7 +187,8 @@ int service_run(const struct options *options, struct config *config, char *cons
     int fd = log_descriptor(STDERR_FILENO);
     log_init(&s.log, fd, config->log_level, config->log_format);
     log_configure(&s.log, config->log_level, config->log_format, config->log_target);
-    bool served = start(&s, config) && confine(config, options->config, &s.log) && serve(&s);
+    bool served = confine_permits(config, &s.log) && start(&s, config) &&
+                  confine(config, options->config, &s.log) && serve(&s);
     administration_close(&s.administration);
     worker_destroy(s.worker);
     process_close(&s.process);

@@ -64,7 +64,8 @@ void config_release(struct config *config)
 bool config_same_listener(const struct config_listener *a, const struct config_listener *b)
 {
     if (a->kind != b->kind || a->dual_stack != b->dual_stack ||
-        !address_equal(&a->address, &b->address))
+        !address_equal(&a->address, &b->address) ||
+        (a->request == CONFIG_REQUEST_TPROXY) != (b->request == CONFIG_REQUEST_TPROXY))
         return false;
     return a->kind == ENDPOINT_TCP ||
            (a->same_udp_port == b->same_udp_port && a->udp_port == b->udp_port);

@@ -185,7 +185,8 @@ struct config *config_hold(struct config *config);
 /* NULL is allowed. */
 void config_release(struct config *config);
 
-/* The same address, kind and UDP port: one that is kept when the configuration changes. */
+/* The same address, kind and UDP port, and both for TPROXY or neither: one that is kept when the
+ * configuration changes. */
 bool config_same_listener(const struct config_listener *a, const struct config_listener *b);
 
 /* Which port two listeners would both take; 0 where the kernel chooses never is. */

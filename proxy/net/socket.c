@@ -8,7 +8,12 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { LISTEN_BACKLOG = 4096, UDP_BUFFER_BYTES = 4 << 20 };
+enum {
+    LISTEN_BACKLOG = 4096,
+    UDP_BUFFER_BYTES = 4 << 20,
+    /* SO_ORIGINAL_DST and IP6T_SO_ORIGINAL_DST, whose headers do not go with the C library's. */
+    ORIGINAL_DESTINATION = 80,
+};
 
 static bool set_option(int fd, int level, int name, int value)
 {
@@ -167,9 +172,53 @@ void socket_local_address(int fd, struct address *local)
         address_from_sockaddr(local, (struct sockaddr *)&sa, length);
 }
 
+bool socket_original_destination(int fd, struct address *destination)
+{
+    struct address local;
+    struct sockaddr_storage original;
+    socklen_t length = sizeof(original);
+    *destination = (struct address){0};
+    socket_local_address(fd, &local);
+    /* By the connection's family: an IPv6 socket may have been connected to by IPv4. */
+    int level = address_family(&local) == AF_INET6 ? IPPROTO_IPV6 : IPPROTO_IP;
+    if (getsockopt(fd, level, ORIGINAL_DESTINATION, &original, &length) != 0)
+        return false;
+    address_from_sockaddr(destination, (struct sockaddr *)&original, length);
+    /* The kernel tells it of every connection that it tracks. */
+    if (address_port(destination) != 0 && !address_equal(destination, &local))
+        return true;
+    *destination = (struct address){0};
+    errno = ENOENT;
+    return false;
+}
+
+bool socket_be_transparent(int fd, int family)
+{
+    int level = family == AF_INET6 ? IPPROTO_IPV6 : IPPROTO_IP;
+    int name = family == AF_INET6 ? IPV6_TRANSPARENT : IP_TRANSPARENT;
+    int is = 0;
+    socklen_t length = sizeof(is);
+    if (getsockopt(fd, level, name, &is, &length) == 0 && is != 0)
+        return true;
+    return set_option(fd, level, name, 1);
+}
+
 static bool set_mark(int fd, uint32_t mark)
 {
     return mark == 0 || setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) == 0;
+}
+
+bool socket_may_mark(void)
+{
+    int fd = new_socket(AF_INET, SOCK_DGRAM);
+    if (fd < 0)
+        return false;
+    if (!set_mark(fd, 1)) {
+        (void)fail(fd);
+        return false;
+    }
+    socket_close(fd);
+    return true;
 }
 
 int socket_connect_tcp(const struct address *peer, uint32_t mark)

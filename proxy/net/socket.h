@@ -35,16 +35,22 @@ void socket_local_address(int fd, struct address *local);
 
 /*
  * Where an accepted connection was meant to go before nftables redirected it here, by REDIRECT or
- * DNAT. False: it was not redirected (errno ENOENT), or that cannot be told.
+ * DNAT. False, and `destination` is empty: it was not redirected (errno ENOENT), or that cannot be
+ * told.
  */
 bool socket_original_destination(int fd, struct address *destination);
-/* A listening socket also takes connections to addresses that are not the host's, as TPROXY sends
- * them: whoever accepts one finds where it was meant to go in socket_local_address. False (EPERM):
- * that needs CAP_NET_ADMIN. */
+/*
+ * A listening socket also takes connections to addresses that are not the host's, as TPROXY sends
+ * them: whoever accepts one finds where it was meant to go in socket_local_address. A dual-stack
+ * socket does so for both families. False (EPERM): that needs CAP_NET_RAW or CAP_NET_ADMIN, unless
+ * the socket was made so by whom it is from (systemd: Transparent=yes).
+ */
 bool socket_be_transparent(int fd, int family);
 
-/* Starts a TCP connect (EINPROGRESS counts as started), marked (SO_MARK) unless `mark` is 0, which
- * needs CAP_NET_ADMIN. */
+/* Whether this process may mark its sockets, for which it needs CAP_NET_RAW, or CAP_NET_ADMIN
+ * before Linux 5.17. False with errno: EPERM if it lacks that. */
+bool socket_may_mark(void);
+/* Starts a TCP connect (EINPROGRESS counts as started), marked (SO_MARK) unless `mark` is 0. */
 int socket_connect_tcp(const struct address *peer, uint32_t mark);
 /*
  * Where few segments are under way, as in a handshake, TCP repeats a lost one up to six times

@@ -6,9 +6,11 @@
 #include <pwd.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 struct wanted {
@@ -20,6 +22,7 @@ struct wanted {
 /* ---- capabilities, by the kernel's own interface: capabilities(7), capget(2) ---- */
 
 enum { SETS = _LINUX_CAPABILITY_U32S_3, BITS_OF_A_SET = 32 };
+enum { RAW_MARKS_MAJOR = 5, RAW_MARKS_MINOR = 17 };
 
 static uint64_t bit(unsigned capability)
 {
@@ -69,18 +72,46 @@ static bool bound_to(uint64_t set)
 
 static bool keep_across_exec(uint64_t kept)
 {
-    return kept == 0 ||
-           prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_NET_BIND_SERVICE, 0, 0) == 0;
+    for (unsigned capability = 0; capability < SETS * BITS_OF_A_SET; capability++)
+        if ((kept & bit(capability)) != 0 &&
+            prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) != 0)
+            return false;
+    return true;
 }
 
-bool privileges_limit(bool keep_bind_service)
+/* Before Linux 5.17 CAP_NET_RAW is not enough for SO_MARK. */
+static bool raw_marks(void)
+{
+    struct utsname kernel;
+    char *end;
+
+    if (uname(&kernel) != 0)
+        return false;
+    unsigned long major = strtoul(kernel.release, &end, 10);
+    unsigned long minor = *end == '.' ? strtoul(end + 1, NULL, 10) : 0;
+    return major > RAW_MARKS_MAJOR || (major == RAW_MARKS_MAJOR && minor >= RAW_MARKS_MINOR);
+}
+
+/* What `keep` asks for, of what is permitted. */
+static uint64_t kept_of(uint64_t permitted, unsigned keep)
+{
+    uint64_t ports = permitted & bit(CAP_NET_BIND_SERVICE);
+    uint64_t least = permitted & bit(raw_marks() ? CAP_NET_RAW : CAP_NET_ADMIN);
+    uint64_t either = permitted & (bit(CAP_NET_RAW) | bit(CAP_NET_ADMIN));
+
+    return ((keep & PRIVILEGE_PORTS) != 0 ? ports : 0) | ((keep & PRIVILEGE_INTERCEPT) == 0 ? 0
+                                                          : least != 0                      ? least
+                                                                       : either);
+}
+
+bool privileges_limit(unsigned keep)
 {
     uint64_t permitted, kept;
     bool exactly;
 
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || !capabilities_get(&permitted, &exactly))
         return false;
-    kept = keep_bind_service ? permitted & bit(CAP_NET_BIND_SERVICE) : 0;
+    kept = kept_of(permitted, keep);
     if (permitted == kept && exactly) /* a service manager may forbid capset(2) */
         return keep_across_exec(kept);
     if ((permitted & bit(CAP_SETPCAP)) != 0 &&
@@ -169,7 +200,7 @@ static bool can_come_back(const struct wanted *wanted)
     return setuid(0) == 0 || seteuid(0) == 0 || setreuid((uid_t)-1, 0) == 0;
 }
 
-bool privileges_drop(const char *user, const char *group, bool keep_bind_service, char *error,
+bool privileges_drop(const char *user, const char *group, unsigned keep, char *error,
                      size_t error_bytes)
 {
     struct wanted wanted = {.user = user, .group = group};
@@ -192,7 +223,7 @@ bool privileges_drop(const char *user, const char *group, bool keep_bind_service
             return false;
         }
     }
-    if (!privileges_limit(keep_bind_service)) {
+    if (!privileges_limit(keep)) {
         (void)snprintf(error, error_bytes, "cannot give up capabilities: %s", strerror(errno));
         return false;
     }

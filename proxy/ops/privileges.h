@@ -17,24 +17,34 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* What is kept of what is there, as bits. */
+enum {
+    PRIVILEGE_PORTS = 1, /* CAP_NET_BIND_SERVICE: a reload can open port 443 */
+    /*
+     * Every connection can be marked, and a reload can open listeners for TPROXY. CAP_NET_RAW,
+     * which is worth nothing more in the sandbox; before Linux 5.17 marks need CAP_NET_ADMIN, which
+     * can change the host's network: then that, as where it is the only one.
+     */
+    PRIVILEGE_INTERCEPT = 2,
+};
+
 /*
  * Becomes `user` with its groups, or with `group` alone; either may be NULL: that stays. Afterwards
- * no capability is left, but CAP_NET_BIND_SERVICE if `keep_bind_service` says so and it was there:
- * so that a reload can open port 443 and, since it is also ambient (capabilities(7)), so can the
- * program that is executed at a hand-over. No exec(2) can gain privileges from here on. The kernel
- * no longer lets others of that user trace the process, and writes no core (prctl(2),
+ * no capability is left but what `keep` says; that is also ambient (capabilities(7)), so that the
+ * program which is executed at a hand-over has it. No exec(2) can gain privileges from here on. The
+ * kernel no longer lets others of that user trace the process, and writes no core (prctl(2),
  * PR_SET_DUMPABLE).
  *
  * Who is not root may name only what it already is. False: `error` says what is wrong and what
  * would be right; the process must end, since it may be neither the one nor the other.
  */
-bool privileges_drop(const char *user, const char *group, bool keep_bind_service, char *error,
+bool privileges_drop(const char *user, const char *group, unsigned keep, char *error,
                      size_t error_bytes);
 
 /*
- * Stays who it is, but gives up every capability (CAP_NET_BIND_SERVICE as above), and with it what
- * exec(2) might gain. Of no effect where there is nothing to give up. False with errno.
+ * Stays who it is, but gives up every capability but what `keep` says, and with it what exec(2)
+ * might gain. Of no effect where there is nothing to give up. False with errno.
  */
-bool privileges_limit(bool keep_bind_service);
+bool privileges_limit(unsigned keep);
 
 #endif

@@ -36,7 +36,7 @@ static unsigned held(bool holds, unsigned part, const char *what, struct log *lo
     return 0;
 }
 
-unsigned sandbox_enter(const struct sandbox_paths *paths, struct log *log)
+unsigned sandbox_enter(const struct sandbox_needs *needs, struct log *log)
 {
     unsigned parts = 0;
 
@@ -44,8 +44,8 @@ unsigned sandbox_enter(const struct sandbox_paths *paths, struct log *log)
         log_write(log, LOG_LEVEL_DEBUG, "no sandbox: instrumented code needs more", NULL);
         return 0;
     }
-    parts |= held(privileges_limit(true), SANDBOX_CAPABILITIES, "capabilities", log);
-    parts |= held(sandbox_limit_files(paths->config_file), SANDBOX_FILES, "landlock", log);
+    parts |= held(privileges_limit(needs->privileges), SANDBOX_CAPABILITIES, "capabilities", log);
+    parts |= held(sandbox_limit_files(needs->config_file), SANDBOX_FILES, "landlock", log);
     parts |= held(sandbox_limit_calls(), SANDBOX_CALLS, "seccomp", log);
     return parts;
 }

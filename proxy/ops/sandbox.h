@@ -11,21 +11,23 @@
  * (/dev/log, the journal, systemd's) are not files in this sense. Signals reach only this process
  * and what it started.
  *
- * System calls: what is not on the list fails with EPERM; those that only an intruder needs
- * (ptrace, mount, bpf, ...) end the process.
+ * System calls: what is not on the list fails with EPERM, and so do sockets below TCP and UDP, so
+ * that CAP_NET_RAW, where it is kept, reads and forges no packets; those that only an intruder
+ * needs (ptrace, mount, bpf, ...) end the process.
  */
 #ifndef PROXY_OPS_SANDBOX_H
 #define PROXY_OPS_SANDBOX_H
 
 #include "proxy/ops/log.h"
 
-struct sandbox_paths {
+struct sandbox_needs {
     const char *config_file; /* read again at every reload; NULL: there is none */
+    unsigned privileges;     /* to keep, as privileges_limit has them */
 };
 
 /* What holds, as bits; what the kernel does not offer does not. */
 enum {
-    SANDBOX_CAPABILITIES = 1, /* none is left but CAP_NET_BIND_SERVICE */
+    SANDBOX_CAPABILITIES = 1, /* none is left but what is needed */
     SANDBOX_FILES = 2,
     SANDBOX_CALLS = 4,
 };
@@ -35,6 +37,6 @@ enum {
  * nothing here keeps the proxy from starting. Built with a sanitizer or run by valgrind, which need
  * more than they would get: nothing. Call it with one thread only.
  */
-unsigned sandbox_enter(const struct sandbox_paths *paths, struct log *log);
+unsigned sandbox_enter(const struct sandbox_needs *needs, struct log *log);
 
 #endif

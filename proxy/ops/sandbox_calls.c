@@ -102,7 +102,9 @@ static const int deadly[] = {SCMP_SYS(ptrace),
                              SCMP_SYS(mknod),
                              SCMP_SYS(mknodat)};
 
-static const int families[] = {AF_INET, AF_INET6, AF_UNIX, AF_NETLINK /* getifaddrs */};
+enum { TYPE_MASK = 0xf }; /* SOCK_TYPE_MASK of the kernel: the others are flags */
+static const int families[] = {AF_UNIX, AF_NETLINK /* getifaddrs */};
+static const int internet_families[] = {AF_INET, AF_INET6};
 static const unsigned long requests[] = {FIONREAD,   FIONBIO, FIOCLEX,      SIOCOUTQ,
                                          SIOCATMARK, TCGETS,  SIOCGIFINDEX, SIOCGIFNAME};
 
@@ -132,14 +134,34 @@ static struct scmp_arg_cmp equals(unsigned argument, scmp_datum_t value)
     return (struct scmp_arg_cmp){.arg = argument, .op = SCMP_CMP_EQ, .datum_a = value};
 }
 
+static bool add_internet_socket(scmp_filter_ctx filter, int family, int type)
+{
+    const struct scmp_arg_cmp compare[] = {
+        equals(0, (scmp_datum_t)family),
+        SCMP_A1(SCMP_CMP_MASKED_EQ, TYPE_MASK, (scmp_datum_t)type),
+    };
+    return add(filter, SCMP_SYS(socket), COUNT(compare), compare);
+}
+
+static bool add_sockets(scmp_filter_ctx filter)
+{
+    for (size_t i = 0; i < COUNT(families); i++)
+        if (!ADD(filter, socket, equals(0, (scmp_datum_t)families[i])))
+            return false;
+    for (size_t i = 0; i < COUNT(internet_families); i++)
+        if (!add_internet_socket(filter, internet_families[i], SOCK_STREAM) ||
+            !add_internet_socket(filter, internet_families[i], SOCK_DGRAM))
+            return false;
+    return true;
+}
+
 static bool add_limited(scmp_filter_ctx filter)
 {
     const uint64_t namespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
                                 CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
 
-    for (size_t i = 0; i < COUNT(families); i++)
-        if (!ADD(filter, socket, equals(0, (scmp_datum_t)families[i])))
-            return false;
+    if (!add_sockets(filter))
+        return false;
     for (size_t i = 0; i < COUNT(requests); i++)
         if (!ADD(filter, ioctl, equals(1, requests[i])))
             return false;

@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "proxy/ops/log.h"
+#include "proxy/ops/privileges.h"
 #include "proxy/ops/sandbox.h"
 #include "support/child.h"
 
@@ -39,7 +40,9 @@ static unsigned enter(void)
     struct log log;
 
     log_init(&log, STDERR_FILENO, LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT);
-    return sandbox_enter(&(struct sandbox_paths){.config_file = config_file}, &log);
+    return sandbox_enter(
+        &(struct sandbox_needs){.config_file = config_file, .privileges = PRIVILEGE_INTERCEPT},
+        &log);
 }
 
 static unsigned parts; /* that this machine and this build have */
@@ -162,7 +165,7 @@ static void read_by_link(void)
     struct log log;
 
     log_init(&log, STDERR_FILENO, LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT);
-    sandbox_enter(&(struct sandbox_paths){.config_file = linked_file}, &log);
+    sandbox_enter(&(struct sandbox_needs){.config_file = linked_file}, &log);
     CHILD_CHECK(opens(linked_file, O_RDONLY));
     CHILD_CHECK(opens(config_file, O_RDONLY));
 }
@@ -252,6 +255,36 @@ static void leave(void)
     (void)syscall(SYS_unshare, 0);
 }
 
+static bool marks(void)
+{
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), mark = 1;
+
+    CHILD_CHECK(fd >= 0);
+    bool does = setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) == 0;
+    CHILD_CHECK(does || errno == EPERM);
+    close(fd);
+    return does;
+}
+
+/* With CAP_NET_RAW, which enter() keeps. */
+static void mark_but_not_sniff(void)
+{
+    bool may_mark = marks();
+
+    enter();
+    CHILD_CHECK(marks() == may_mark);
+    CHILD_CHECK(!makes_socket(AF_INET, SOCK_RAW) && !makes_socket(AF_INET6, SOCK_RAW));
+    CHILD_CHECK(!makes_socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK));
+    CHILD_CHECK(makes_socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK));
+}
+
+static void sockets_can_be_marked_but_not_be_raw(void **state)
+{
+    (void)state;
+    need(SANDBOX_CALLS);
+    child_run(mark_but_not_sniff);
+}
+
 static void what_only_an_intruder_needs_ends_the_process(void **state)
 {
     (void)state;
@@ -300,6 +333,7 @@ int main(int argc, char *argv[])
         cmocka_unit_test(it_may_be_a_link_that_leads_elsewhere),
         cmocka_unit_test(a_successor_can_be_executed_and_enters_its_own),
         cmocka_unit_test(what_the_proxy_needs_works_and_what_it_does_not_fails),
+        cmocka_unit_test(sockets_can_be_marked_but_not_be_raw),
         cmocka_unit_test(what_only_an_intruder_needs_ends_the_process),
         cmocka_unit_test(names_can_be_looked_up),
         cmocka_unit_test(root_is_not_root_any_more),

@@ -10,8 +10,10 @@
 #include <unistd.h>
 
 #include "proxy/net/socket.h"
+#include "proxy/ops/privileges.h"
+#include "tests/unit/support/child.h"
 
-enum { WAIT_MS = 30000 };
+enum { WAIT_MS = 30000, ORIGINAL_DESTINATION = 80, A_MARK = 77 };
 
 static bool without_ipv6;
 
@@ -23,6 +25,25 @@ int socket(int domain, int type, int protocol)
         return -1;
     }
     return (int)syscall(SYS_socket, domain, type, protocol);
+}
+
+/* What netfilter says of every connection, if it says anything. */
+static struct {
+    bool speaks;
+    int level; /* at which it must be asked */
+    struct address destination;
+} netfilter;
+
+/* In place of libc's. */
+int getsockopt(int fd, int level, int name, void *value, socklen_t *length)
+{
+    if (!netfilter.speaks || name != ORIGINAL_DESTINATION)
+        return (int)syscall(SYS_getsockopt, fd, level, name, value, length);
+    assert_int_equal(level, netfilter.level);
+    assert_true(*length >= netfilter.destination.length);
+    *length = netfilter.destination.length;
+    memcpy(value, &netfilter.destination.any, *length);
+    return 0;
 }
 
 static struct address literal(const char *host, uint16_t port)
@@ -365,6 +386,100 @@ static void the_round_trip_is_known_once_connected(void **state)
     close_pair(&p);
 }
 
+/* ---- what was meant for another ---- */
+
+static void assert_redirected(int server, int level, const char *host)
+{
+    struct address found;
+    netfilter.speaks = true;
+    netfilter.level = level;
+    netfilter.destination = literal(host, 443);
+    assert_true(socket_original_destination(server, &found));
+    assert_true(address_equal(&found, &netfilter.destination));
+    /* Where only connections are tracked, it is what the client asked for. */
+    netfilter.destination = local_address(server);
+    errno = 0;
+    assert_false(socket_original_destination(server, &found));
+    assert_int_equal(errno, ENOENT);
+    assert_int_equal(address_family(&found), AF_UNSPEC);
+    netfilter.speaks = false;
+    assert_false(socket_original_destination(server, &found));
+}
+
+static void a_redirected_connection_tells_where_it_was_to_go(void **state)
+{
+    (void)state;
+    struct pair v4 = connect_pair("127.0.0.1"), v6 = connect_pair("::1");
+    assert_redirected(v4.server, IPPROTO_IP, "203.0.113.1");
+    assert_redirected(v6.server, IPPROTO_IPV6, "2001:db8::1");
+    close_pair(&v4);
+    close_pair(&v6);
+    struct address found;
+    assert_false(socket_original_destination(-1, &found));
+    assert_int_equal(errno, EBADF);
+}
+
+static void on_a_dual_stack_socket_the_connections_family_counts(void **state)
+{
+    (void)state;
+    struct address any = literal("::", 0), v4 = literal("127.0.0.1", 0), seen;
+    int listener = socket_listen_tcp_dual(&any);
+    address_set_port(&v4, address_port(&any));
+    int client = socket_connect_tcp(&v4, 0);
+    wait_for(listener, POLLIN);
+    int server = socket_accept(listener, &seen);
+    assert_redirected(server, IPPROTO_IP, "203.0.113.1");
+    socket_close(server);
+    socket_close(client);
+    socket_close(listener);
+}
+
+static void make_transparent(void)
+{
+    struct address v4 = literal("127.0.0.1", 0), v6 = literal("::1", 0), any = literal("::", 0);
+    int fds[] = {socket_listen_tcp(&v4), socket_listen_tcp(&v6), socket_listen_tcp_dual(&any)};
+    for (size_t i = 0; i < COUNT(fds); i++) {
+        CHILD_CHECK(socket_be_transparent(fds[i], i == 0 ? AF_INET : AF_INET6));
+        CHILD_CHECK(option(fds[i], IPPROTO_IP, IP_TRANSPARENT) == 1);
+        CHILD_CHECK(i == 0 || option(fds[i], IPPROTO_IPV6, IPV6_TRANSPARENT) == 1);
+    }
+    CHILD_CHECK(socket_may_mark());
+    CHILD_CHECK(privileges_limit(0));
+    /* Once they are so, nothing is needed. */
+    for (size_t i = 0; i < COUNT(fds); i++)
+        CHILD_CHECK(socket_be_transparent(fds[i], i == 0 ? AF_INET : AF_INET6));
+    int another = socket_listen_tcp(
+        &(struct address){.v4 = {.sin_family = AF_INET}, .length = sizeof(struct sockaddr_in)});
+    CHILD_CHECK(another >= 0);
+    CHILD_CHECK(!socket_be_transparent(another, AF_INET) && errno == EPERM);
+    CHILD_CHECK(!socket_may_mark() && errno == EPERM);
+    CHILD_CHECK(socket_connect_tcp(&v4, A_MARK) < 0 && errno == EPERM);
+}
+
+static void a_listener_is_transparent_for_both_families_or_must_not(void **state)
+{
+    (void)state;
+    if (!socket_may_mark())
+        skip();
+    child_run(make_transparent);
+}
+
+static void own_connections_are_marked(void **state)
+{
+    (void)state;
+    if (!socket_may_mark())
+        skip();
+    struct pair p = connect_pair("127.0.0.1");
+    int tcp = socket_connect_tcp(&p.address, A_MARK);
+    int udp = socket_connect_udp(&p.address, p.client, A_MARK);
+    assert_int_equal(option(tcp, SOL_SOCKET, SO_MARK), A_MARK);
+    assert_int_equal(option(udp, SOL_SOCKET, SO_MARK), A_MARK);
+    assert_int_equal(option(p.client, SOL_SOCKET, SO_MARK), 0);
+    socket_close(tcp);
+    socket_close(udp);
+    close_pair(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -383,6 +498,10 @@ int main(void)
         CASE(reset_and_close_differ_for_the_peer),
         CASE(a_lack_of_descriptors_or_memory_is_exhaustion),
         CASE(the_round_trip_is_known_once_connected),
+        CASE(a_redirected_connection_tells_where_it_was_to_go),
+        CASE(on_a_dual_stack_socket_the_connections_family_counts),
+        CASE(a_listener_is_transparent_for_both_families_or_must_not),
+        CASE(own_connections_are_marked),
     };
     return cmocka_run_group_tests_name("socket", tests, NULL, NULL);
 }
