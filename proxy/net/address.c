@@ -141,6 +141,61 @@ bool address_equal(const struct address *a, const struct address *b)
     }
 }
 
+/* Those of IANA's special-purpose registries (RFC 6890) that something may answer at; not the
+ * documentation's, where nobody is. */
+static bool v4_is_public(const uint8_t ip[static 4])
+{
+    static const struct {
+        uint8_t ip[4], bits;
+    } special[] = {
+        {{0, 0, 0, 0}, 8},      /* this network: Linux takes 0.0.0.0 for loopback */
+        {{10, 0, 0, 0}, 8},     /* private, RFC 1918 */
+        {{100, 64, 0, 0}, 10},  /* carrier-grade NAT, RFC 6598 */
+        {{127, 0, 0, 0}, 8},    /* loopback */
+        {{169, 254, 0, 0}, 16}, /* link-local */
+        {{172, 16, 0, 0}, 12},  /* private */
+        {{192, 0, 0, 0}, 24},   /* protocol assignments, such as DS-Lite's */
+        {{192, 168, 0, 0}, 16}, /* private */
+        {{198, 18, 0, 0}, 15},  /* benchmarks, RFC 2544; and inside of tunnels */
+        {{224, 0, 0, 0}, 4},    /* multicast */
+        {{240, 0, 0, 0}, 4},    /* reserved, and broadcast */
+    };
+    uint32_t number = (uint32_t)ip[0] << 24 | (uint32_t)ip[1] << 16 | (uint32_t)ip[2] << 8 | ip[3];
+
+    for (size_t i = 0; i < sizeof(special) / sizeof(special[0]); i++) {
+        const uint8_t *net = special[i].ip;
+        uint32_t prefix = (uint32_t)net[0] << 24 | (uint32_t)net[1] << 16 | (uint32_t)net[2] << 8;
+
+        if ((number ^ prefix) >> (32 - special[i].bits) == 0)
+            return false;
+    }
+    return true;
+}
+
+static bool v6_is_public(const uint8_t ip[static 16])
+{
+    static const uint8_t nat64[12] = {0, 0x64, 0xff, 0x9b}; /* 64:ff9b::/96, RFC 6052 */
+    static const uint8_t teredo[4] = {0x20, 0x01};          /* 2001::/32, RFC 4380: through NATs */
+
+    if (memcmp(ip, mapped_prefix, sizeof(mapped_prefix)) == 0 ||
+        memcmp(ip, nat64, sizeof(nat64)) == 0)
+        return v4_is_public(ip + 12);
+    if (ip[0] == 0x20 && ip[1] == 0x02) /* 6to4, RFC 3056 */
+        return v4_is_public(ip + 2);
+    /* All global unicast addresses there are come from 2000::/3; the rest is special. */
+    return ip[0] >> 5 == 1 && memcmp(ip, teredo, sizeof(teredo)) != 0;
+}
+
+bool address_is_public(const struct address *address)
+{
+    struct turbo_address plain;
+
+    if (address_family(address) == AF_UNSPEC)
+        return false;
+    address_to_turbo(address, &plain);
+    return v6_is_public(plain.ip);
+}
+
 static void v6_text(const struct sockaddr_in6 *v6, char text[static ADDRESS_TEXT_BYTES])
 {
     char ip[INET6_ADDRSTRLEN];

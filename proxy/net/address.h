@@ -46,8 +46,9 @@ bool address_equal(const struct address *a, const struct address *b);
 
 /*
  * Could it be anybody's? Not: loopback, private (RFC 1918), carrier-grade NAT (RFC 6598),
- * link-local, unique local (RFC 4193), multicast, unspecified, broadcast and reserved (240.0.0.0/4)
- * addresses, and IPv6 addresses that stand for such an IPv4 one (mapped, NAT64 64:ff9b::/96, 6to4).
+ * link-local, unique local (RFC 4193), multicast, unspecified, broadcast, reserved and benchmarking
+ * addresses, IPv6 outside of 2000::/3, Teredo, and IPv6 addresses that stand for such an IPv4 one
+ * (mapped, NAT64 64:ff9b::/96, 6to4). An empty one is not.
  */
 bool address_is_public(const struct address *address);
 

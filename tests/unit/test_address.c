@@ -212,9 +212,70 @@ static void libturbo_gets_mapped_bytes_and_gives_the_same_address_back(void **st
     }
 }
 
+/* The first and last address of what is special, and its neighbours that are not. */
+static void addresses_that_are_nobodys_in_particular_are_not_public(void **state)
+{
+    static const struct {
+        const char *before, *first, *last, *after; /* NULL: special too, or there is none */
+    } ranges[] = {
+        {NULL, "0.0.0.0", "0.255.255.255", "1.0.0.0"},
+        {"9.255.255.255", "10.0.0.0", "10.255.255.255", "11.0.0.0"},
+        {"100.63.255.255", "100.64.0.0", "100.127.255.255", "100.128.0.0"},
+        {"126.255.255.255", "127.0.0.0", "127.255.255.255", "128.0.0.0"},
+        {"169.253.255.255", "169.254.0.0", "169.254.255.255", "169.255.0.0"},
+        {"172.15.255.255", "172.16.0.0", "172.31.255.255", "172.32.0.0"},
+        {"191.255.255.255", "192.0.0.0", "192.0.0.255", "192.0.1.0"},
+        {"192.167.255.255", "192.168.0.0", "192.168.255.255", "192.169.0.0"},
+        {"198.17.255.255", "198.18.0.0", "198.19.255.255", "198.20.0.0"},
+        {"223.255.255.255", "224.0.0.0", "255.255.255.255", NULL},
+        {NULL, "::", "1fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", NULL},
+        {NULL, "2001::", "2001:0:ffff:ffff:ffff:ffff:ffff:ffff", "2001:1::"},
+        {"2000:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2001::", "2001::1", NULL},
+        {"3fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+         "4000::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", NULL},
+        {NULL, "::1", "64:ff9b:1::", NULL},
+        {NULL, "fc00::", "fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", NULL},
+        {NULL, "fe80::", "febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff", NULL},
+        {NULL, "fec0::1", "ff02::1", NULL},
+        {"64:ff9b::9.255.255.255", "64:ff9b::10.0.0.0", "64:ff9b::10.255.255.255",
+         "64:ff9b::11.0.0.0"},
+        {NULL, "64:ff9b::127.0.0.1", "64:ff9b::255.255.255.255", NULL},
+        {"2001:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2002::1", "2002:ff:ffff::", "2002:100::"},
+        {"2002:a9fd:ffff::1", "2002:a9fe::", "2002:a9fe:ffff::1", "2002:a9ff::"},
+        {NULL, "2002:7f00:1::", "2002:ffff:ffff::", "2003::"},
+        {NULL, "::ffff:127.0.0.1", "::ffff:192.168.0.1", "::ffff:192.169.0.1"},
+    };
+    struct address empty = {.length = 0}, raw = literal("2001:db8::1", 0);
+    (void)state;
+
+    for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
+        const char *const hosts[] = {ranges[i].before, ranges[i].first, ranges[i].last,
+                                     ranges[i].after};
+
+        for (size_t j = 0; j < 4; j++) {
+            bool is_public = j == 0 || j == 3;
+            struct address address;
+
+            if (hosts[j] == NULL)
+                continue;
+            address = literal(hosts[j], 443);
+            if (address_is_public(&address) != is_public)
+                fail_msg("%s is %spublic", hosts[j], is_public ? "" : "not ");
+        }
+    }
+    assert_false(address_is_public(&empty));
+    assert_true(address_is_public(&raw));
+    /* A mapped one that did not come in by this file. */
+    assert_int_equal(inet_pton(AF_INET6, "::ffff:10.0.0.1", &raw.v6.sin6_addr), 1);
+    assert_false(address_is_public(&raw));
+    assert_int_equal(inet_pton(AF_INET6, "::ffff:11.0.0.1", &raw.v6.sin6_addr), 1);
+    assert_true(address_is_public(&raw));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(addresses_that_are_nobodys_in_particular_are_not_public),
         cmocka_unit_test(literals_print_as_they_are_written),
         cmocka_unit_test(names_and_broken_literals_are_refused),
         cmocka_unit_test(the_longest_text_fits),
