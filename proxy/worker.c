@@ -59,7 +59,7 @@ static bool set_up(struct worker *w, struct config *config)
         report_failure(w->log, "cannot watch for resets", strerror(errno));
         return false;
     }
-    w->resolver = resolver_create(w->loop, &error);
+    w->resolver = resolver_create(w->loop, config->mark, &error);
     if (w->resolver == NULL) {
         report_failure(w->log, "cannot set up name resolution", error);
         return false;

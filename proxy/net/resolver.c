@@ -1,29 +1,40 @@
 #include "proxy/net/resolver.h"
 
-#include <ares.h>
 #include <assert.h>
-#include <stdint.h>
+#include <ctype.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/queue.h>
 #include <time.h>
 
+#include "proxy/net/dns.h"
+#include "proxy/net/svcb.h"
+
 enum { RESOLVER_TAG = 0x7e501e00, QUERY_TAG = 0x7e501e01 };
-enum { SOCKETS_MAX = 64 /* of c-ares: one for UDP and one for TCP to each server */ };
+enum { CHAINS = 512, CLASS_IN = 1, QUERY_NAME_MAX = 280 /* a longest name and a prefix */ };
+
+static const char too_many[] = "Too many names are being looked up";
 
 TAILQ_HEAD(query_list, resolver_query);
-TAILQ_HEAD(name_list, name);
+TAILQ_HEAD(entry_list, entry);
+LIST_HEAD(entry_chain, entry);
 
-/* A name of the cache, or on the way into it. */
-struct name {
-    TAILQ_ENTRY(name) entry;
+/* A name of the cache, or on the way into it: its addresses, or the record of a service there. */
+struct entry {
+    TAILQ_ENTRY(entry) by_use;
+    LIST_ENTRY(entry) in_chain;
     struct resolver *resolver;
     struct query_list waiting; /* for the look-up under way */
     size_t users;              /* queries that point here; none: it may be forgotten */
     bool asking;               /* c-ares points here */
     double expires;            /* on clock_s() */
-    struct address addresses[RESOLVER_ADDRESSES_MAX];
+    uint16_t port;             /* of the service; 0: this is about addresses */
+    bool known;                /* of a record */
+    struct svcb record;
+    struct address *addresses;
     size_t count;
     const char *error;
     char host[];
@@ -31,27 +42,27 @@ struct name {
 
 struct resolver_query {
     uint32_t tag;
-    TAILQ_ENTRY(resolver_query) entry;
+    TAILQ_ENTRY(resolver_query) link;
     struct query_list *list; /* the list it is in */
     struct resolver *resolver;
-    struct name *name;      /* NULL: a literal */
-    struct address literal; /* its own answer then */
-    resolver_done *done;
+    struct entry *entry;    /* NULL: it has an answer of its own: */
+    struct address literal; /* this ... */
+    const char *error;      /* ... unless there is none */
+    resolver_done *done;    /* NULL: it is about a record */
+    resolver_discovered *discovered;
     void *owner;
 };
 
 struct resolver {
     uint32_t tag;
     struct ev_loop *loop;
-    ares_channel channel;
-    /* Room of its own: a socket that nobody watches is deaf for as long as c-ares keeps it. */
-    ev_io watches[SOCKETS_MAX]; /* with descriptor -1: free */
-    ev_timer timeout;           /* when c-ares wants to be called again */
-    ev_check answer;            /* answers `ready` after the next poll ... */
-    ev_idle awake;              /* ... which this keeps from waiting */
-    struct query_list ready;    /* to be answered then */
-    struct name_list names;     /* most recently used first */
-    size_t name_count;
+    struct dns *dns;
+    ev_check answer;           /* answers `ready` after the next poll ... */
+    ev_idle awake;             /* ... which this keeps from waiting */
+    struct query_list ready;   /* to be answered then */
+    struct entry_list entries; /* most recently used first */
+    struct entry_chain chains[CHAINS];
+    size_t entry_count;
     size_t query_count;
 };
 
@@ -64,11 +75,13 @@ static double clock_s(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+/* ---- answers ---- */
+
 static void query_move(struct resolver_query *query, struct query_list *list)
 {
     if (query->list != NULL)
-        TAILQ_REMOVE(query->list, query, entry);
-    TAILQ_INSERT_TAIL(list, query, entry);
+        TAILQ_REMOVE(query->list, query, link);
+    TAILQ_INSERT_TAIL(list, query, link);
     query->list = list;
 }
 
@@ -82,31 +95,43 @@ static void query_move_all(struct query_list *from, struct query_list *to)
 
 static void query_free(struct resolver_query *query)
 {
-    TAILQ_REMOVE(query->list, query, entry);
-    if (query->name != NULL)
-        query->name->users--;
+    TAILQ_REMOVE(query->list, query, link);
+    if (query->entry != NULL)
+        query->entry->users--;
     query->resolver->query_count--;
     query->tag = 0;
     free(query);
 }
 
-/* Ends the query, then tells its owner, who may do anything with the resolver. */
-static void query_answer(struct resolver_query *query)
+static void answer_addresses(struct resolver_query *query)
 {
     struct address addresses[RESOLVER_ADDRESSES_MAX] = {query->literal};
-    size_t count = 1;
-    const char *error = NULL;
+    const struct entry *entry = query->entry;
+    size_t count = query->error == NULL ? 1 : 0;
+    const char *error = query->error;
     resolver_done *done = query->done;
     void *owner = query->owner;
 
-    assert(query->tag == QUERY_TAG);
-    if (query->name != NULL) {
-        count = query->name->count;
-        error = count == 0 ? query->name->error : NULL;
-        memcpy(addresses, query->name->addresses, count * sizeof(addresses[0]));
+    if (entry != NULL) {
+        count = entry->count;
+        error = count == 0 ? entry->error : NULL;
+        if (count > 0)
+            memcpy(addresses, entry->addresses, count * sizeof(addresses[0]));
     }
     query_free(query);
     done(owner, addresses, count, error);
+}
+
+static void answer_record(struct resolver_query *query)
+{
+    const struct entry *entry = query->entry;
+    bool known = entry != NULL && entry->known;
+    struct svcb record = known ? entry->record : (struct svcb){.turbo = false};
+    resolver_discovered *done = query->discovered;
+    void *owner = query->owner;
+
+    query_free(query);
+    done(owner, known, record.turbo, record.udp_port);
 }
 
 static void answer_ready(struct ev_loop *loop, ev_check *check, int events)
@@ -119,10 +144,16 @@ static void answer_ready(struct ev_loop *loop, ev_check *check, int events)
     assert(resolver->tag == RESOLVER_TAG);
     ev_check_stop(loop, &resolver->answer);
     ev_idle_stop(loop, &resolver->awake);
-    /* Queries that `done` adds wait for the next iteration, or a retry could hold the loop up. */
+    /* Queries that are added meanwhile wait for the next iteration, or a retry could hold the loop
+     * up. Each is ended before its owner is told, who may do anything with the resolver. */
     query_move_all(&resolver->ready, &batch);
-    while ((query = TAILQ_FIRST(&batch)) != NULL)
-        query_answer(query);
+    while ((query = TAILQ_FIRST(&batch)) != NULL) {
+        assert(query->tag == QUERY_TAG);
+        if (query->done != NULL)
+            answer_addresses(query);
+        else
+            answer_record(query);
+    }
 }
 
 static void stay_awake(struct ev_loop *loop, ev_idle *idle, int events)
@@ -138,189 +169,269 @@ static void schedule_answers(struct resolver *resolver)
     ev_idle_start(resolver->loop, &resolver->awake);
 }
 
-static void schedule_timeout(struct resolver *resolver)
-{
-    struct timeval wait;
+/* ---- the cache ---- */
 
-    ev_timer_stop(resolver->loop, &resolver->timeout);
-    if (ares_timeout(resolver->channel, NULL, &wait) == NULL)
-        return;
-    ev_timer_set(&resolver->timeout, (double)wait.tv_sec + (double)wait.tv_usec / 1e6, 0);
-    ev_timer_start(resolver->loop, &resolver->timeout);
+/* FNV-1a. Who wants collisions gets them, among no more than RESOLVER_NAMES_MAX. */
+static struct entry_chain *chain_of(struct resolver *resolver, const char *host, uint16_t port)
+{
+    uint32_t hash = 2166136261U ^ port;
+
+    for (; *host != '\0'; host++)
+        hash = (hash ^ (uint32_t)tolower((unsigned char)*host)) * 16777619U;
+    return &resolver->chains[hash % CHAINS];
 }
 
-static void timed_out(struct ev_loop *loop, ev_timer *timer, int events)
+static void entry_forget(struct entry *entry)
 {
-    struct resolver *resolver = timer->data;
-    (void)loop, (void)events;
-
-    assert(resolver->tag == RESOLVER_TAG);
-    ares_process_fd(resolver->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-    schedule_timeout(resolver);
+    TAILQ_REMOVE(&entry->resolver->entries, entry, by_use);
+    LIST_REMOVE(entry, in_chain);
+    entry->resolver->entry_count--;
+    free(entry->addresses);
+    free(entry);
 }
 
-static void socket_ready(struct ev_loop *loop, ev_io *io, int events)
+/* Forgets the least recently used entry when there are too many; those in use stay. False: all are.
+ */
+static bool make_room(struct resolver *resolver)
 {
-    struct resolver *resolver = io->data;
-    int fd = io->fd; /* `io` may be gone after the call */
-    (void)loop;
+    struct entry *entry;
 
-    assert(resolver->tag == RESOLVER_TAG);
-    ares_process_fd(resolver->channel, events & EV_READ ? fd : ARES_SOCKET_BAD,
-                    events & EV_WRITE ? fd : ARES_SOCKET_BAD);
-    schedule_timeout(resolver);
-}
-
-static ev_io *watch_of(struct resolver *resolver, int fd)
-{
-    for (size_t i = 0; i < SOCKETS_MAX; i++)
-        if (resolver->watches[i].fd == fd)
-            return &resolver->watches[i];
-    return NULL;
-}
-
-/* c-ares tells what it waits for on a socket; for nothing: it is about to close it. */
-static void socket_changed(void *data, ares_socket_t fd, int readable, int writable)
-{
-    struct resolver *resolver = data;
-    int events = (readable ? EV_READ : 0) | (writable ? EV_WRITE : 0);
-    ev_io *watch = watch_of(resolver, fd);
-
-    if (watch == NULL)
-        watch = watch_of(resolver, -1);
-    if (watch == NULL)
-        return; /* the look-up fails when its time is over */
-    ev_io_stop(resolver->loop, watch);
-    ev_io_set(watch, events == 0 ? -1 : fd, events);
-    if (events != 0)
-        ev_io_start(resolver->loop, watch);
-}
-
-static void name_forget(struct name *name)
-{
-    TAILQ_REMOVE(&name->resolver->names, name, entry);
-    name->resolver->name_count--;
-    free(name);
-}
-
-/* Forgets the least recently used names until there is room for one; those in use stay. */
-static void names_make_room(struct resolver *resolver)
-{
-    struct name *name = TAILQ_LAST(&resolver->names, name_list), *before;
-
-    for (; name != NULL && resolver->name_count >= RESOLVER_NAMES_MAX; name = before) {
-        before = TAILQ_PREV(name, name_list, entry);
-        if (name->users == 0 && !name->asking)
-            name_forget(name);
-    }
-}
-
-static struct name *name_find(struct resolver *resolver, const char *host)
-{
-    struct name *name;
-
-    TAILQ_FOREACH(name, &resolver->names, entry)
-    if (strcasecmp(name->host, host) == 0)
+    if (resolver->entry_count < RESOLVER_NAMES_MAX)
+        return true;
+    TAILQ_FOREACH_REVERSE(entry, &resolver->entries, entry_list, by_use)
+    if (entry->users == 0 && !entry->asking)
         break;
-    if (name != NULL) {
-        TAILQ_REMOVE(&resolver->names, name, entry);
-        TAILQ_INSERT_HEAD(&resolver->names, name, entry);
-    }
-    return name;
+    if (entry == NULL)
+        return false;
+    entry_forget(entry);
+    return true;
 }
 
-static struct name *name_new(struct resolver *resolver, const char *host)
+static struct entry *entry_find(struct resolver *resolver, const char *host, uint16_t port)
+{
+    struct entry *entry;
+
+    LIST_FOREACH(entry, chain_of(resolver, host, port), in_chain)
+    if (entry->port == port && strcasecmp(entry->host, host) == 0)
+        break;
+    if (entry != NULL) {
+        TAILQ_REMOVE(&resolver->entries, entry, by_use);
+        TAILQ_INSERT_HEAD(&resolver->entries, entry, by_use);
+    }
+    return entry;
+}
+
+static struct entry *entry_new(struct resolver *resolver, const char *host, uint16_t port)
 {
     size_t size = strlen(host) + 1;
-    struct name *name;
+    struct entry *entry = calloc(1, sizeof(*entry) + size);
 
-    names_make_room(resolver);
-    name = calloc(1, sizeof(*name) + size);
-    if (name == NULL)
+    if (entry == NULL)
         return NULL;
-    name->resolver = resolver;
-    memcpy(name->host, host, size);
-    TAILQ_INIT(&name->waiting);
-    TAILQ_INSERT_HEAD(&resolver->names, name, entry);
-    resolver->name_count++;
-    return name;
+    entry->resolver = resolver;
+    entry->port = port;
+    memcpy(entry->host, host, size);
+    TAILQ_INIT(&entry->waiting);
+    TAILQ_INSERT_HEAD(&resolver->entries, entry, by_use);
+    LIST_INSERT_HEAD(chain_of(resolver, host, port), entry, in_chain);
+    resolver->entry_count++;
+    return entry;
 }
 
-/* Takes the addresses over; returns the smallest TTL on the way to them. */
-static int name_take(struct name *name, const struct ares_addrinfo *info)
+/* Owners are told from the loop, not from here: c-ares may be done within the call that asks it. */
+static void entry_answered(struct entry *entry, uint32_t ttl_s)
 {
-    int ttl = RESOLVER_TTL_MAX_S;
+    if (ttl_s > RESOLVER_TTL_MAX_S)
+        ttl_s = RESOLVER_TTL_MAX_S;
+    if (ttl_s < RESOLVER_TTL_MIN_S)
+        ttl_s = RESOLVER_TTL_MIN_S;
+    entry->asking = false;
+    entry->expires = clock_s() + ttl_s;
+    query_move_all(&entry->waiting, &entry->resolver->ready);
+    schedule_answers(entry->resolver);
+}
 
+/* ---- addresses ---- */
+
+static size_t count_addresses(const struct ares_addrinfo *info)
+{
+    size_t count = 0;
+
+    for (const struct ares_addrinfo_node *node = info->nodes; node != NULL; node = node->ai_next)
+        count++;
+    return count < RESOLVER_ADDRESSES_MAX ? count : RESOLVER_ADDRESSES_MAX;
+}
+
+/* Takes the addresses over; returns the smallest TTL on the way to them, or that of a failure. */
+static int take_addresses(struct entry *entry, const struct ares_addrinfo *info)
+{
+    size_t room = count_addresses(info);
+    struct address *list = calloc(room + 1, sizeof(*list));
+    int ttl = INT_MAX;
+
+    if (list == NULL) {
+        entry->error = ares_strerror(ARES_ENOMEM);
+        return RESOLVER_FAILURE_TTL_S;
+    }
     for (const struct ares_addrinfo_cname *cname = info->cnames; cname != NULL; cname = cname->next)
         ttl = cname->ttl < ttl ? cname->ttl : ttl;
-    for (const struct ares_addrinfo_node *node = info->nodes; node != NULL; node = node->ai_next) {
-        struct address *address = &name->addresses[name->count];
+    for (const struct ares_addrinfo_node *node = info->nodes; node != NULL && entry->count < room;
+         node = node->ai_next) {
+        struct address *address = &list[entry->count];
 
-        if (name->count == RESOLVER_ADDRESSES_MAX)
-            break;
         address_from_sockaddr(address, node->ai_addr, node->ai_addrlen);
         if (address_family(address) == AF_UNSPEC)
             continue;
         ttl = node->ai_ttl < ttl ? node->ai_ttl : ttl;
-        name->count++;
+        entry->count++;
     }
-    return ttl < RESOLVER_TTL_MIN_S ? RESOLVER_TTL_MIN_S : ttl;
+    entry->addresses = list;
+    return ttl < 0 ? 0 : ttl;
 }
 
-/* c-ares is done, perhaps from within name_ask. Owners are told from the loop, not from here. */
-static void name_answered(void *data, int status, int timeouts, struct ares_addrinfo *info)
+static void resolved(void *data, int status, int timeouts, struct ares_addrinfo *info)
 {
-    struct name *name = data;
+    struct entry *entry = data;
     int ttl = RESOLVER_FAILURE_TTL_S;
     (void)timeouts;
 
-    name->asking = false;
-    name->count = 0;
-    name->error = ares_strerror(status == ARES_SUCCESS ? ARES_ENODATA : status);
+    free(entry->addresses);
+    entry->addresses = NULL;
+    entry->count = 0;
+    entry->error = ares_strerror(status == ARES_SUCCESS ? ARES_ENODATA : status);
     if (status == ARES_SUCCESS && info != NULL)
-        ttl = name_take(name, info);
+        ttl = take_addresses(entry, info);
     if (info != NULL)
         ares_freeaddrinfo(info);
-    name->expires = clock_s() + ttl;
-    query_move_all(&name->waiting, &name->resolver->ready);
-    schedule_answers(name->resolver);
+    entry_answered(entry, (uint32_t)ttl);
 }
 
-static void name_ask(struct name *name)
+static void ask_addresses(struct entry *entry)
 {
     const struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
 
-    name->asking = true;
-    ares_getaddrinfo(name->resolver->channel, name->host, NULL, &hints, name_answered, name);
-    schedule_timeout(name->resolver);
+    ares_getaddrinfo(dns_channel(entry->resolver->dns), entry->host, NULL, &hints, resolved, entry);
+}
+
+/* ---- HTTPS records ---- */
+
+static void discovered(void *data, int status, int timeouts, unsigned char *message, int length)
+{
+    struct entry *entry = data;
+    bool answered = status == ARES_SUCCESS || status == ARES_ENODATA || status == ARES_ENOTFOUND;
+    (void)timeouts;
+
+    entry->known = answered && message != NULL && length > 0 &&
+                   svcb_read(message, (size_t)length, entry->port, &entry->record);
+    entry_answered(entry, entry->known ? entry->record.ttl_s : RESOLVER_FAILURE_TTL_S);
+}
+
+static void ask_record(struct entry *entry)
+{
+    char name[QUERY_NAME_MAX] = "";
+    int length =
+        entry->port == SVCB_UNPREFIXED_PORT
+            ? snprintf(name, sizeof(name), "%s", entry->host)
+            : snprintf(name, sizeof(name), "_%u._https.%s", (unsigned int)entry->port, entry->host);
+
+    if (length < 0 || (size_t)length >= sizeof(name))
+        discovered(entry, ARES_EBADNAME, 0, NULL, 0);
+    else
+        ares_query(dns_channel(entry->resolver->dns), name, CLASS_IN, SVCB_TYPE_HTTPS, discovered,
+                   entry);
+}
+
+/* A name of one label may be found by the search list or in /etc/hosts, and then stands for another
+ * one; those below .onion are not for the DNS (RFC 7686 §2). */
+static bool may_have_record(const char *host)
+{
+    static const char onion[] = ".onion";
+    size_t length = strlen(host);
+    struct address literal;
+
+    if (length > 0 && host[length - 1] == '.')
+        length--;
+    return memchr(host, '.', length) != NULL && !address_from_literal(&literal, host, 0) &&
+           (length < strlen(onion) ||
+            strncasecmp(host + length - strlen(onion), onion, strlen(onion)) != 0);
+}
+
+/* ---- queries ---- */
+
+static struct resolver_query *query_new(struct resolver *resolver, void *owner)
+{
+    struct resolver_query *query = calloc(1, sizeof(*query));
+
+    if (query == NULL)
+        return NULL;
+    query->tag = QUERY_TAG;
+    query->resolver = resolver;
+    query->owner = owner;
+    resolver->query_count++;
+    query_move(query, &resolver->ready);
+    return query;
+}
+
+/* Connects the query with its name, which is asked for unless the last answer is good still. False:
+ * out of memory. */
+static bool query_look_up(struct resolver_query *query, const char *host, uint16_t port)
+{
+    struct resolver *resolver = query->resolver;
+    struct entry *entry = entry_find(resolver, host, port);
+
+    if (entry == NULL && !make_room(resolver)) {
+        query->error = too_many;
+        return true;
+    }
+    if (entry == NULL)
+        entry = entry_new(resolver, host, port);
+    if (entry == NULL)
+        return false;
+    query->entry = entry;
+    entry->users++;
+    if (!entry->asking && clock_s() >= entry->expires) {
+        entry->asking = true;
+        query_move(query, &entry->waiting);
+        if (port == 0)
+            ask_addresses(entry);
+        else
+            ask_record(entry);
+        dns_asked(resolver->dns);
+    } else if (entry->asking) {
+        query_move(query, &entry->waiting);
+    }
+    return true;
 }
 
 struct resolver_query *resolver_resolve(struct resolver *resolver, const char *host,
                                         resolver_done *done, void *owner)
 {
-    struct resolver_query *query = calloc(1, sizeof(*query));
-    struct name *name;
+    struct resolver_query *query = query_new(resolver, owner);
 
     if (query == NULL)
         return NULL;
-    *query = (struct resolver_query){
-        .tag = QUERY_TAG, .resolver = resolver, .done = done, .owner = owner};
-    if (!address_from_literal(&query->literal, host, 0)) {
-        name = name_find(resolver, host);
-        if (name == NULL)
-            name = name_new(resolver, host);
-        if (name == NULL) {
-            free(query);
-            return NULL;
-        }
-        if (!name->asking && clock_s() >= name->expires)
-            name_ask(name);
-        name->users++;
-        query->name = name;
+    query->done = done;
+    if (!address_from_literal(&query->literal, host, 0) && !query_look_up(query, host, 0)) {
+        query_free(query);
+        return NULL;
     }
-    resolver->query_count++;
-    query_move(query, query->name != NULL && query->name->asking ? &query->name->waiting
-                                                                 : &resolver->ready);
+    schedule_answers(resolver);
+    return query;
+}
+
+struct resolver_query *resolver_discover(struct resolver *resolver, const char *host, uint16_t port,
+                                         resolver_discovered *done, void *owner)
+{
+    struct resolver_query *query = query_new(resolver, owner);
+
+    assert(port != 0);
+    if (query == NULL)
+        return NULL;
+    query->discovered = done;
+    if (may_have_record(host) && !query_look_up(query, host, port)) {
+        query_free(query);
+        return NULL;
+    }
     schedule_answers(resolver);
     return query;
 }
@@ -331,57 +442,49 @@ void resolver_cancel(struct resolver_query *query)
     query_free(query);
 }
 
+/* ---- the resolver ---- */
+
 bool resolver_set_servers(struct resolver *resolver, const char *servers)
 {
-    return ares_set_servers_ports_csv(resolver->channel, servers) == ARES_SUCCESS;
+    return ares_set_servers_ports_csv(dns_channel(resolver->dns), servers) == ARES_SUCCESS;
 }
 
-struct resolver *resolver_create(struct ev_loop *loop, const char **error)
+struct resolver *resolver_create(struct ev_loop *loop, uint32_t mark, const char **error)
 {
     struct resolver *resolver = calloc(1, sizeof(*resolver));
-    struct ares_options options = {.timeout = RESOLVER_TRY_MS,
-                                   .tries = RESOLVER_TRIES,
-                                   .sock_state_cb = socket_changed,
-                                   .sock_state_cb_data = resolver};
-    int status = ARES_ENOMEM;
 
-    /* No ares_library_init: it counts in a global, and has work to do on Windows only. */
+    *error = ares_strerror(ARES_ENOMEM);
     if (resolver != NULL)
-        status = ares_init_options(&resolver->channel, &options,
-                                   ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB);
-    if (status != ARES_SUCCESS) {
-        *error = ares_strerror(status);
+        resolver->dns = dns_create(loop, RESOLVER_TRY_MS, RESOLVER_TRIES, mark, error);
+    if (resolver == NULL || resolver->dns == NULL) {
         free(resolver);
         return NULL;
     }
     resolver->tag = RESOLVER_TAG;
     resolver->loop = loop;
     TAILQ_INIT(&resolver->ready);
-    TAILQ_INIT(&resolver->names);
-    ev_init(&resolver->timeout, timed_out);
+    TAILQ_INIT(&resolver->entries);
     ev_check_init(&resolver->answer, answer_ready);
     ev_idle_init(&resolver->awake, stay_awake);
-    resolver->timeout.data = resolver->answer.data = resolver;
-    for (size_t i = 0; i < SOCKETS_MAX; i++) {
-        ev_io_init(&resolver->watches[i], socket_ready, -1, 0);
-        resolver->watches[i].data = resolver;
-    }
+    resolver->answer.data = resolver;
     return resolver;
+}
+
+void resolver_set_mark(struct resolver *resolver, uint32_t mark)
+{
+    dns_set_mark(resolver->dns, mark);
 }
 
 void resolver_destroy(struct resolver *resolver)
 {
-    struct name *name, *next;
+    struct entry *entry;
 
     if (resolver == NULL)
         return;
     assert(resolver->tag == RESOLVER_TAG && resolver->query_count == 0);
-    ares_destroy(resolver->channel); /* ends look-ups nobody waits for and closes the sockets */
-    for (name = TAILQ_FIRST(&resolver->names); name != NULL; name = next) {
-        next = TAILQ_NEXT(name, entry);
-        free(name);
-    }
-    ev_timer_stop(resolver->loop, &resolver->timeout);
+    dns_destroy(resolver->dns); /* ends look-ups nobody waits for */
+    while ((entry = TAILQ_FIRST(&resolver->entries)) != NULL)
+        entry_forget(entry);
     ev_check_stop(resolver->loop, &resolver->answer);
     ev_idle_stop(resolver->loop, &resolver->awake);
     resolver->tag = 0;

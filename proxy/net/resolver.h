@@ -1,5 +1,5 @@
 /*
- * Asynchronous name resolution: c-ares on the libev loop, with a small cache that honours TTLs.
+ * Asynchronous name resolution, of addresses and HTTPS records, with a cache that honours TTLs.
  */
 #ifndef PROXY_NET_RESOLVER_H
 #define PROXY_NET_RESOLVER_H
@@ -12,7 +12,9 @@
 
 enum {
     RESOLVER_ADDRESSES_MAX = 16, /* of one name; further ones are ignored */
-    RESOLVER_NAMES_MAX = 64,     /* names remembered; the least recently used one makes room */
+    RESOLVER_NAMES_MAX = 2048,   /* names remembered, once for their addresses and once for each
+                                    record; the least recently used one makes room. When all of
+                                    them are in use, further names fail at once. */
     RESOLVER_TTL_MIN_S = 1,      /* /etc/hosts and TTL 0: asked again after this */
     RESOLVER_TTL_MAX_S = 3600,
     RESOLVER_FAILURE_TTL_S = 1, /* a failure is remembered this long, so a storm asks once */
@@ -33,10 +35,13 @@ typedef void resolver_done(void *owner, const struct address *addresses, size_t 
                            const char *error);
 
 /*
- * Asks the servers of /etc/resolv.conf, as read now, after /etc/hosts.
+ * Asks the servers of /etc/resolv.conf, as read now, after /etc/hosts; from sockets with `mark`
+ * (SO_MARK) unless that is 0. A server that cannot be asked so is not asked.
  * Returns NULL when c-ares cannot be set up; the reason goes to `*error` (static text).
  */
-struct resolver *resolver_create(struct ev_loop *loop, const char **error);
+struct resolver *resolver_create(struct ev_loop *loop, uint32_t mark, const char **error);
+/* The mark of sockets from now on. */
+void resolver_set_mark(struct resolver *resolver, uint32_t mark);
 /* Every query must have been answered or cancelled. NULL is allowed. */
 void resolver_destroy(struct resolver *resolver);
 
@@ -65,9 +70,11 @@ void resolver_cancel(struct resolver_query *query);
 typedef void resolver_discovered(void *owner, bool known, bool turbo, uint16_t udp_port);
 
 /*
- * Asks for the HTTPS record of `host` (RFC 9460; of "_PORT._https.HOST" for ports other than 443)
- * and what it says of TurboTLS (protocol §10.2). Answers are kept as those of resolver_resolve, in
- * a cache of their own; literals have no record. Cancelled by resolver_cancel. NULL: out of memory.
+ * Asks for the HTTPS record of `host` at TCP port `port`, not 0 (RFC 9460 §9.1; "_PORT._https.HOST"
+ * for ports other than 443), and what it says of TurboTLS (docs/protocol.md §10.2, svcb.h). Answers
+ * are kept, shared and given as those of resolver_resolve; that there is no record as long as the
+ * zone says (RFC 2308). Literals, names of one label and those below .onion are not asked for: not
+ * known. Cancelled by resolver_cancel. NULL: out of memory.
  */
 struct resolver_query *resolver_discover(struct resolver *resolver, const char *host, uint16_t port,
                                          resolver_discovered *done, void *owner);

@@ -18,7 +18,7 @@
 #include "proxy/net/resolver.h"
 
 enum { TYPE_A = 1, TYPE_CNAME = 5, TYPE_AAAA = 28, NXDOMAIN = 3 };
-enum { MESSAGE_MAX = 512, QUESTIONS_MAX = 256, HELD_MAX = 16 };
+enum { MESSAGE_MAX = 512, QUESTIONS_MAX = 2 * RESOLVER_NAMES_MAX, HELD_MAX = 16 };
 
 enum manner { ANSWERS, HOLDS_BACK, IS_SILENT, LOSES_THE_FIRST };
 
@@ -239,7 +239,7 @@ static int setup(void **state)
     ev_io_init(&world->server, serve, bind_loopback(&address), EV_READ);
     world->server.data = world;
     ev_io_start(world->loop, &world->server);
-    world->resolver = resolver_create(world->loop, &error);
+    world->resolver = resolver_create(world->loop, 0, &error);
     assert_non_null(world->resolver);
     ask_server_at(world, ntohs(address.sin_port));
     *state = world;
