@@ -15,21 +15,46 @@ static size_t find_end(const uint8_t *data, size_t length, bool *broken)
     return 0;
 }
 
-enum line_result line_take(struct prelude *p, uint32_t lines_max, const uint8_t *data,
-                           size_t length, struct line *line, size_t *taken)
+static void give_up(struct prelude *p, const char *told, struct line line)
+{
+    prelude_over(p, PRELUDE_MALFORMED);
+    if (told == NULL)
+        prelude_note(p, line.text, line.length);
+    else
+        prelude_put(p, told, strlen(told));
+}
+
+size_t lines_take(struct prelude *p, const struct line_rules *rules, const uint8_t *data,
+                  size_t length)
 {
     bool broken = false;
+    size_t taken = find_end(data, length, &broken);
+    if (taken == 0)
+        return 0;
 
-    *taken = find_end(data, length, &broken);
-    if (*taken == 0)
-        return LINE_MORE;
-    if (broken)
-        return LINE_BROKEN;
-    if (++p->commands > lines_max)
-        return LINE_TOO_MANY;
-    line->text = (const char *)data;
-    line->length = *taken - 2;
-    return LINE_WHOLE;
+    struct line line = {.text = (const char *)data, .length = taken};
+    if (broken) {
+        give_up(p, rules->broken, line);
+        return taken;
+    }
+    line.length -= strlen("\r\n");
+    if (++p->commands > rules->lines_max)
+        give_up(p, rules->too_many, line);
+    else
+        rules->hear(p, line);
+    return taken;
+}
+
+void line_refuse(struct prelude *p, struct line line)
+{
+    prelude_note(p, line.text, line.length);
+    prelude_over(p, PRELUDE_REFUSED);
+}
+
+void line_malformed(struct prelude *p, struct line line)
+{
+    prelude_note(p, line.text, line.length);
+    prelude_over(p, PRELUDE_MALFORMED);
 }
 
 struct line line_word(struct line *line)

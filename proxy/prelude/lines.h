@@ -16,16 +16,22 @@ struct line {
     size_t length;
 };
 
-enum line_result {
-    LINE_MORE,     /* it is not complete; `taken` is 0 */
-    LINE_WHOLE,    /* `line` is one, without its end */
-    LINE_BROKEN,   /* a zero byte, or a CR or LF that is alone: it cannot go on */
-    LINE_TOO_MANY, /* it is one more than `commands` may be */
+/* How a part deals with lines. */
+struct line_rules {
+    uint32_t lines_max;
+    void (*hear)(struct prelude *prelude, struct line line); /* without its end */
+    /* What is told to a client that sends a broken line, or too many, before it is sent away.
+     * NULL: to a server nothing is told, and its line is noted. */
+    const char *broken, *too_many;
 };
 
-/* Takes the line at the front of the input, and counts it; `taken`: with its end. */
-enum line_result line_take(struct prelude *prelude, uint32_t lines_max, const uint8_t *data,
-                           size_t length, struct line *line, size_t *taken);
+/* Takes the line at the front of the input, as prelude_part.take does. */
+size_t lines_take(struct prelude *prelude, const struct line_rules *rules, const uint8_t *data,
+                  size_t length);
+
+/* It is over, and this was the server's line. */
+void line_refuse(struct prelude *prelude, struct line line);
+void line_malformed(struct prelude *prelude, struct line line);
 
 /* Up to the next space, which is stepped over too; empty: there is none, or nothing before it. */
 struct line line_word(struct line *line);

@@ -74,24 +74,15 @@ static void say_too_long(struct prelude *p)
     prelude_print(p, "500 Line too long\r\n");
 }
 
+static const struct line_rules server_rules = {
+    .lines_max = PRELUDE_COMMANDS_MAX,
+    .hear = obey,
+    .broken = "500 Lines end in CR LF, and have no zero byte\r\n",
+    .too_many = "421 Too many commands before STARTTLS\r\n"};
+
 static size_t take_command(struct prelude *p, const uint8_t *data, size_t length)
 {
-    struct line line;
-    size_t taken;
-
-    switch (line_take(p, PRELUDE_COMMANDS_MAX, data, length, &line, &taken)) {
-    case LINE_MORE: break;
-    case LINE_WHOLE: obey(p, line); break;
-    case LINE_BROKEN:
-        prelude_print(p, "500 Lines end in CR LF, and have no zero byte\r\n");
-        prelude_over(p, PRELUDE_MALFORMED);
-        break;
-    case LINE_TOO_MANY:
-        prelude_print(p, "421 %s Too many commands before STARTTLS\r\n", p->setting.name);
-        prelude_over(p, PRELUDE_MALFORMED);
-        break;
-    }
-    return taken;
+    return lines_take(p, &server_rules, data, length);
 }
 
 const struct prelude_part prelude_smtp_server = {.name = "smtp",
@@ -140,16 +131,11 @@ static bool is_starttls(struct line text)
     return line_is(line_word(&rest), "STARTTLS");
 }
 
-static void refuse(struct prelude *p, const char *said, size_t length)
-{
-    prelude_note(p, said, length);
-    prelude_over(p, PRELUDE_REFUSED);
-}
-
 /* A reply with the wanted code has ended. */
 static void go_on(struct prelude *p)
 {
-    static const char missing[] = "(no STARTTLS among its extensions)";
+    static const char text[] = "(no STARTTLS among its extensions)";
+    const struct line missing = {.text = text, .length = sizeof(text) - 1};
 
     p->reply_code = 0;
     switch (p->step++) {
@@ -158,7 +144,7 @@ static void go_on(struct prelude *p)
         if (p->offered)
             prelude_print(p, "STARTTLS\r\n");
         else
-            refuse(p, missing, sizeof(missing) - 1);
+            line_refuse(p, missing);
         break;
     case STARTTLS_REPLY: prelude_done(p); break;
     }
@@ -170,12 +156,11 @@ static void hear(struct prelude *p, struct line line)
     bool first = p->reply_code == 0;
 
     if (!parse_reply(line, &reply) || (!first && reply.code != p->reply_code)) {
-        prelude_note(p, line.text, line.length);
-        prelude_over(p, PRELUDE_MALFORMED);
+        line_malformed(p, line);
         return;
     }
     if (reply.code != wanted[p->step]) {
-        refuse(p, line.text, line.length);
+        line_refuse(p, line);
         return;
     }
     p->reply_code = reply.code;
@@ -185,18 +170,11 @@ static void hear(struct prelude *p, struct line line)
         go_on(p);
 }
 
+static const struct line_rules client_rules = {.lines_max = PRELUDE_REPLIES_MAX, .hear = hear};
+
 static size_t take_reply(struct prelude *p, const uint8_t *data, size_t length)
 {
-    struct line line;
-    size_t taken;
-
-    switch (line_take(p, PRELUDE_REPLIES_MAX, data, length, &line, &taken)) {
-    case LINE_MORE: break;
-    case LINE_WHOLE: hear(p, line); break;
-    case LINE_BROKEN:
-    case LINE_TOO_MANY: prelude_over(p, PRELUDE_MALFORMED); break;
-    }
-    return taken;
+    return lines_take(p, &client_rules, data, length);
 }
 
 const struct prelude_part prelude_smtp_client = {

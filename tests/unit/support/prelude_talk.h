@@ -40,6 +40,11 @@ struct talk_line {
     {                                                                                              \
         .kind = TALK_WE, .bytes = (text), .length = sizeof(text) - 1                               \
     }
+/* The same of bytes made at run time. */
+#define PEER_BYTES(text, size)                                                                     \
+    {                                                                                              \
+        .kind = TALK_PEER, .bytes = (text), .length = (size)                                       \
+    }
 /* What was asked for by now; and how that is answered. */
 #define ASKS(host, to)                                                                             \
     {                                                                                              \
