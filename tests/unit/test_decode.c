@@ -1,71 +1,12 @@
 /* What a configuration amounts to, and each mistake in one: where it is, and what would be right.
  */
-#include "tests/unit/support/check.h"
+#include "tests/unit/support/decoding.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "proxy/config/decode.h"
-#include "proxy/config/text_reader.h"
-
-static struct config_errors errors;
-static struct config *config;
-
-/* Decodes a text as the file "f". */
-static void decode(const char *text)
-{
-    struct places places;
-    struct config_source source = {.file = "f", .places = &places};
-    Turbotls__V1__Proxy *message;
-
-    config_release(config);
-    config_errors_free(&errors);
-    places_init(&places);
-    message = (Turbotls__V1__Proxy *)text_read(&turbotls__v1__proxy__descriptor, "f", text,
-                                               strlen(text), &places, &errors);
-    assert_non_null(message);
-    config = config_decode(message, &source, &errors);
-    turbotls__v1__proxy__free_unpacked(message, NULL);
-    places_free(&places);
-}
-
-static int clean_up(void **state)
-{
-    (void)state;
-    config_release(config);
-    config_errors_free(&errors);
-    config = NULL;
-    return 0;
-}
-
-static void accepted(const char *text)
-{
-    decode(text);
-    if (config == NULL)
-        fail_msg("%s\nis refused: %s", text, errors.texts[0]);
-    assert_int_equal(errors.total, 0);
-}
-
-/* Exactly these errors, up to NULL. */
-static void refused(const char *text, const char *const expected[])
-{
-    size_t count = 0;
-
-    decode(text);
-    assert_null(config);
-    for (; expected[count] != NULL; count++) {
-        if (count >= errors.count)
-            fail_msg("%s\nnothing says %s", text, expected[count]);
-        assert_string_equal(errors.texts[count], expected[count]);
-    }
-    if (errors.count > count)
-        fail_msg("%s\nbesides: %s", text, errors.texts[count]);
-}
-
-#define REFUSE(text, ...) refused(text, (const char *const[]){__VA_ARGS__, NULL})
-
-#define WEB      "upstream { name: \"web\" server { address: \"web.example:8443\" } }\n"
-#define LISTENER "listener { address: \"*:443\" }\n"
+#include "tests/unit/support/check.h"
 
 static void the_shortest_file_gets_the_defaults(void **state)
 {
@@ -75,8 +16,8 @@ static void the_shortest_file_gets_the_defaults(void **state)
     (void)state;
 
     accepted(LISTENER WEB);
-    assert_int_equal(config->listener_count, 1);
-    listener = &config->listeners[0];
+    assert_int_equal(decoded.config->listener_count, 1);
+    listener = &decoded.config->listeners[0];
     assert_string_equal(listener->name, "turbo:*:443");
     assert_int_equal(listener->kind, ENDPOINT_TURBO);
     assert_true(listener->dual_stack && listener->same_udp_port);
@@ -92,8 +33,8 @@ static void the_shortest_file_gets_the_defaults(void **state)
     assert_true(listener->opening_timeout_s == 60 && listener->sniff_timeout_s == 0);
     assert_true(listener->handshake_timeout_s == 60 && listener->idle_timeout_s == 3600);
     assert_true(listener->half_closed_timeout_s == 600);
-    assert_int_equal(config->upstream_count, 1);
-    upstream = &config->upstreams[0];
+    assert_int_equal(decoded.config->upstream_count, 1);
+    upstream = &decoded.config->upstreams[0];
     assert_int_equal(upstream->kind, ENDPOINT_TCP);
     assert_int_equal(upstream->proxy_header, CONFIG_PROXY_NONE);
     assert_true(upstream->connect_timeout_s == 60 && upstream->turbo == CONFIG_TURBO_NEVER);
@@ -104,21 +45,21 @@ static void the_shortest_file_gets_the_defaults(void **state)
     assert_int_equal(upstream->health.max_failures, 1);
     assert_true(upstream->health.back_off_s == 1 && upstream->health.max_back_off_s == 60);
     assert_true(upstream->health.check_interval_s == 0 && upstream->health.check_timeout_s == 2);
-    assert_true(config->drain_timeout_s == 30);
-    assert_int_equal(config->log_level, LOG_LEVEL_INFO);
-    assert_int_equal(config->log_format, LOG_FORMAT_TEXT);
-    assert_int_equal(config->log_target, LOG_TARGET_STDERR);
-    assert_int_equal(address_family(&config->admin), AF_UNSPEC);
-    assert_null(config->user);
-    assert_true(config->sandbox);
+    assert_true(decoded.config->drain_timeout_s == 30);
+    assert_int_equal(decoded.config->log_level, LOG_LEVEL_INFO);
+    assert_int_equal(decoded.config->log_format, LOG_FORMAT_TEXT);
+    assert_int_equal(decoded.config->log_target, LOG_TARGET_STDERR);
+    assert_int_equal(address_family(&decoded.config->admin), AF_UNSPEC);
+    assert_null(decoded.config->user);
+    assert_true(decoded.config->sandbox);
 
     accepted(LISTENER WEB "admin { address: \"127.0.0.1:9443\" }");
     address_from_literal(&own[0], "127.9.9.9", 1);
     address_from_literal(&own[1], "::1", 1);
-    assert_true(networks_hold(&config->admin_from, &own[0]));
-    assert_true(networks_hold(&config->admin_from, &own[1]));
+    assert_true(networks_hold(&decoded.config->admin_from, &own[0]));
+    assert_true(networks_hold(&decoded.config->admin_from, &own[1]));
     address_from_literal(&own[1], "192.0.2.1", 1);
-    assert_false(networks_hold(&config->admin_from, &own[1]));
+    assert_false(networks_hold(&decoded.config->admin_from, &own[1]));
 }
 
 static void everything_that_can_be_said_is_in_force(void **state)
@@ -147,7 +88,7 @@ static void everything_that_can_be_said_is_in_force(void **state)
         "log { level: DEBUG format: JSON target: JOURNAL }\n"
         "admin { address: '*:9443' allow_from: '10.0.0.0/8' }\n"
         "process { user: 'proxy' group: 'tls' sandbox: false } drain_timeout_seconds: 0\n");
-    listener = &config->listeners[0];
+    listener = &decoded.config->listeners[0];
     assert_string_equal(listener->name, "edge");
     assert_int_equal(listener->udp_port, 8443);
     assert_false(listener->same_udp_port || listener->dual_stack);
@@ -177,7 +118,7 @@ static void everything_that_can_be_said_is_in_force(void **state)
     assert_true(listener->opening_timeout_s == 11 && listener->sniff_timeout_s == 0.5);
     assert_true(listener->handshake_timeout_s == 12 && listener->idle_timeout_s == 13);
     assert_true(listener->half_closed_timeout_s == 14);
-    upstream = &config->upstreams[0];
+    upstream = &decoded.config->upstreams[0];
     assert_int_equal(upstream->kind, ENDPOINT_TURBO);
     assert_true(upstream->turbo == CONFIG_TURBO_ALWAYS && upstream->connect_timeout_s == 15);
     assert_string_equal(upstream->servers[0].host, "one.example");
@@ -188,16 +129,16 @@ static void everything_that_can_be_said_is_in_force(void **state)
     assert_int_equal(upstream->health.max_failures, 5);
     assert_true(upstream->health.back_off_s == 6 && upstream->health.max_back_off_s == 7);
     assert_true(upstream->health.check_interval_s == 8 && upstream->health.check_timeout_s == 9);
-    assert_int_equal(config->upstreams[1].proxy_header, CONFIG_PROXY_V2);
-    assert_int_equal(config->log_level, LOG_LEVEL_DEBUG);
-    assert_int_equal(config->log_format, LOG_FORMAT_JSON);
-    assert_int_equal(config->log_target, LOG_TARGET_JOURNAL);
-    assert_true(config->admin_dual_stack);
-    assert_int_equal(config->admin_from.count, 1);
-    assert_string_equal(config->user, "proxy");
-    assert_string_equal(config->group, "tls");
-    assert_false(config->sandbox);
-    assert_true(config->drain_timeout_s == 0);
+    assert_int_equal(decoded.config->upstreams[1].proxy_header, CONFIG_PROXY_V2);
+    assert_int_equal(decoded.config->log_level, LOG_LEVEL_DEBUG);
+    assert_int_equal(decoded.config->log_format, LOG_FORMAT_JSON);
+    assert_int_equal(decoded.config->log_target, LOG_TARGET_JOURNAL);
+    assert_true(decoded.config->admin_dual_stack);
+    assert_int_equal(decoded.config->admin_from.count, 1);
+    assert_string_equal(decoded.config->user, "proxy");
+    assert_string_equal(decoded.config->group, "tls");
+    assert_false(decoded.config->sandbox);
+    assert_true(decoded.config->drain_timeout_s == 0);
 }
 
 static void ten_mistakes_are_ten_errors_with_their_places(void **state)
@@ -263,10 +204,10 @@ static void what_could_not_be_read_is_not_asked_for_again(void **state)
 {
     (void)state;
     decode("listner { } upstream { nme: 'web' server { adress: 'h:1' } }");
-    assert_int_equal(errors.count, 3);
+    assert_int_equal(decoded.errors.count, 3);
     decode("listener { address: 443 route { upstream: web } } upstream { name: 'web' server 7 }");
-    for (size_t i = 0; i < errors.count; i++)
-        assert_null(strstr(errors.texts[i], "must be given"));
+    for (size_t i = 0; i < decoded.errors.count; i++)
+        assert_null(strstr(decoded.errors.texts[i], "must be given"));
 }
 
 /* A number's ends are taken, and what is beyond them refused. */
@@ -319,8 +260,10 @@ static void ranges_end_where_the_schema_says(void **state)
         for (size_t j = 0; j < COUNT(cases[i].bad) && cases[i].bad[j] != NULL; j++) {
             (void)snprintf(text, sizeof(text), cases[i].text, cases[i].bad[j]);
             decode(text);
-            if (config != NULL || strstr(errors.texts[0], "is out of range; use") == NULL)
-                fail_msg("%s\n%s", text, config == NULL ? errors.texts[0] : "is taken");
+            if (decoded.config != NULL ||
+                strstr(decoded.errors.texts[0], "is out of range; use") == NULL)
+                fail_msg("%s\n%s", text,
+                         decoded.config == NULL ? decoded.errors.texts[0] : "is taken");
         }
     }
 }
@@ -378,9 +321,11 @@ static void lists_end_where_the_schema_says(void **state)
         free(text);
         text = many(cases[i].before, cases[i].each, cases[i].max + 1, cases[i].after);
         decode(text);
-        if (config != NULL || strstr(errors.texts[0], "are possible, and there are") == NULL)
-            fail_msg("%s: %s", cases[i].each, config == NULL ? errors.texts[0] : "is taken");
-        assert_int_equal(errors.total, 1);
+        if (decoded.config != NULL ||
+            strstr(decoded.errors.texts[0], "are possible, and there are") == NULL)
+            fail_msg("%s: %s", cases[i].each,
+                     decoded.config == NULL ? decoded.errors.texts[0] : "is taken");
+        assert_int_equal(decoded.errors.total, 1);
         free(text);
     }
 }
@@ -403,7 +348,7 @@ static void names_are_each_their_own(void **state)
     decode("listener { name: '' address: '*:0' } "
            "upstream { name: '01234567890123456789012345678901234567890123456789012345678901234' "
            "server { address: 'h:1' } }");
-    assert_int_equal(errors.total, 2);
+    assert_int_equal(decoded.errors.total, 2);
 }
 
 static void route_names_that_are_derived_are_new_ones(void **state)
@@ -417,7 +362,7 @@ static void route_names_that_are_derived_are_new_ones(void **state)
         "  route { upstream: 'web' server_name: 'c.b' }\n"
         "  route { upstream: 'web' name: 'web-2' } }" WEB);
     for (size_t i = 0; i < COUNT(expected); i++)
-        assert_string_equal(config->listeners[0].routes[i].name, expected[i]);
+        assert_string_equal(decoded.config->listeners[0].routes[i].name, expected[i]);
 }
 
 static void server_names_are_what_a_hello_can_ask_for(void **state)
@@ -452,12 +397,14 @@ static void server_names_are_what_a_hello_can_ask_for(void **state)
     for (size_t i = 0; i < COUNT(bad); i++) {
         (void)snprintf(text, sizeof(text), ROUTE "server_name: '%s' } }" WEB, bad[i][0]);
         decode(text);
-        if (config != NULL || strstr(errors.texts[0], bad[i][1]) == NULL)
-            fail_msg("'%s': %s", bad[i][0], config == NULL ? errors.texts[0] : "is taken");
+        if (decoded.config != NULL || strstr(decoded.errors.texts[0], bad[i][1]) == NULL)
+            fail_msg("'%s': %s", bad[i][0],
+                     decoded.config == NULL ? decoded.errors.texts[0] : "is taken");
     }
     (void)snprintf(text, sizeof(text), ROUTE "server_name: '%0254d' } }" WEB, 0);
     decode(text);
-    assert_non_null(strstr(errors.texts[0], "is not a server name; one has 253 characters at most"));
+    assert_non_null(
+        strstr(decoded.errors.texts[0], "is not a server name; one has 253 characters at most"));
 }
 
 static void alpn_fits_into_a_hello(void **state)
@@ -467,12 +414,14 @@ static void alpn_fits_into_a_hello(void **state)
 
     (void)snprintf(text, sizeof(text), ROUTE "alpn: '%0255d' } }" WEB, 0);
     accepted(text);
-    assert_int_equal(config->listeners[0].routes[0].alpn[0].length, 255);
+    assert_int_equal(decoded.config->listeners[0].routes[0].alpn[0].length, 255);
     (void)snprintf(text, sizeof(text), ROUTE "alpn: '%0256d' alpn: '' } }" WEB, 0);
     decode(text);
-    assert_int_equal(errors.total, 2);
-    assert_non_null(strstr(errors.texts[0], "route[0].alpn[0]: has 256 bytes; an application"));
-    assert_non_null(strstr(errors.texts[1], "route[0].alpn[1]: has 0 bytes; an application"));
+    assert_int_equal(decoded.errors.total, 2);
+    assert_non_null(
+        strstr(decoded.errors.texts[0], "route[0].alpn[0]: has 256 bytes; an application"));
+    assert_non_null(
+        strstr(decoded.errors.texts[1], "route[0].alpn[1]: has 0 bytes; an application"));
 }
 
 #define TO_WEB " upstream: 'web' }\n"
@@ -536,18 +485,17 @@ static void what_is_of_one_protocol_is_refused_for_the_other(void **state)
     decode("listener { protocol: TCP address: '*:1' udp_port: 1 max_sessions: 2 session_rate: 2\n"
            "  source_rate: 2 }\n"
            "upstream { name: 'web' turbo: ALWAYS server { address: 'h:1' udp_port: 1 } }");
-    assert_int_equal(errors.total, 6);
-    for (size_t i = 0; i < errors.count; i++)
-        assert_non_null(strstr(errors.texts[i], "TURBO only"));
+    assert_int_equal(decoded.errors.total, 6);
+    for (size_t i = 0; i < decoded.errors.count; i++)
+        assert_non_null(strstr(decoded.errors.texts[i], "TURBO only"));
     REFUSE(LISTENER "upstream { name: 'web' protocol: TURBO proxy_protocol: V1\n"
                     "  server { address: 'h:1' } }",
            "f:2:56: upstream[0].proxy_protocol: is for protocol TCP only: what TURBO sends must "
            "begin with the client's own first bytes; leave it out, or use protocol: TCP");
     /* As --print-config writes them. */
-    accepted(
-        "listener { protocol: TCP address: '*:1' max_sessions: 1024 session_rate: 1000\n"
-        "  source_rate: 250 }\n"
-        "upstream { name: 'web' turbo: AUTO proxy_protocol: NONE server { address: 'h:1' } }");
+    accepted("listener { protocol: TCP address: '*:1' max_sessions: 1024 session_rate: 1000\n"
+             "  source_rate: 250 }\n"
+             "upstream { name: 'web' turbo: AUTO proxy_protocol: NONE server { address: 'h:1' } }");
 }
 
 static void numbers_that_do_not_go_together_are_told(void **state)
@@ -594,9 +542,9 @@ static void a_listener_that_would_connect_to_itself_is_refused(void **state)
             cases[i].listen, cases[i].server);
         if (cases[i].loops) {
             decode(text);
-            assert_int_equal(errors.total, 1);
+            assert_int_equal(decoded.errors.total, 1);
             assert_non_null(
-                strstr(errors.texts[0], "server[0].address: leads back to the listener"));
+                strstr(decoded.errors.texts[0], "server[0].address: leads back to the listener"));
         } else {
             accepted(text);
         }
@@ -619,7 +567,7 @@ static void a_message_without_places_is_told_by_its_fields(void **state)
     char address[] = "*:443", network[] = "\377", *networks[] = {network};
     (void)state;
 
-    clean_up(NULL);
+    decoded_free(NULL);
     listener.address = address;
     listener.has_protocol = true;
     listener.protocol = 7;
@@ -632,19 +580,20 @@ static void a_message_without_places_is_told_by_its_fields(void **state)
     listener.n_proxy_protocol_from = 1;
     log.has_level = true;
     log.level = (Turbotls__V1__Log__Level)99;
-    assert_null(config_decode(&message, &source, &errors));
-    assert_int_equal(errors.count, 6);
-    assert_non_null(strstr(errors.texts[0], "f.pb: there is no upstream"));
-    assert_string_equal(errors.texts[1],
+    assert_null(config_decode(&message, &source, &decoded.errors));
+    assert_int_equal(decoded.errors.count, 6);
+    assert_non_null(strstr(decoded.errors.texts[0], "f.pb: there is no upstream"));
+    assert_string_equal(decoded.errors.texts[1],
                         "f.pb: listener[0].protocol: has no value 7; use a name of Protocol");
-    assert_string_equal(errors.texts[2],
+    assert_string_equal(decoded.errors.texts[2],
                         "f.pb: listener[0].proxy_protocol_from[0]: '\\xff' is not UTF-8");
-    assert_string_equal(errors.texts[3],
+    assert_string_equal(decoded.errors.texts[3],
                         "f.pb: listener[0]: has a field with number 99 that this version does not "
                         "know; was it written for a later one, or is it not a configuration at "
                         "all?");
-    assert_non_null(strstr(errors.texts[4], "'\\xff' is not a network"));
-    assert_string_equal(errors.texts[5], "f.pb: log.level: has no value 99; use a name of Level");
+    assert_non_null(strstr(decoded.errors.texts[4], "'\\xff' is not a network"));
+    assert_string_equal(decoded.errors.texts[5],
+                        "f.pb: log.level: has no value 99; use a name of Level");
 }
 
 static void many_mistakes_are_counted_and_some_are_told(void **state)
@@ -654,9 +603,9 @@ static void many_mistakes_are_counted_and_some_are_told(void **state)
     (void)state;
 
     decode(text);
-    assert_null(config);
-    assert_int_equal(errors.count, CONFIG_ERRORS_MAX);
-    assert_int_equal(errors.total, 1024);
+    assert_null(decoded.config);
+    assert_int_equal(decoded.errors.count, CONFIG_ERRORS_MAX);
+    assert_int_equal(decoded.errors.total, 1024);
     free(text);
 }
 
@@ -684,5 +633,5 @@ int main(void)
         CASE(many_mistakes_are_counted_and_some_are_told),
     };
 
-    return cmocka_run_group_tests(tests, NULL, clean_up);
+    return cmocka_run_group_tests(tests, NULL, decoded_free);
 }
