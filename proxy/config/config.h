@@ -193,7 +193,8 @@ bool config_same_listener(const struct config_listener *a, const struct config_l
 enum config_clash { CONFIG_CLASH_NONE, CONFIG_CLASH_TCP, CONFIG_CLASH_UDP };
 enum config_clash config_clash(const struct config_listener *a, const struct config_listener *b);
 
-/* The listener as --listen would take it: "turbo:127.0.0.1:443,udp=8443". Returns `text`. */
+/* The listener as --listen would take it, starttls= aside: "turbo:127.0.0.1:443,udp=8443". Returns
+ * `text`. */
 enum { CONFIG_LISTEN_TEXT_BYTES = ADDRESS_TEXT_BYTES + 32 };
 const char *config_listen_text(const struct config_listener *listener,
                                char text[static CONFIG_LISTEN_TEXT_BYTES]);

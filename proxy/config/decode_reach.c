@@ -41,8 +41,7 @@ static bool takes_by_name(const struct config_route *route, enum asked asked)
 {
     if (route->alpn_count > 0 || route->sources.count > 0)
         return false;
-    return asked == ASKED_HOST ? route->server_name_count == 0
-                               : takes_all_hosts(route) && route->requested_port_count == 0;
+    return asked == ASKED_HOST ? route->server_name_count == 0 : takes_all_hosts(route);
 }
 
 static bool takes_everything(const Turbotls__V1__Route *message)
@@ -135,8 +134,7 @@ static size_t first_match(const struct taken_list *taken, const char *name, size
 
     if (found < first)
         first = found;
-    for (const char *dot = strchr(name + (name[0] != '\0'), '.'); dot != NULL;
-         dot = strchr(dot + 1, '.')) {
+    for (const char *dot = strchr(name, '.'); dot != NULL; dot = strchr(dot + 1, '.')) {
         found = first_taker(taken, dot, route);
         if (found < first)
             first = found;

@@ -60,9 +60,15 @@ static void put_name(FILE *out, const char *name)
 static void put_upstream(FILE *out, const struct config_upstream *u)
 {
     put_name(out, u->name);
-    assert(u->server_count >= 1 && u->server_count <= CONFIG_SERVERS_MAX);
-    assert(u->kind == ENDPOINT_TCP || u->proxy_header == CONFIG_PROXY_NONE);
-    (void)fprintf(out, " %d %d %d", (int)u->kind, (int)u->turbo, (int)u->proxy_header);
+    assert((u->server_count == 0) == u->requested && u->server_count <= CONFIG_SERVERS_MAX);
+    assert(u->kind == ENDPOINT_TURBO
+               ? u->proxy_header == CONFIG_PROXY_NONE && u->starttls == STARTTLS_NONE &&
+                     u->turbo <= CONFIG_TURBO_ALWAYS
+               : u->turbo == CONFIG_TURBO_NEVER);
+    assert(u->starttls < STARTTLS_COUNT);
+    assert(!u->requested || u->proxy_header == CONFIG_PROXY_NONE);
+    (void)fprintf(out, " %d %d %d %d %d", (int)u->kind, (int)u->turbo, (int)u->proxy_header,
+                  (int)u->starttls, u->requested);
     put_seconds(out, u->connect_timeout_s, 0, CONFIG_CONNECT_MAX_S);
     put_seconds(out, u->health.back_off_s, 0.1, u->health.max_back_off_s);
     put_seconds(out, u->health.max_back_off_s, 0.1, 3600);
@@ -77,21 +83,82 @@ static void put_upstream(FILE *out, const struct config_upstream *u)
     }
 }
 
-static void put_route(FILE *out, const struct config *config, const struct config_route *r)
+static void put_names(FILE *out, const char *const *names, size_t count, size_t max)
+{
+    assert(count <= max);
+    for (size_t i = 0; i < count; i++) {
+        assert(i == 0 || strcmp(names[i - 1], names[i]) < 0);
+        (void)fprintf(out, " %s", names[i]);
+    }
+    (void)fprintf(out, ";");
+}
+
+static bool names_hosts(const struct config_listener *l)
+{
+    return l->request == CONFIG_REQUEST_HTTP_CONNECT || l->request == CONFIG_REQUEST_SOCKS5;
+}
+
+static void put_requested(FILE *out, const struct config_listener *l, const struct config_route *r)
+{
+    const struct config_hosts *hosts = &r->requested;
+
+    if (names_hosts(l)) {
+        assert(hosts->any || hosts->name_count + hosts->networks.count > 0);
+        assert(r->requested_port_count > 0 && r->server_name_count == 0 && r->alpn_count == 0);
+    } else {
+        assert(hosts->name_count == 0);
+    }
+    assert(l->request != CONFIG_REQUEST_NONE ||
+           (!hosts->any && hosts->networks.count == 0 && r->requested_port_count == 0));
+    assert(r->requested_port_count <= CONFIG_REQUESTED_PORTS_MAX);
+    (void)fprintf(out, " %d", hosts->any);
+    put_names(out, hosts->names, hosts->name_count, CONFIG_REQUESTED_HOSTS_MAX);
+    put_networks(out, &hosts->networks, CONFIG_REQUESTED_HOSTS_MAX);
+    for (size_t i = 0; i < r->requested_port_count; i++) {
+        assert(r->requested_ports[i] > (i == 0 ? 0 : r->requested_ports[i - 1]));
+        (void)fprintf(out, " %u", r->requested_ports[i]);
+    }
+}
+
+static void check_opaque(const struct config *config, const struct config_listener *l,
+                         const struct config_route *r)
+{
+    assert(l->kind == ENDPOINT_TCP && l->starttls == STARTTLS_NONE);
+    assert(config->upstreams[r->upstream].starttls == STARTTLS_NONE);
+    for (size_t i = 0; &l->routes[i] <= r; i++)
+        assert(l->routes[i].server_name_count == 0 && l->routes[i].alpn_count == 0);
+}
+
+static void put_route(FILE *out, const struct config *config, const struct config_listener *l,
+                      const struct config_route *r)
 {
     put_name(out, r->name);
     assert(r->upstream < config->upstream_count);
-    assert(r->server_name_count <= CONFIG_SERVER_NAMES_MAX && r->alpn_count <= CONFIG_ALPN_MAX);
-    (void)fprintf(out, " %zu", r->upstream);
-    for (size_t i = 0; i < r->server_name_count; i++) {
-        assert(i == 0 || strcmp(r->server_names[i - 1], r->server_names[i]) <= 0);
-        (void)fprintf(out, " %s", r->server_names[i]);
-    }
+    assert(l->request != CONFIG_REQUEST_NONE || !config->upstreams[r->upstream].requested);
+    assert(r->alpn_count <= CONFIG_ALPN_MAX);
+    (void)fprintf(out, " %zu %d", r->upstream, r->opaque);
+    if (r->opaque)
+        check_opaque(config, l, r);
+    put_requested(out, l, r);
+    put_names(out, r->server_names, r->server_name_count, CONFIG_SERVER_NAMES_MAX);
     for (size_t i = 0; i < r->alpn_count; i++) {
         assert(r->alpn[i].length >= 1 && r->alpn[i].length <= CONFIG_ALPN_BYTES_MAX);
         (void)fprintf(out, " '%.*s'", (int)r->alpn[i].length, (const char *)r->alpn[i].data);
     }
     put_networks(out, &r->sources, CONFIG_NETWORKS_MAX);
+}
+
+static void put_request(FILE *out, const struct config_listener *l)
+{
+    assert(l->kind == ENDPOINT_TCP ||
+           (l->request == CONFIG_REQUEST_NONE && l->starttls == STARTTLS_NONE));
+    assert(l->request <= CONFIG_REQUEST_TPROXY && l->starttls < STARTTLS_COUNT);
+    assert(l->starttls == STARTTLS_NONE || l->sniff_timeout_s == 0);
+    assert(l->login_count == 0 || l->request == CONFIG_REQUEST_SOCKS5);
+    assert(l->login_count <= CONFIG_LOGINS_MAX);
+    (void)fprintf(out, " %d %d", (int)l->request, (int)l->starttls);
+    for (size_t i = 0; i < l->login_count; i++)
+        (void)fprintf(out, " %s/%s", l->logins[i].user, l->logins[i].password);
 }
 
 static void put_listener(FILE *out, const struct config *config, const struct config_listener *l)
@@ -107,8 +174,9 @@ static void put_listener(FILE *out, const struct config *config, const struct co
     assert(l->session_rate >= 1 && l->session_rate <= CONFIG_RATE_MAX);
     assert(l->source_rate >= 1 && l->source_rate <= CONFIG_RATE_MAX);
     assert(l->connections_max <= CONFIG_CONNECTIONS_MAX);
+    put_request(out, l);
     for (size_t i = 0; i < l->route_count; i++)
-        put_route(out, config, &l->routes[i]);
+        put_route(out, config, l, &l->routes[i]);
     for (size_t i = 0; i < l->rule_count; i++) {
         (void)fprintf(out, " %d", l->rules[i].allow);
         put_networks(out, &l->rules[i].networks, CONFIG_NETWORKS_MAX);
@@ -138,10 +206,11 @@ static char *in_force(const struct config *config)
     for (size_t i = 0; i < config->upstream_count; i++)
         put_upstream(out, &config->upstreams[i]);
     put_seconds(out, config->drain_timeout_s, 0, CONFIG_DRAIN_MAX_S);
-    (void)fprintf(out, " %d %d %d %s %d %s %s %d", (int)config->log_level, (int)config->log_format,
-                  (int)config->log_target, address_text(&config->admin, admin),
-                  config->admin_dual_stack, config->user == NULL ? "-" : config->user,
-                  config->group == NULL ? "-" : config->group, config->sandbox);
+    (void)fprintf(
+        out, " %d %d %d %s %d %s %s %d %u", (int)config->log_level, (int)config->log_format,
+        (int)config->log_target, address_text(&config->admin, admin), config->admin_dual_stack,
+        config->user == NULL ? "-" : config->user, config->group == NULL ? "-" : config->group,
+        config->sandbox, (unsigned)config->mark);
     put_networks(out, &config->admin_from, CONFIG_ADMIN_NETWORKS_MAX);
     assert(fclose(out) == 0);
     return text;
@@ -228,6 +297,19 @@ static const char *const seeds[] = {
     "upstream { name: 'web' server { address: '192.0.2.1:1' } proxy_protocol: V2 }\n"
     "log { level: DEBUG format: JSON target: JOURNAL } admin { address: '*:9' }\n"
     "process { user: 'proxy' group: 'tls' sandbox: false } drain_timeout_seconds: 0",
+    "listener { address: '127.0.0.1:80' protocol: TCP request: HTTP_CONNECT\n"
+    "  route { requested_host: ['a.example', '*.b', '10.0.0.0/8'] requested_port: [80, 443]\n"
+    "          upstream: 'there' } route { requested_host: '*' opaque: true upstream: 'mail' } }\n"
+    "listener { address: '*:81' protocol: TCP request: SOCKS5 login { user: 'a' password: 'b' }\n"
+    "  route { requested_host: '*' upstream: 'there' } }\n"
+    "listener { address: '*:82' protocol: TCP request: REDIRECT route { requested_port: 25\n"
+    "  opaque: true upstream: 'mail' } route { server_name: 'a.b' upstream: 'there' } }\n"
+    "listener { address: '*:83' protocol: TCP request: TPROXY starttls: POP3\n"
+    "  route { requested_host: ['::/0', '*'] upstream: 'mail' } }\n"
+    "listener { address: '*:84' protocol: TCP starttls: LDAP route { upstream: 'plain' } }\n"
+    "upstream { name: 'there' protocol: TURBO turbo: TRY requested: true }\n"
+    "upstream { name: 'mail' requested: true } process { mark: 7 }\n"
+    "upstream { name: 'plain' starttls: SMTP server { address: 'h:1' } }",
     "listener { address: '127.0.0.1:99' route { server_name: '*' upstream: 'wbe' }\n"
     "  access_rule { network: '10.0.0.0/33' action: DENIED } acess_rule { } }\n"
     "listener { address: '*:99' } upstream { name: 'web' server { adress: 'a:1' } }",

@@ -435,7 +435,17 @@ static void a_route_behind_one_that_takes_what_was_redirected_is_a_mistake(void 
              "route { requested_port: 3 server_name: 'a.b' upstream: 'there' }\n"
              "route { requested_host: '*' server_name: 'a.b' upstream: 'there' }\n"
              "route { server_name: 'a.b' upstream: 'there' } }" THERE);
+    accepted(REDIRECT
+             "route { requested_port: 3 server_name: 'a.b' upstream: 'there' }\n"
+             "route { requested_port: [3, 4] server_name: 'a.b' upstream: 'there' } }" THERE);
+    accepted(REDIRECT "route { requested_port: 3 server_name: 'a.b' upstream: 'there' }\n"
+                      "route { requested_port: 3 server_name: '*.b' upstream: 'there' } }" THERE);
+    accepted(REDIRECT "route { server_name: 'a.b' requested_host: '*' upstream: 'there' }\n"
+                      "route { requested_host: '*' upstream: 'there' } }" THERE);
     REFUSE(REDIRECT "route { server_name: 'a.b' upstream: 'there' }\n"
+                    "route { requested_port: 3 server_name: 'a.b' upstream: 'there' } }" THERE,
+           NEVER("f:3:40: listener[0].route[1].", "server_name[0]", "a.b", "0"));
+    REFUSE(REDIRECT "route { requested_port: [3, 4] server_name: '*.b' upstream: 'there' }\n"
                     "route { requested_port: 3 server_name: 'a.b' upstream: 'there' } }" THERE,
            NEVER("f:3:40: listener[0].route[1].", "server_name[0]", "a.b", "0"));
 }
@@ -526,6 +536,42 @@ static void values_that_no_enum_has_are_told(void **state)
     assert_int_equal(decoded.errors.total, COUNT(expected));
 }
 
+/* Without places, which tell what is in a text. */
+static void what_guards_a_proxy_is_seen_in_a_message(void **state)
+{
+    Turbotls__V1__Proxy message = TURBOTLS__V1__PROXY__INIT;
+    Turbotls__V1__Listener listener = TURBOTLS__V1__LISTENER__INIT, *listeners[] = {&listener};
+    Turbotls__V1__Upstream upstream = TURBOTLS__V1__UPSTREAM__INIT, *upstreams[] = {&upstream};
+    Turbotls__V1__Route route = TURBOTLS__V1__ROUTE__INIT, *routes[] = {&route};
+    Turbotls__V1__Login login = TURBOTLS__V1__LOGIN__INIT, *logins[] = {&login};
+    Turbotls__V1__AccessRule rule = TURBOTLS__V1__ACCESS_RULE__INIT, *rules[] = {&rule};
+    struct config_source source = {.file = "f.pb"};
+    char address[] = "*:1080", name[] = "u", all[] = "*", *hosts[] = {all};
+    (void)state;
+
+    message.n_listener = message.n_upstream = listener.n_route = route.n_requested_host = 1;
+    message.listener = listeners;
+    message.upstream = upstreams;
+    listener.address = address;
+    listener.has_protocol = listener.has_request = true;
+    listener.protocol = TURBOTLS__V1__PROTOCOL__TCP;
+    listener.request = TURBOTLS__V1__LISTENER__REQUEST__SOCKS5;
+    listener.route = routes;
+    listener.login = logins;
+    listener.access_rule = rules;
+    route.requested_host = hosts;
+    route.upstream = upstream.name = login.user = login.password = name;
+    upstream.requested = upstream.has_requested = true;
+    rule.has_action = true;
+    for (int i = 0; i <= 2; i++) {
+        decoded_free(NULL);
+        listener.n_login = i == 1;
+        listener.n_access_rule = i == 2;
+        decoded.config = config_decode(&message, &source, &decoded.errors);
+        assert_int_equal(decoded.config != NULL, i > 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -545,6 +591,7 @@ int main(void)
         CASE(a_route_behind_one_that_takes_what_was_redirected_is_a_mistake),
         CASE(lists_of_requests_end_where_the_schema_says),
         CASE(values_that_no_enum_has_are_told),
+        CASE(what_guards_a_proxy_is_seen_in_a_message),
     };
 
     return cmocka_run_group_tests(tests, NULL, decoded_free);
