@@ -167,14 +167,12 @@ static void hear(struct prelude *p, struct line line)
     struct line tag = line_word(&rest);
     struct line status = line_word(&rest);
     bool untagged = line_is(tag, "*");
-    bool ours = tag.length == 1 && tag.text[0] == 'a';
+    bool ours = tag.length == 1 && tag.text[0] == 'a' && p->step == RESPONSE;
 
     if (line_has_literal(line) || (!untagged && !ours))
         line_malformed(p, line);
-    else if (p->step == GREETING && untagged)
-        hear_greeting(p, line, status);
     else if (p->step == GREETING)
-        line_malformed(p, line);
+        hear_greeting(p, line, status);
     else if (untagged)
         hear_untagged(p, line, status);
     else

@@ -3,16 +3,30 @@
 #include <string.h>
 #include <strings.h>
 
+/* Where the first such byte is; `length`: there is none. */
+static size_t index_of(const uint8_t *data, size_t length, uint8_t byte)
+{
+    const uint8_t *at = memchr(data, byte, length);
+
+    return at == NULL ? length : (size_t)(at - data);
+}
+
 /* Where the line ends, or breaks: the length with its last byte. 0: neither yet. */
 static size_t find_end(const uint8_t *data, size_t length, bool *broken)
 {
-    for (size_t i = 0; i < length; i++) {
-        bool after_cr = i > 0 && data[i - 1] == '\r';
-        *broken = data[i] == '\0' || (data[i] == '\n') != after_cr;
-        if (*broken || data[i] == '\n')
-            return i + 1;
+    size_t end = index_of(data, length, '\n');
+    size_t zero = index_of(data, end, '\0');
+    size_t behind_cr = index_of(data, end, '\r') + 1;
+    size_t stop = behind_cr < zero ? behind_cr : zero;
+
+    if (stop < end) {
+        *broken = true;
+        return stop + 1;
     }
-    return 0;
+    if (end == length)
+        return 0;
+    *broken = behind_cr != end;
+    return end + 1;
 }
 
 static void give_up(struct prelude *p, const char *told, struct line line)

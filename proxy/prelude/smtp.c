@@ -116,10 +116,15 @@ static bool parse_reply(struct line line, struct reply_line *out)
             return false;
         out->code = out->code * 10 + (uint32_t)(line.text[i] - '0');
     }
-    char behind = line.length == CODE_DIGITS ? ' ' : line.text[CODE_DIGITS];
-    size_t front = line.length == CODE_DIGITS ? CODE_DIGITS : CODE_DIGITS + 1;
+    if (line.length == CODE_DIGITS) {
+        out->last = true;
+        out->text = (struct line){.text = line.text + CODE_DIGITS, .length = 0};
+        return true;
+    }
+    char behind = line.text[CODE_DIGITS];
     out->last = behind == ' ';
-    out->text = (struct line){.text = line.text + front, .length = line.length - front};
+    out->text =
+        (struct line){.text = line.text + CODE_DIGITS + 1, .length = line.length - CODE_DIGITS - 1};
     return behind == ' ' || behind == '-';
 }
 

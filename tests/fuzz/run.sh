@@ -40,7 +40,7 @@ longest() {
   case $1 in
     fuzz_client_hello | fuzz_opening) echo 20000 ;;
     fuzz_wire) echo 1300 ;;
-    fuzz_proxy_header) echo 4200 ;;
+    fuzz_prelude | fuzz_proxy_header) echo 4200 ;;
     *) echo 1500 ;;
   esac
 }

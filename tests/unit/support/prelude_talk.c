@@ -91,17 +91,15 @@ static bool consume(struct run *r)
     return true;
 }
 
-/* Until nothing moves. */
+/* Until nothing moves. As callers must, it pushes what there is before it takes a go-ahead. */
 static void pump(struct run *r)
 {
     bool moved = true;
 
     while (moved) {
         moved = push(r);
-        if (moved && r->way->late)
-            continue;
-        while (consume(r))
-            moved = true;
+        if (!moved || !r->way->late)
+            moved |= consume(r);
     }
 }
 
