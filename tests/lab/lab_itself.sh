@@ -11,10 +11,10 @@ inside() {
     lab_path 40
     lab_show_all
     cp "$here/udp_probe.py" "$LAB_RUN"
-    service_start echo lab_exec server python3 "$LAB_RUN/udp_probe.py" echo "$LAB_SERVER" 7000
+    service_start echo lab_exec server /usr/bin/python3 -I "$LAB_RUN/udp_probe.py" echo "$LAB_SERVER" 7000
     wait_until 10 grep -qs listening "$SERVICES/echo.out"
     probe() {
-        lab_in client python3 "$LAB_RUN/udp_probe.py" "$@"
+        lab_in client /usr/bin/python3 -I "$LAB_RUN/udp_probe.py" "$@"
     }
     probe round-trip "$LAB_SERVER" 7000 40
     probe rejected "$LAB_SERVER" 7001

@@ -6,7 +6,7 @@ set -euo pipefail
 enter_lab 180 "$0" "$@"
 
 readonly RTT=100
-COUNT=$((HANDSHAKES < 20 ? HANDSHAKES : 20))
+COUNT=$((HANDSHAKES < 10 ? HANDSHAKES : 10))
 
 # plain TITLE UPSTREAM_PORT TLS_VERSION ROUND_TRIPS
 plain() {
