@@ -206,6 +206,21 @@ check_process turbotls-sidecar 0000000000000000
 until_true "/healthz of the edge" healthy
 booted systemctl status --no-pager turbotls-edge | sed -n '1,/CPU/p'
 
+say "A sidecar that marks its connections"
+documents=/usr/share/doc/turbotls-proxy
+config=/etc/turbotls-proxy/sidecar.txtpb
+drop_in=/etc/systemd/system/turbotls-sidecar.service.d/intercept.conf
+booted sh -c "echo 'process { mark: 0x7474 }' >>$config"
+if booted systemctl restart turbotls-sidecar 2>/dev/null; then fail "it starts without the capability"; fi
+booted journalctl --no-pager -o cat -u turbotls-sidecar | grep -q "process.mark needs CAP_NET_RAW" ||
+    fail "the journal does not say why it did not start"
+booted install -D -m 644 "$documents/systemd/turbotls-sidecar-intercept.conf" "$drop_in"
+booted systemctl daemon-reload
+booted systemctl restart turbotls-sidecar
+check_process turbotls-sidecar 0000000000002000
+booted sh -c "rm -r ${drop_in%/*} && sed -i '\$d' $config && systemctl daemon-reload && systemctl restart turbotls-sidecar"
+check_process turbotls-sidecar 0000000000000000
+
 say "Reloaded, replaced, restarted"
 reload
 first=$(property turbotls-edge MainPID)
