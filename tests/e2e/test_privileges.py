@@ -7,20 +7,19 @@ import signal
 import socket
 import subprocess
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 from typing import Iterator
 
 import pytest
 
-from harness.programs import release_proxy
+from harness.programs import program, release_proxy
 from harness.proxy import Proxies, Proxy
 from harness.scripted import echo
 from harness.sockets import TcpServer
 from harness.wait import DEADLINE_S, wait_until
 
 USER = "nobody"
-BIND_SERVICE = 1 << 10
+BIND_SERVICE, NET_RAW = 1 << 10, 1 << 13
 HOST = "127.0.0.77"  # nobody else's ports below 1024
 PORT, OTHER_PORT = 701, 702
 
@@ -47,13 +46,13 @@ def status(pid: int) -> dict[str, str]:
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
-def assert_confined(pid: int) -> None:
+def assert_confined(pid: int, capabilities: int = BIND_SERVICE) -> None:
     entry = pwd.getpwnam(USER)
     now = status(pid)
     assert now["Uid"].split() == [str(entry.pw_uid)] * 4
     assert now["Gid"].split() == [str(entry.pw_gid)] * 4
     for name in ("CapPrm", "CapEff", "CapBnd", "CapAmb"):
-        assert int(now[name], 16) == BIND_SERVICE, name
+        assert int(now[name], 16) == capabilities, name
     assert now["NoNewPrivs"] == "1"
     if Path("/proc/sys/kernel/seccomp").exists():
         assert now["Seccomp"] == "2"
@@ -66,10 +65,13 @@ def assert_echoes(port: int) -> None:
 
 
 def accepts(port: int) -> bool:
-    with suppress(ConnectionRefusedError):
+    try:
         socket.create_connection((HOST, port), DEADLINE_S).close()
-        return True
-    return False
+    except ConnectionRefusedError:
+        return False
+    except ConnectionResetError:  # by who has accepted it
+        pass
+    return True
 
 
 def start(proxies: Proxies, folder: Path, text: str) -> Proxy:
@@ -112,6 +114,63 @@ def test_a_successor_is_who_its_predecessor_was(proxies: Proxies, open_folder: P
             assert_echoes(PORT)
         finally:
             os.kill(successor, signal.SIGTERM)
+
+
+TPROXY = f'listener {{ protocol: TCP address: "{HOST}:{OTHER_PORT}" request: TPROXY route {{ upstream: "asked" }} }}\n'
+TPROXY += 'upstream { name: "asked" requested: true }\n'
+
+
+def reload(proxy: Proxy, folder: Path, text: str) -> None:
+    config = folder / "0.txtpb"
+    config.write_text(text + "\nlog { format: JSON }\ndrain_timeout_seconds: 1\n")
+    proxy.signal(signal.SIGHUP)
+
+
+def test_marks_and_listeners_for_tproxy_work_for_as_long_as_it_runs(proxies: Proxies, open_folder: Path) -> None:
+    with TcpServer(echo) as server:
+        text = configuration([PORT], server.port, f'user: "{USER}" mark: 7')
+        proxy = start(proxies, open_folder, text)
+        assert_confined(proxy.pid, BIND_SERVICE | NET_RAW)
+        assert_echoes(PORT)
+        reload(proxy, open_folder, TPROXY + text)
+        wait_until("the listener for TPROXY is open", lambda: accepts(OTHER_PORT))
+        assert_echoes(PORT)
+
+        # The successor starts as that user, and opens all of them again.
+        proxy.signal(signal.SIGUSR2)
+        line = proxy.stderr.wait_for(lambda line: "the new process accepts from now on" in line)[0]
+        successor = int(line.split('"pid":')[1].split(",")[0].rstrip("}"))
+        try:
+            assert_confined(successor, BIND_SERVICE | NET_RAW)
+            assert_echoes(PORT)
+        finally:
+            os.kill(successor, signal.SIGTERM)
+
+
+def test_who_did_not_need_the_capability_at_the_start_does_not_get_it(proxies: Proxies, open_folder: Path) -> None:
+    with TcpServer(echo) as server:
+        text = configuration([PORT], server.port, f'user: "{USER}"')
+        proxy = start(proxies, open_folder, text)
+        reload(proxy, open_folder, TPROXY + text)
+        proxy.stderr.wait_for(lambda line: "TPROXY needs CAP_NET_RAW" in line)
+        proxy.stderr.wait_for(lambda line: "the configuration stays as it was" in line)
+        assert_echoes(PORT)
+        assert not accepts(OTHER_PORT)
+
+        # Another mark is for the next start: now nothing could be connected to.
+        reload(proxy, open_folder, configuration([PORT], server.port, f'user: "{USER}" mark: 7'))
+        proxy.stderr.wait_for(lambda line: "another user, group, sandbox or mark takes effect with the next start" in line)
+        assert_echoes(PORT)
+
+
+def test_without_the_capability_for_marks_it_does_not_start(open_folder: Path) -> None:
+    config = open_folder / "a.txtpb"
+    config.write_text(configuration([5000 + PORT], 1, "mark: 7"))
+    without = [program("setpriv", "util-linux"), "--bounding-set=-all", "--inh-caps=-all"]
+    done = subprocess.run([*without, release_proxy(), "--config", config], capture_output=True, text=True, timeout=DEADLINE_S)
+    assert done.returncode == 1
+    assert "process.mark needs CAP_NET_RAW" in done.stderr and "AmbientCapabilities" in done.stderr
+    assert not done.stdout and "listening" not in done.stderr
 
 
 @pytest.mark.parametrize("process, expected", [
