@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "proxy/config/load.h"
+#include "proxy/dns_record.h"
 #include "proxy/options.h"
 #include "proxy/service.h"
 
@@ -97,11 +98,14 @@ int main(int argc, char *argv[])
 {
     static struct options options;
     static char message[OPTIONS_MESSAGE_BYTES];
+    enum options_result result;
     open_standard_streams();
     (void)signal(SIGPIPE, SIG_IGN);
     ev_set_allocator(loop_memory);
     ev_set_syserr_cb(on_loop_failure);
-    switch (options_parse(&options, argc, argv, message)) {
+    result = dns_record_wanted(argc, argv) ? dns_record(argc, argv, message)
+                                           : options_parse(&options, argc, argv, message);
+    switch (result) {
     case OPTIONS_RUN: return act(&options, argv);
     case OPTIONS_DONE: return print(message);
     case OPTIONS_INVALID: (void)fprintf(stderr, "turbotls-proxy: %s\n", message); break;

@@ -106,6 +106,7 @@ static const size_t row_count = sizeof(rows) / sizeof(rows[0]);
 static const char help_intro[] =
     "Usage: turbotls-proxy --listen ENDPOINT --upstream ENDPOINT [OPTION]...\n"
     "       turbotls-proxy --config FILE [OPTION]...\n"
+    "       turbotls-proxy dns-record --udp-port PORT [OPTION]...   (see its --help)\n"
     "\n"
     "turbotls-proxy converts between classic TLS and TurboTLS, either way, and needs\n"
     "no key and no certificate for it. TurboTLS begins the TLS handshake over UDP\n"
