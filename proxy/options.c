@@ -41,7 +41,8 @@ static const struct option_row rows[] = {
      "      The UDP port is the TCP port unless udp= names another. starttls= is for\n"
      "      ports on which TLS begins with a command; smtp, imap, pop3, ldap or\n"
      "      postgresql: the proxy plays the server until then, and only the TLS goes\n"
-     "      on, to a server with TLS from the start or to an upstream with starttls=.\n"},
+     "      on: to a second proxy whose upstream has starttls=, or, of ldap and\n"
+     "      postgresql only, to any server with TLS from the start.\n"},
     {"upstream", "tcp:HOST:PORT[,starttls=PROTOCOL] or turbo:HOST:PORT[,udp=PORT][,turbo=WHEN]",
      options_take_upstream, true,
      "      Where connections go; exactly one. HOST is a name or an address (IPv6 in\n"

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -199,7 +200,37 @@ def test_an_example_of_the_documents_is_valid(file: Path, name: str, number: int
 
 def test_the_documents_have_examples() -> None:
     assert [(name, number) for name, number, _ in EXAMPLES] == [
-        ("README.md", 0), ("docs/configuration.md", 0), ("docs/configuration.md", 1)]
+        ("README.md", 0), *(("docs/configuration.md", number) for number in range(7))]
+
+
+INSTALLED = sorted((DOCUMENTS / "deploy/examples").glob("*.txtpb"))
+
+
+@pytest.mark.parametrize("example", INSTALLED, ids=lambda path: path.stem)
+def test_an_example_that_is_installed_is_valid_and_prints_as_itself(file: Path, example: Path) -> None:
+    done = run("--config", example, "--check")
+    assert done.returncode == 0, done.stderr
+    file.write_text(run("--config", example, "--print-config").stdout)
+    done = run("--config", file, "--print-config")
+    assert (done.returncode, done.stdout) == (0, file.read_text())
+
+
+def test_there_is_an_example_of_everything() -> None:
+    texts = "".join(path.read_text() for path in INSTALLED)
+    for word in ("HTTP_CONNECT", "SOCKS5", "REDIRECT", "login {", "starttls: SMTP", "starttls: IMAP",
+                 "starttls: POSTGRESQL", "starttls: LDAP", "requested: true", "mark: "):
+        assert word in texts
+
+
+COMMANDS = [line for line in (DOCUMENTS / "docs/configuration.md").read_text().splitlines()
+            if line.startswith("turbotls-proxy --listen") and line.count("'") % 2 == 0 and not line.endswith("\\")]
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_a_command_line_of_the_documents_is_valid(line: str) -> None:
+    arguments = shlex.split(line.partition(">")[0])[1:]
+    done = run(*(word for word in arguments if word != "--print-config"), "--check")
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_documents_errors_are_real(file: Path) -> None:

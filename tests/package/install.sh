@@ -182,7 +182,9 @@ apt_quiet install --no-install-recommends -y /opt/turbotls-proxy.deb
 inside turbotls-proxy --version
 inside turbotls-proxy --config /etc/turbotls-proxy/edge.txtpb --check
 inside turbotls-proxy --config /etc/turbotls-proxy/sidecar.txtpb --check
-inside turbotls-proxy --config /usr/share/doc/turbotls-proxy/examples/edge.txtpb --check
+for example in edge http-connect transparent starttls-edge; do
+    inside turbotls-proxy --config "/usr/share/doc/turbotls-proxy/examples/$example.txtpb" --check
+done
 inside getent passwd turbotls-proxy
 
 say "Run by systemd"
