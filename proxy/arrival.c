@@ -7,12 +7,14 @@
 
 #include "proxy/arrival_parts.h"
 #include "proxy/listener.h"
+#include "proxy/net/resolver.h"
 #include "proxy/net/socket.h"
 #include "proxy/prelude/proxy_header.h"
 #include "proxy/relay.h"
 #include "proxy/route.h"
 #include "proxy/sides/plain.h"
 #include "proxy/sides/turbo_server.h"
+#include "proxy/talk.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
 #include "turbo/opening.h"
@@ -32,11 +34,17 @@ struct turbo_endpoint *arrival_endpoint(const struct arrival *a)
 
 /* ---- its ends ---- */
 
-static void drop_trial(struct arrival *a)
+static void drop_far(struct arrival *a)
 {
-    if (a->trial != NULL)
-        a->trial->ops->destroy(a->trial);
-    a->trial = NULL;
+    if (a->far != NULL)
+        a->far->ops->destroy(a->far);
+    a->far = NULL;
+}
+
+static void drop_query(struct resolver_query *query)
+{
+    if (query != NULL)
+        resolver_cancel(query);
 }
 
 void arrival_dismiss(struct arrival *a)
@@ -45,7 +53,10 @@ void arrival_dismiss(struct arrival *a)
     ev_io_stop(w->loop, &a->io);
     ev_timer_stop(w->loop, &a->timeout);
     ev_timer_stop(w->loop, &a->sniff);
-    drop_trial(a);
+    drop_far(a);
+    drop_query(a->query);
+    drop_query(a->record);
+    talk_end(a->talk);
     if (a->previous != NULL)
         a->previous->next = a->next;
     else
@@ -85,19 +96,18 @@ static const struct turbo_client_hello *hello_of(const struct arrival *a)
     return a->opening.hello.state == TURBO_HELLO_COMPLETE ? &a->opening.hello : NULL;
 }
 
-/* The far side: the trial, where it leads to the same servers, or a new one. */
+/* The far side: the one there is, where it leads to the same servers, or a new one. */
 static struct side *take_far(struct arrival *a)
 {
-    struct side *far = a->trial;
-    if (far == NULL || a->trial_upstream != a->connection.upstream)
+    struct side *far = a->far;
+    if (far == NULL || a->far_upstream != a->connection.upstream)
         return connection_open(&a->connection, hello_of(a), NULL);
-    plain_watch_server(far, NULL, NULL);
-    a->trial = NULL;
+    a->far = NULL;
     return far;
 }
 
 /* A connection of its own: what came goes to the upstream first. */
-static void become_relay(struct arrival *a, enum turbo_outcome outcome, enum turbo_reason reason)
+void arrival_become_relay(struct arrival *a, enum turbo_outcome outcome, enum turbo_reason reason)
 {
     struct worker *w = a->worker;
     if (a->only_joins) {
@@ -116,6 +126,7 @@ static void become_relay(struct arrival *a, enum turbo_outcome outcome, enum tur
     }
     a->bytes = NULL;
     struct side *far = take_far(a);
+    connection_arrived(&a->connection);
     struct connection connection = a->connection;
     connection.access.listener_outcome = outcome;
     connection.access.listener_reason = reason;
@@ -157,13 +168,25 @@ static bool adopt(const struct arrival *a, struct turbo_server **session)
                                 &client, session) == TURBO_JOIN_SESSION;
 }
 
+static bool offers(const struct turbo_client_hello *hello, const char *protocol)
+{
+    size_t at = 0, length;
+    const uint8_t *name;
+    while ((name = turbo_client_hello_alpn(hello, &at, &length)) != NULL)
+        if (length == strlen(protocol) && memcmp(name, protocol, length) == 0)
+            return true;
+    return false;
+}
+
 static void classic(struct arrival *a)
 {
     struct turbo_server *session;
-    if (adopt(a, &session))
+    if (a->only_alpn != NULL && !(hello_of(a) != NULL && offers(hello_of(a), a->only_alpn)))
+        arrival_end(a, TURBO_REASON_NO_TLS, true);
+    else if (adopt(a, &session))
         join(a, session);
     else
-        become_relay(a, TURBO_OUTCOME_CLASSIC, TURBO_REASON_CLIENT_CLASSIC);
+        arrival_become_relay(a, TURBO_OUTCOME_CLASSIC, TURBO_REASON_CLIENT_CLASSIC);
 }
 
 static void drop_front(struct arrival *a, size_t length)
@@ -180,13 +203,12 @@ static void prove_address(const struct arrival *a)
 }
 
 static void judge(struct arrival *a, size_t from);
-static void start_sniffing(struct arrival *a);
 
 static void tombstone(struct arrival *a)
 {
     struct turbo_server *session;
     if (a->afresh) {
-        become_relay(a, TURBO_OUTCOME_OPAQUE, TURBO_REASON_NOT_TLS);
+        arrival_become_relay(a, TURBO_OUTCOME_OPAQUE, TURBO_REASON_NOT_TLS);
         return;
     }
     struct turbo_address client = client_of(a);
@@ -208,11 +230,17 @@ static void tombstone(struct arrival *a)
 static void other(struct arrival *a)
 {
     struct proxy_header header;
+    if (a->only_tls) {
+        arrival_end(a, TURBO_REASON_NO_TLS, true);
+        return;
+    }
     switch (proxy_header_read(a->bytes, a->length, &header)) {
     case PROXY_HEADER_MORE: break;
     case PROXY_HEADER_DONE:
     case PROXY_HEADER_BAD: arrival_end(a, TURBO_REASON_PROXY_HEADER, true); break;
-    case PROXY_HEADER_NONE: become_relay(a, TURBO_OUTCOME_OPAQUE, TURBO_REASON_NOT_TLS); break;
+    case PROXY_HEADER_NONE:
+        arrival_become_relay(a, TURBO_OUTCOME_OPAQUE, TURBO_REASON_NOT_TLS);
+        break;
     }
 }
 
@@ -258,7 +286,6 @@ static void read_header(struct arrival *a)
     case PROXY_HEADER_BAD: arrival_end(a, TURBO_REASON_PROXY_HEADER, true); return;
     case PROXY_HEADER_DONE: break;
     }
-    a->header_due = false;
     if (header.client.length > 0)
         connection_vouched(&a->connection, &header.client, &header.server);
     if (!route_allows(a->connection.settings, &a->connection.access.client)) {
@@ -266,9 +293,7 @@ static void read_header(struct arrival *a)
         return;
     }
     drop_front(a, header.length);
-    start_sniffing(a);
-    if (a->length > 0)
-        judge(a, 0);
+    arrival_next_stage(a);
 }
 
 /* ---- events ---- */
@@ -290,12 +315,22 @@ static bool make_room(struct arrival *a)
 /* The client has ended its stream before the opening was clear: as it is, if there is anything. */
 static void ended_early(struct arrival *a)
 {
-    if (a->header_due)
+    if (a->stage == ARRIVAL_HEADER)
         arrival_end(a, TURBO_REASON_PROXY_HEADER, true);
+    else if (a->only_tls)
+        arrival_end(a, TURBO_REASON_NO_TLS, true);
     else if (a->length > 0 || a->connection.settings->sniff_timeout_s > 0.)
-        become_relay(a, TURBO_OUTCOME_OPAQUE, TURBO_REASON_HELLO_CUT_SHORT);
+        arrival_become_relay(a, TURBO_OUTCOME_OPAQUE, TURBO_REASON_HELLO_CUT_SHORT);
     else
         arrival_end(a, TURBO_REASON_CLIENT_SILENT, false);
+}
+
+/* What it still says leads nowhere. */
+static void discard(struct arrival *a)
+{
+    ssize_t n = recv(a->fd, a->worker->scratch, WORKER_SCRATCH_BYTES, 0);
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+        arrival_end(a, a->otherwise, false);
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int events)
@@ -304,6 +339,14 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int events)
     (void)events;
     struct arrival *a = io->data;
     assert(a->tag == ARRIVAL_TAG);
+    if (a->talk != NULL) {
+        arrival_converse(a);
+        return;
+    }
+    if (a->stage == ARRIVAL_LEAVING) {
+        discard(a);
+        return;
+    }
     if (!make_room(a)) {
         arrival_end(a, TURBO_REASON_NONE, true);
         return;
@@ -323,7 +366,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int events)
     a->spoke = true;
     size_t from = a->length;
     a->length += (size_t)n;
-    if (a->header_due)
+    if (a->stage == ARRIVAL_HEADER)
         read_header(a);
     else
         judge(a, from);
@@ -335,19 +378,25 @@ static void on_timeout(struct ev_loop *loop, ev_timer *timer, int events)
     (void)events;
     struct arrival *a = timer->data;
     assert(a->tag == ARRIVAL_TAG);
-    arrival_end(a, TURBO_REASON_OPENING_TIMEOUT, true);
+    if (a->stage == ARRIVAL_LEAVING)
+        arrival_end(a, a->otherwise, false);
+    else if (a->stage != ARRIVAL_REQUEST || !arrival_answer_late(a))
+        arrival_end(a, TURBO_REASON_OPENING_TIMEOUT, true);
 }
 
-/* The TLS server has spoken first, or the trial has failed, which just ends the trial. */
-static void on_server_spoke(void *owner, bool alive)
+/* The far side is connected, or has failed, or the server has spoken first. What is there on trial
+ * may just end. */
+static void on_far(void *owner)
 {
     struct arrival *a = owner;
     assert(a->tag == ARRIVAL_TAG);
-    if (alive) {
-        become_relay(a, TURBO_OUTCOME_OPAQUE, TURBO_REASON_SERVER_FIRST);
-        return;
-    }
-    drop_trial(a);
+    ssize_t bytes = a->far->ops->peek(a->far);
+    if (bytes > 0)
+        arrival_become_relay(a, TURBO_OUTCOME_OPAQUE, TURBO_REASON_SERVER_FIRST);
+    else if (bytes == SIDE_AGAIN)
+        a->far->ops->watch(a->far, true, false);
+    else
+        drop_far(a);
 }
 
 static void on_silence(struct ev_loop *loop, ev_timer *timer, int events)
@@ -362,10 +411,10 @@ static void on_silence(struct ev_loop *loop, ev_timer *timer, int events)
     if (refused != TURBO_REASON_NONE)
         return; /* it takes a ClientHello to know where to */
     /* Over TCP also where the upstream speaks TurboTLS: there is no ClientHello to send by UDP. */
-    a->trial_upstream = a->connection.upstream;
-    a->trial = connection_open_plain(&a->connection);
-    if (a->trial != NULL)
-        plain_watch_server(a->trial, on_server_spoke, a);
+    a->far_upstream = a->connection.upstream;
+    a->far = connection_open_plain(&a->connection);
+    if (a->far != NULL)
+        side_set_owner(a->far, on_far, a);
 }
 
 static void start_timer(struct worker *w, ev_timer *timer, double seconds)
@@ -378,8 +427,75 @@ static void start_timer(struct worker *w, ev_timer *timer, double seconds)
 
 static void start_sniffing(struct arrival *a)
 {
-    if (!a->only_joins && a->length == 0)
+    if (!a->only_joins && a->length == 0 && a->far == NULL)
         start_timer(a->worker, &a->sniff, a->connection.settings->sniff_timeout_s);
+}
+
+/* ---- from stage to stage ---- */
+
+bool arrival_keep(struct arrival *a, const uint8_t *bytes, size_t length)
+{
+    while (a->capacity - a->length < length)
+        if (!make_room(a))
+            return false;
+    memcpy(a->bytes + a->length, bytes, length);
+    a->length += length;
+    return true;
+}
+
+/* Does its route say that nothing is to be looked at? Those that ask for a ClientHello come later.
+ */
+static bool is_opaque(const struct arrival *a)
+{
+    const struct connection *c = &a->connection;
+    const struct route_facts facts = {.client = &c->access.client, .target = c->target};
+    if (c->settings->kind != ENDPOINT_TCP)
+        return false;
+    const struct config_route *route = route_find(c->settings, &facts);
+    return route != NULL && route->opaque;
+}
+
+static void begin_opening(struct arrival *a)
+{
+    if (is_opaque(a)) {
+        arrival_become_relay(a, TURBO_OUTCOME_OPAQUE, TURBO_REASON_PLAIN_UPSTREAM);
+        return;
+    }
+    start_sniffing(a);
+    if (a->length > 0)
+        judge(a, 0);
+}
+
+static void begin_request(struct arrival *a)
+{
+    switch (a->connection.settings->request) {
+    case CONFIG_REQUEST_NONE: arrival_next_stage(a); break;
+    case CONFIG_REQUEST_HTTP_CONNECT: arrival_speak(a, &prelude_http_connect); break;
+    case CONFIG_REQUEST_SOCKS5: arrival_speak(a, &prelude_socks5); break;
+    case CONFIG_REQUEST_REDIRECT:
+    case CONFIG_REQUEST_TPROXY:
+        if (arrival_find_destination(a))
+            arrival_next_stage(a);
+        break;
+    }
+}
+
+void arrival_next_stage(struct arrival *a)
+{
+    const struct prelude_part *starttls;
+    switch (++a->stage) {
+    case ARRIVAL_HEADER: break;
+    case ARRIVAL_REQUEST: begin_request(a); break;
+    case ARRIVAL_STARTTLS:
+        starttls = prelude_starttls_server(a->connection.settings->starttls);
+        if (starttls == NULL)
+            arrival_next_stage(a);
+        else
+            arrival_speak(a, starttls);
+        break;
+    case ARRIVAL_OPENING: begin_opening(a); break;
+    case ARRIVAL_LEAVING: break;
+    }
 }
 
 static void link_in(struct arrival *a)
@@ -409,7 +525,6 @@ void arrival_start(struct listener *listener, int fd, const struct address *clie
     a->only_joins = listener_is_leaving(listener) || listener_is_full(listener);
     connection_accepted(&a->connection, listener, client, fd);
     a->fd = fd;
-    a->header_due = networks_hold(&a->connection.settings->proxy_from, client);
     turbo_opening_init(&a->opening);
     ev_io_init(&a->io, on_readable, fd, EV_READ);
     ev_init(&a->timeout, on_timeout);
@@ -419,7 +534,7 @@ void arrival_start(struct listener *listener, int fd, const struct address *clie
     worker_connection_began(w);
     ev_io_start(w->loop, &a->io);
     start_timer(w, &a->timeout, a->connection.settings->opening_timeout_s);
-    if (!a->header_due)
-        start_sniffing(a);
     arrivals_make_room(w);
+    if (!networks_hold(&a->connection.settings->proxy_from, client))
+        arrival_next_stage(a);
 }

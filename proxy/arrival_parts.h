@@ -1,5 +1,6 @@
 /*
- * What the two parts of arrivals share: arrival.c, one of them; arrivals.c, what happens to many.
+ * What the parts of arrivals share: arrival.c, one of them; arrival_prelude.c, what it says before
+ * TLS; arrival_request.c, where it wants to go; arrivals.c, what happens to many.
  */
 #ifndef PROXY_ARRIVAL_PARTS_H
 #define PROXY_ARRIVAL_PARTS_H
@@ -11,7 +12,19 @@
 #include "turbo/opening.h"
 #include "turbo/server.h"
 
+struct resolver_query;
+struct talk;
+
 enum { ARRIVAL_TAG = 0x41727269 /* "Arri" */ };
+
+/* What comes next of a connection, in this order. */
+enum arrival_stage {
+    ARRIVAL_HEADER,   /* a PROXY header, where one is due */
+    ARRIVAL_REQUEST,  /* where the client wants to go, where the listener asks */
+    ARRIVAL_STARTTLS, /* what leads to STARTTLS, where the listener speaks it */
+    ARRIVAL_OPENING,  /* TLS, a tombstone, or something else */
+    ARRIVAL_LEAVING,  /* it has been told why it leads nowhere: until the client has gone */
+};
 
 struct arrival {
     uint32_t tag;
@@ -22,13 +35,19 @@ struct arrival {
     uint8_t *bytes; /* all that came, less a tombstone that starts afresh */
     size_t length, capacity;
     struct turbo_opening opening;
-    bool header_due; /* a PROXY header comes first */
+    enum arrival_stage stage;
     bool spoke;      /* something was read */
     bool afresh;     /* after a tombstone for nothing consumed: the stream follows, no other */
     bool only_joins; /* a session: the listener was leaving, or full */
-    enum turbo_reason otherwise;     /* if it does not: it is reset */
-    struct side *trial;              /* connected before the client has spoken */
-    struct upstream *trial_upstream; /* to this one; held by the generation */
+    bool only_tls;   /* behind STARTTLS */
+    const char *only_alpn;         /* and must offer this; NULL: any */
+    enum turbo_reason otherwise;   /* if it does not: it is reset */
+    struct talk *talk;             /* of the stage; NULL: none */
+    struct resolver_query *query;  /* for the host asked for; NULL: none is under way */
+    struct resolver_query *record; /* the same for what discovery will ask for, so that the answers
+                                      come together */
+    struct side *far;              /* connected, or being, before the client has spoken */
+    struct upstream *far_upstream; /* to this one; held by the generation */
     ev_io io;
     ev_timer timeout, sniff;
 };
@@ -39,5 +58,34 @@ struct turbo_endpoint *arrival_endpoint(const struct arrival *arrival);
 void arrival_dismiss(struct arrival *arrival);
 /* It leads nowhere. It is a connection all the same, and has its access line. */
 void arrival_end(struct arrival *arrival, enum turbo_reason reason, bool reset);
+/* It comes to nothing, and the record says why; the client is given time to read what it was told.
+ */
+void arrival_leave(struct arrival *arrival, enum turbo_reason reason);
+
+/* ---- arrival.c ---- */
+
+/* The stage is over. May end the arrival. */
+void arrival_next_stage(struct arrival *arrival);
+/* Bytes that came behind what the stage has read, and belong to the next. False: out of memory. */
+bool arrival_keep(struct arrival *arrival, const uint8_t *bytes, size_t length);
+/* The client's connection, and what it has asked for, go to a relay. */
+void arrival_become_relay(struct arrival *arrival, enum turbo_outcome outcome,
+                          enum turbo_reason reason);
+
+/* ---- arrival_prelude.c ---- */
+
+/* Speaks it at this stage. May end the arrival. */
+void arrival_speak(struct arrival *arrival, const struct prelude_part *part);
+/* Goes on with it: the socket is ready, or the request is answered. May end the arrival. */
+void arrival_converse(struct arrival *arrival);
+
+/* ---- arrival_request.c ---- */
+
+/* The prelude has told where the client wants to go. May end the arrival. */
+void arrival_asked(struct arrival *arrival);
+/* As long as there is no answer: the time for it is over. False: nothing was asked for. */
+bool arrival_answer_late(struct arrival *arrival);
+/* An address that it was redirected from. False: it was not, and has been ended. */
+bool arrival_find_destination(struct arrival *arrival);
 
 #endif

@@ -28,7 +28,7 @@ void arrivals_end_late(struct worker *w)
 /* Who has said nothing may have a session by UDP, which goes to whoever listens now. */
 static bool is_anybodys(const struct arrival *a)
 {
-    return !a->spoke && !a->only_joins && a->trial == NULL && arrival_endpoint(a) != NULL;
+    return !a->spoke && !a->only_joins && a->far == NULL && arrival_endpoint(a) != NULL;
 }
 
 static void leave(struct arrival *a)

@@ -10,6 +10,7 @@
 #include "proxy/prelude/proxy_header.h"
 #include "proxy/route.h"
 #include "proxy/sides/plain.h"
+#include "proxy/target.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
 
@@ -51,8 +52,15 @@ void connection_vouched(struct connection *c, const struct address *client,
     c->server = *server;
 }
 
+void connection_arrived(struct connection *c)
+{
+    free(c->target);
+    c->target = NULL;
+}
+
 static void release(struct connection *c)
 {
+    connection_arrived(c);
     stats_release(c->worker->stats, c->stats);
     upstream_release(c->upstream);
     struct generation *generation = c->generation;
@@ -79,6 +87,15 @@ void connection_dismiss(struct connection *c)
 
 /* ---- where it goes ---- */
 
+bool connection_request(struct connection *c, struct target *target)
+{
+    char text[TARGET_TEXT_BYTES];
+    c->target = target;
+    if (target != NULL)
+        access_add_requested(&c->access, target_text(target, text));
+    return target != NULL;
+}
+
 enum turbo_reason connection_place(struct connection *c, const struct turbo_client_hello *hello)
 {
     if (hello != NULL) {
@@ -87,7 +104,9 @@ enum turbo_reason connection_place(struct connection *c, const struct turbo_clie
     }
     if (!route_allows(c->settings, &c->access.client))
         return TURBO_REASON_DENIED;
-    const struct config_route *route = route_find(c->settings, hello, &c->access.client);
+    const struct route_facts facts = {
+        .client = &c->access.client, .hello = hello, .target = c->target};
+    const struct config_route *route = route_find(c->settings, &facts);
     if (route == NULL)
         return TURBO_REASON_NO_ROUTE;
     if (route == c->route)
@@ -127,17 +146,31 @@ static size_t write_header(const struct connection *c, const struct turbo_client
     return 0;
 }
 
+/* Whose HTTPS record may tell of TurboTLS. */
+static const char *name_of(const struct connection *c, const struct turbo_client_hello *hello)
+{
+    if (c->target != NULL && c->target->is_name)
+        return c->target->host;
+    return hello != NULL && hello->server_name[0] != '\0' ? hello->server_name : NULL;
+}
+
+static struct side *open_far(const struct connection *c, const struct turbo_client_hello *hello,
+                             const struct turbo_id *session, bool plain)
+{
+    uint8_t header[PROXY_HEADER_OUT_MAX];
+    struct upstream_call call = {
+        .target = c->target, .name = name_of(c, hello), .prelude = header, .plain = plain};
+    call.prelude_length = write_header(c, hello, session, header);
+    return upstream_open(c->upstream, c->worker, &call);
+}
+
 struct side *connection_open(const struct connection *c, const struct turbo_client_hello *hello,
                              const struct turbo_id *session)
 {
-    uint8_t header[PROXY_HEADER_OUT_MAX];
-    size_t length = write_header(c, hello, session, header);
-    return upstream_open(c->upstream, c->worker, header, length);
+    return open_far(c, hello, session, c->route->opaque);
 }
 
 struct side *connection_open_plain(const struct connection *c)
 {
-    uint8_t header[PROXY_HEADER_OUT_MAX];
-    size_t length = write_header(c, NULL, NULL, header);
-    return plain_connecting(c->worker, c->upstream, header, length);
+    return open_far(c, NULL, NULL, true);
 }

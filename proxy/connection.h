@@ -14,6 +14,7 @@ struct generation;
 struct listener;
 struct route_stats;
 struct side;
+struct target;
 struct upstream;
 struct worker;
 
@@ -26,8 +27,10 @@ struct connection {
     struct upstream *upstream;              /* held; NULL: none yet */
     struct route_stats *stats;              /* held; NULL: out of memory */
     struct address server;                  /* that the client connected to */
-    bool is_tls;                            /* a ClientHello was seen */
-    struct access access;                   /* with the client's address */
+    struct target *target; /* owned: where the client has asked to go, until connection_arrived;
+                              NULL: it has not */
+    bool is_tls;           /* a ClientHello was seen */
+    struct access access;  /* with the client's address */
 };
 
 /* From `client` to `server`, since `since`. */
@@ -39,6 +42,9 @@ void connection_accepted(struct connection *connection, struct listener *listene
 /* A PROXY header has told who it is really from and to. */
 void connection_vouched(struct connection *connection, const struct address *client,
                         const struct address *server);
+/* The client has asked for `target`, which is the connection's from now on. NULL: out of memory,
+ * false. */
+bool connection_request(struct connection *connection, struct target *target);
 /*
  * May it connect, and where to? `hello` NULL: it has none, or none that is known.
  * TURBO_REASON_NONE: its route and upstream are set; else why not. May be asked again when more is
@@ -50,12 +56,15 @@ enum turbo_reason connection_place(struct connection *connection,
  * the connection took? It has been placed. */
 bool connection_is_vouched(const struct connection *connection);
 /* The far side, with the PROXY header that the server is to be sent; `session` is the TurboTLS
- * session's id or NULL. It has been placed. NULL: out of memory. */
+ * session's id or NULL. It has been placed, and what was asked for resolved. NULL: out of memory.
+ */
 struct side *connection_open(const struct connection *connection,
                              const struct turbo_client_hello *hello,
                              const struct turbo_id *session);
 /* The same over TCP, whatever the upstream speaks: the client has said nothing yet. */
 struct side *connection_open_plain(const struct connection *connection);
+/* It is being relayed: what was asked for is no longer needed. */
+void connection_arrived(struct connection *connection);
 /* It is over: writes its record. */
 void connection_end(struct connection *connection);
 /* Its record goes on elsewhere: as connection_end, but for the record. */

@@ -69,7 +69,7 @@ static void start_plain(struct listener *l, int fd, const struct address *client
         reset(&c, fd, refused);
         return;
     }
-    if (c.upstream->settings->kind == ENDPOINT_TCP) {
+    if (c.upstream->settings->kind == ENDPOINT_TCP || c.route->opaque) {
         c.access.listener_outcome = TURBO_OUTCOME_OPAQUE;
         c.access.listener_reason = TURBO_REASON_PLAIN_UPSTREAM;
     }
@@ -83,7 +83,9 @@ static void start_plain(struct listener *l, int fd, const struct address *client
 /* Must the first bytes be looked at before it is known where it goes? */
 static bool must_look(const struct listener *l)
 {
-    return l->udp != NULL || l->settings->proxy_from.count > 0 || route_needs_hello(l->settings);
+    const struct config_listener *s = l->settings;
+    return l->udp != NULL || s->proxy_from.count > 0 || s->request != CONFIG_REQUEST_NONE ||
+           s->starttls != STARTTLS_NONE || route_needs_hello(s);
 }
 
 static void accepted(struct listener *l, int fd, const struct address *client)

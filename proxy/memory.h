@@ -6,6 +6,7 @@
 #define PROXY_MEMORY_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "proxy/net/address.h"
@@ -20,10 +21,13 @@ struct memory_entry {
 };
 
 struct memory {
-    struct memory_entry entries[MEMORY_ADDRESSES_MAX];
     uint64_t clock;
+    size_t count;                  /* at least 1 */
+    struct memory_entry entries[]; /* all zero at first */
 };
 
+/* Of `count` (at least 1) addresses; freed with free. NULL: out of memory. */
+struct memory *memory_create(size_t count);
 /* The entry of `address`, made if it is not there. Valid until the next call. */
 struct memory_entry *memory_of(struct memory *memory, const struct address *address);
 

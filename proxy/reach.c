@@ -6,6 +6,7 @@
 
 #include "proxy/net/dial.h"
 #include "proxy/net/socket.h"
+#include "proxy/target.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
 #include "turbo/protocol.h"
@@ -25,10 +26,8 @@ struct reach {
 
 void reach_end(struct server *server)
 {
-    if (server == NULL)
-        return;
-    server->connections--;
-    server_release(server);
+    if (server != NULL)
+        server_left(server);
 }
 
 static void destroy(struct reach *r)
@@ -38,12 +37,12 @@ static void destroy(struct reach *r)
     free(r);
 }
 
-static void fail(struct reach *r)
+static void fail(struct reach *r, int code)
 {
     const struct reach_events *events = r->events;
     void *owner = r->owner;
     destroy(r);
-    events->failed(owner);
+    events->failed(owner, code);
 }
 
 static double seconds_for_one(const struct reach *r)
@@ -67,8 +66,9 @@ static void on_up(void *owner, int fd, const struct address *peer)
     const struct reach_events *events = r->events;
     struct server *server = r->server;
     void *its_owner = r->owner;
-    server->connected++;
-    upstream_connected(r->upstream, server, r->worker);
+    server_note_connect(server, true);
+    if (!r->upstream->settings->requested)
+        upstream_connected(r->upstream, server, r->worker);
     r->server = NULL;
     destroy(r);
     events->up(its_owner, fd, peer, server);
@@ -76,24 +76,45 @@ static void on_up(void *owner, int fd, const struct address *peer)
 
 static void on_failed(void *owner, const char *error, int code);
 
-/* False: nothing is left to be tried, or there is no memory. */
-static bool try_next(struct reach *r)
+/* False: out of memory. */
+static bool start_dial(struct reach *r, const struct dial_target *target, double seconds)
 {
     static const struct dial_events events = {
         .started = on_started, .up = on_up, .failed = on_failed};
+    r->dial = dial_start(r->worker->loop, r->worker->resolver, target, seconds, &events, r);
+    return r->dial != NULL;
+}
+
+/* The only one that the client has asked for. False: out of memory. */
+static bool try_requested(struct reach *r, const struct target *target)
+{
+    struct dial_target there = {.host = target->host,
+                                .addresses = target->addresses,
+                                .address_count = target->address_count,
+                                .port = target->port,
+                                .mark = r->upstream->config->mark};
+    struct server *server = upstream_requested(r->upstream, target);
+    if (server == NULL)
+        return false;
+    r->server = server_joined(server);
+    server_release(server);
+    return start_dial(r, &there, r->upstream->settings->connect_timeout_s);
+}
+
+/* False: nothing is left to be tried, or there is no memory. */
+static bool try_next(struct reach *r)
+{
     struct server *server = upstream_pick(r->upstream, r->worker->now, &r->tried);
     if (server == NULL)
         return false;
-    r->server = server_hold(server);
-    server->connections++;
-    r->on_trial = health_try(&server->health, r->worker->now);
-    struct dial_target target = {
+    struct dial_target there = {
         .host = server->host, .port = server->port, .mark = r->upstream->config->mark};
-    r->dial =
-        dial_start(r->worker->loop, r->worker->resolver, &target, seconds_for_one(r), &events, r);
-    if (r->dial == NULL)
-        upstream_gave_up(r->upstream, server, r->worker, r->on_trial, strerror(ENOMEM));
-    return r->dial != NULL;
+    r->server = server_joined(server);
+    r->on_trial = health_try(&server->health, r->worker->now);
+    if (start_dial(r, &there, seconds_for_one(r)))
+        return true;
+    upstream_gave_up(r->upstream, server, r->worker, r->on_trial, strerror(ENOMEM));
+    return false;
 }
 
 static void on_failed(void *owner, const char *error, int code)
@@ -102,19 +123,24 @@ static void on_failed(void *owner, const char *error, int code)
     r->dial = NULL;
     if (socket_exhausted(code)) { /* another server would need the same */
         upstream_gave_up(r->upstream, r->server, r->worker, r->on_trial, error);
-        fail(r);
+        fail(r, code);
         return;
     }
-    r->server->failed++;
+    server_note_connect(r->server, false);
+    if (r->upstream->settings->requested) {
+        fail(r, code);
+        return;
+    }
     upstream_failed(r->upstream, r->server, r->worker, r->on_trial, error);
     reach_end(r->server);
     r->server = NULL;
     if (!try_next(r))
-        fail(r);
+        fail(r, code);
 }
 
 struct reach *reach_start(struct worker *worker, struct upstream *upstream,
-                          const struct reach_events *events, void *owner)
+                          const struct target *target, const struct reach_events *events,
+                          void *owner)
 {
     struct reach *r = calloc(1, sizeof(*r));
     if (r == NULL)
@@ -123,11 +149,10 @@ struct reach *reach_start(struct worker *worker, struct upstream *upstream,
     r->upstream = upstream_hold(upstream);
     r->events = events;
     r->owner = owner;
-    if (!try_next(r)) {
-        destroy(r);
-        return NULL;
-    }
-    return r;
+    if (upstream->settings->requested ? try_requested(r, target) : try_next(r))
+        return r;
+    destroy(r);
+    return NULL;
 }
 
 void reach_again(struct reach *r)

@@ -14,6 +14,7 @@
 
 struct reach;
 struct server;
+struct target;
 struct upstream;
 struct worker;
 
@@ -25,13 +26,17 @@ struct reach_events {
     /* Connected: `fd` is the owner's now, and the reach is gone. `server` is held by the owner, who
      * gives it back with reach_end. */
     void (*up)(void *owner, int fd, const struct address *peer, struct server *server);
-    /* No server could be connected to; the reach is gone, and the log knows why. */
-    void (*failed)(void *owner);
+    /* No server could be connected to; the reach is gone, and the log knows why. `code`: as
+     * dial_events has it, of the last one. */
+    void (*failed)(void *owner, int code);
 };
 
-/* Holds `upstream` while it lasts. NULL: out of memory. */
+/* Holds `upstream` while it lasts. `target`: of a `requested` upstream, not needed afterwards; else
+ * NULL. Whether it can be reached says nothing about others, and is not kept. NULL: out of memory.
+ */
 struct reach *reach_start(struct worker *worker, struct upstream *upstream,
-                          const struct reach_events *events, void *owner);
+                          const struct target *target, const struct reach_events *events,
+                          void *owner);
 /* As dial_again. */
 void reach_again(struct reach *reach);
 /* Gives up; also from within `started`. NULL is allowed. */

@@ -55,6 +55,11 @@ void relay_destroy(struct relay *r)
     worker_connection_ended(worker);
 }
 
+static void on_wake(void *owner)
+{
+    relay_run(owner);
+}
+
 static void give_up(struct side *near, struct side *far, const struct connection *connection)
 {
     struct worker *worker = connection->worker;
@@ -82,7 +87,8 @@ void relay_start(struct side *near, struct side *far, const struct connection *c
     r->connection = *connection;
     r->sides[NEAR] = near;
     r->sides[FAR] = far;
-    near->relay = far->relay = r;
+    side_set_owner(near, on_wake, r);
+    side_set_owner(far, on_wake, r);
     link_in(r);
     worker_connection_began(worker);
     relay_start_timeouts(r);
@@ -95,12 +101,6 @@ void relay_abort(struct relay *r)
         if (r->sides[end] != NULL)
             r->sides[end]->ops->reset(r->sides[end], false);
     relay_destroy(r);
-}
-
-void side_wake(struct side *side)
-{
-    if (side->relay != NULL)
-        relay_run(side->relay);
 }
 
 /* A side that has become a socket gives its session back. */
@@ -122,7 +122,7 @@ static enum verdict settle(struct relay *r, enum end end)
     plain->server = side->server;
     side->server = NULL;
     side->ops->destroy(side);
-    plain->relay = r;
+    side_set_owner(plain, on_wake, r);
     r->sides[end] = plain;
     if (r->flows[end].ended)
         plain_watch_reset(plain); /* nobody will read from it again */

@@ -99,7 +99,7 @@ static bool has_last_words(const struct relay *r, enum end lost)
 void relay_pass_reset_on(struct relay *r, enum end lost, bool unreached)
 {
     if (unreached)
-        access_fail(&r->connection.access, TURBO_REASON_UPSTREAM_UNREACHED);
+        access_fail(&r->connection.access, side_unreached_reason(r->sides[lost]));
     if (!unreached && has_last_words(r, lost))
         r->doom = calloc(1, sizeof(*r->doom));
     if (r->doom == NULL) {

@@ -10,10 +10,14 @@ static int compare_names(const void *name, const void *element)
     return strcmp(name, *(const char *const *)element);
 }
 
-static bool has_name(const struct config_route *route, const char *name)
+struct names {
+    const char *const *list;
+    size_t count;
+};
+
+static bool has_name(const struct names *names, const char *name)
 {
-    return bsearch(name, route->server_names, route->server_name_count,
-                   sizeof(route->server_names[0]), compare_names) != NULL;
+    return bsearch(name, names->list, names->count, sizeof(names->list[0]), compare_names) != NULL;
 }
 
 /* Into the form that the configuration has: lower case (ASCII's, as in a DNS name: not the
@@ -33,13 +37,13 @@ static void normalize(const char *server_name, char name[static TURBO_SERVER_NAM
 }
 
 /* Wildcards stand together, behind names that begin with "-", which is less than a dot. */
-static size_t first_wildcard(const struct config_route *route)
+static size_t first_wildcard(const struct names *names)
 {
-    size_t low = 0, high = route->server_name_count;
+    size_t low = 0, high = names->count;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (route->server_names[middle][0] < '.')
+        if (names->list[middle][0] < '.')
             low = middle + 1;
         else
             high = middle;
@@ -47,12 +51,11 @@ static size_t first_wildcard(const struct config_route *route)
     return low;
 }
 
-static size_t count_wildcards(const struct config_route *route, size_t first, size_t enough)
+static size_t count_wildcards(const struct names *names, size_t first, size_t enough)
 {
     size_t n = 0;
 
-    while (n < enough && first + n < route->server_name_count &&
-           route->server_names[first + n][0] == '.')
+    while (n < enough && first + n < names->count && names->list[first + n][0] == '.')
         n++;
     return n;
 }
@@ -66,34 +69,34 @@ static bool ends_with(const char *name, size_t length, const char *ending)
 
 /* Is `name` below one of the wildcards? The client chooses how many labels it has (up to 127), so
  * few wildcards are compared one by one; among many, each name above it is searched for. */
-static bool matches_wildcard(const struct config_route *route, const char *name)
+static bool matches_wildcard(const struct names *names, const char *name)
 {
     enum { FEW = 16 };
-    size_t first = first_wildcard(route);
-    size_t wildcards = count_wildcards(route, first, FEW);
+    size_t first = first_wildcard(names);
+    size_t wildcards = count_wildcards(names, first, FEW);
     size_t length = strlen(name);
 
     if (wildcards == FEW) {
         for (const char *dot = strchr(name, '.'); dot != NULL; dot = strchr(dot + 1, '.')) {
-            if (has_name(route, dot))
+            if (has_name(names, dot))
                 return true;
         }
         return false;
     }
     for (size_t i = 0; i < wildcards; i++) {
-        if (ends_with(name, length, route->server_names[first + i]))
+        if (ends_with(name, length, names->list[first + i]))
             return true;
     }
     return false;
 }
 
 /* `name` is normalized. */
-static bool matches_name(const struct config_route *route, const char *name)
+static bool matches_name(const struct names *names, const char *name)
 {
     /* "*" stands for one label or more, and none is empty. */
     if (name[0] == '.')
         return false;
-    return has_name(route, name) || matches_wildcard(route, name);
+    return has_name(names, name) || matches_wildcard(names, name);
 }
 
 /* ---- protocols ---- */
@@ -136,26 +139,82 @@ static bool is_in(const struct networks *networks, const struct address *client)
 static bool matches_hello(const struct config_route *route, const char *name,
                           const struct turbo_client_hello *hello)
 {
+    const struct names names = {route->server_names, route->server_name_count};
+
     if (!asks_hello(route))
         return true;
     if (hello == NULL)
         return false;
-    if (route->server_name_count > 0 && !matches_name(route, name))
+    if (names.count > 0 && !matches_name(&names, name))
         return false;
     return route->alpn_count == 0 || matches_protocol(route, hello);
 }
 
+/* ---- what the client asks for ---- */
+
+static int compare_ports(const void *a_, const void *b_)
+{
+    const uint16_t *a = a_, *b = b_;
+
+    return (*a > *b) - (*a < *b);
+}
+
+static bool matches_port(const struct config_route *route, uint16_t port)
+{
+    return route->requested_port_count == 0 ||
+           bsearch(&port, route->requested_ports, route->requested_port_count, sizeof(port),
+                   compare_ports) != NULL;
+}
+
+static bool asks_target(const struct config_hosts *hosts)
+{
+    return hosts->any || hosts->name_count > 0 || hosts->networks.count > 0;
+}
+
+static bool matches_address(const struct config_hosts *hosts, const struct address *address)
+{
+    return networks_hold(&hosts->networks, address) || (hosts->any && address_is_public(address));
+}
+
+static bool matches_target(const struct config_route *route, const struct target *target)
+{
+    const struct config_hosts *hosts = &route->requested;
+    const struct names names = {hosts->names, hosts->name_count};
+
+    if (target == NULL)
+        return !asks_target(hosts);
+    if (!matches_port(route, target->port))
+        return false;
+    if (!asks_target(hosts))
+        return true;
+    if (!target->is_name)
+        return matches_address(hosts, &target->addresses[0]);
+    return hosts->any || matches_name(&names, target->host);
+}
+
+bool route_may_reach(const struct config_route *route, const struct target *target,
+                     const struct address *address)
+{
+    const struct config_hosts *hosts = &route->requested;
+
+    if (!target->is_name)
+        return !asks_target(hosts) || matches_address(hosts, address);
+    return address_is_public(address) || networks_hold(&hosts->networks, address);
+}
+
+/* ---- the first that matches ---- */
+
 const struct config_route *route_find(const struct config_listener *listener,
-                                      const struct turbo_client_hello *hello,
-                                      const struct address *client)
+                                      const struct route_facts *facts)
 {
     char name[TURBO_SERVER_NAME_MAX + 1] = "";
 
-    if (hello != NULL)
-        normalize(hello->server_name, name);
+    if (facts->hello != NULL)
+        normalize(facts->hello->server_name, name);
     for (size_t i = 0; i < listener->route_count; i++) {
         const struct config_route *route = &listener->routes[i];
-        if (is_in(&route->sources, client) && matches_hello(route, name, hello))
+        if (is_in(&route->sources, facts->client) && matches_hello(route, name, facts->hello) &&
+            matches_target(route, facts->target))
             return route;
     }
     return NULL;

@@ -15,11 +15,17 @@ static void put_text(struct server *s)
         (void)snprintf(s->text + n, sizeof(s->text) - (size_t)n, ",udp=%u", s->udp_port);
 }
 
-struct server *server_create(enum endpoint_kind kind, const struct config_server *settings)
+struct server *server_create(enum endpoint_kind kind, const struct config_server *settings,
+                             size_t addresses)
 {
     struct server *s = calloc(1, sizeof(*s));
     if (s == NULL)
         return NULL;
+    s->memory = memory_create(addresses);
+    if (s->memory == NULL) {
+        free(s);
+        return NULL;
+    }
     s->references = 1;
     s->kind = kind;
     s->port = settings->port;
@@ -37,8 +43,16 @@ struct server *server_hold(struct server *s)
 
 void server_release(struct server *s)
 {
-    if (s != NULL && --s->references == 0)
-        free(s);
+    if (s == NULL || --s->references > 0)
+        return;
+    server_release(s->total);
+    free(s->memory);
+    free(s);
+}
+
+void server_add_to(struct server *s, struct server *total)
+{
+    s->total = server_hold(total);
 }
 
 bool server_is(const struct server *s, enum endpoint_kind kind,
@@ -48,14 +62,40 @@ bool server_is(const struct server *s, enum endpoint_kind kind,
            strcmp(s->host, settings->host) == 0;
 }
 
-void server_note_flight(struct server *s, const struct turbo_client_report *r)
+/* ---- what is counted ---- */
+
+struct server *server_joined(struct server *s)
 {
-    if (!r->asked || r->refused)
-        return;
+    for (struct server *each = s; each != NULL; each = each->total)
+        each->connections++;
+    return server_hold(s);
+}
+
+void server_left(struct server *s)
+{
+    for (struct server *each = s; each != NULL; each = each->total)
+        each->connections--;
+    server_release(s);
+}
+
+void server_note_connect(struct server *s, bool connected)
+{
+    for (; s != NULL; s = s->total)
+        *(connected ? &s->connected : &s->failed) += 1;
+}
+
+static void note_flight(struct server *s, const struct turbo_client_report *r)
+{
     if (r->flight_known && r->flight_by_udp)
         *(r->rebuilt ? &s->flights.repaired : &s->flights.whole) += 1;
     else if (r->flight_known && r->responded)
         s->flights.partial++;
     else if (!r->responded && r->outcome == TURBO_OUTCOME_CLASSIC)
         s->flights.silent++;
+}
+
+void server_note_flight(struct server *s, const struct turbo_client_report *r)
+{
+    for (; s != NULL && r->asked && !r->refused; s = s->total)
+        note_flight(s, r);
 }

@@ -27,17 +27,21 @@ struct server {
     char host[CONFIG_HOST_MAX + 1];
     uint16_t port, udp_port;
     char text[SERVER_TEXT_BYTES]; /* "turbo:example.com:443,udp=8443" for logs and metrics */
-    struct memory memory;         /* of its addresses */
     struct health health;
     uint64_t connections;           /* being connected, or connected, now */
     uint64_t connected, failed;     /* clients' attempts in all, by how they ended */
     uint64_t checked, check_failed; /* active checks in all; those that failed */
     struct server_flights flights;  /* ENDPOINT_TURBO */
     turbo_time complained;          /* that it cannot be connected to, last; 0: never */
+    struct server *total;           /* held; counts with it. NULL: none */
+    struct memory *memory;          /* of its addresses */
 };
 
-/* Held once by the caller. NULL: out of memory. */
-struct server *server_create(enum endpoint_kind kind, const struct config_server *settings);
+/* Held once by the caller. `addresses`: how many are remembered. NULL: out of memory. */
+struct server *server_create(enum endpoint_kind kind, const struct config_server *settings,
+                             size_t addresses);
+/* From now on `total` counts what it counts. */
+void server_add_to(struct server *server, struct server *total);
 struct server *server_hold(struct server *server);
 /* NULL is allowed. */
 void server_release(struct server *server);
@@ -46,6 +50,11 @@ void server_release(struct server *server);
 bool server_is(const struct server *server, enum endpoint_kind kind,
                const struct config_server *settings);
 
+/* A connection to it is being made: held, until server_left. */
+struct server *server_joined(struct server *server);
+void server_left(struct server *server);
+/* It came to be, or did not. */
+void server_note_connect(struct server *server, bool connected);
 /* A session with it, or an attempt at one, is over. */
 void server_note_flight(struct server *server, const struct turbo_client_report *report);
 

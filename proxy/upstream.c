@@ -7,6 +7,8 @@
 #include "proxy/health_check.h"
 #include "proxy/sides/plain.h"
 #include "proxy/sides/turbo_client.h"
+#include "proxy/target.h"
+#include "proxy/targets.h"
 #include "proxy/worker.h"
 
 static const turbo_time COMPLAINT_PAUSE = 10 * TURBO_SECOND;
@@ -29,7 +31,8 @@ static struct server *find_or_create(const struct upstream *u, const struct upst
     struct server *server = find(u, u->settings->kind, settings);
     if (server == NULL && before != NULL)
         server = find(before, u->settings->kind, settings);
-    return server != NULL ? server_hold(server) : server_create(u->settings->kind, settings);
+    return server != NULL ? server_hold(server)
+                          : server_create(u->settings->kind, settings, MEMORY_ADDRESSES_MAX);
 }
 
 /* Else what one is owed was earned with another weight, and might take long to be spent. */
@@ -42,6 +45,18 @@ static bool has_same_shares(const struct upstream *u, const struct upstream *bef
             u->settings->servers[i].weight != before->settings->servers[i].weight)
             return false;
     return true;
+}
+
+/* Those of `before`, if it has any of this kind. False: out of memory. */
+static bool take_targets(struct upstream *u, const struct upstream *before)
+{
+    if (!u->settings->requested)
+        return true;
+    if (before != NULL && targets_are(before->targets, u->settings->kind))
+        u->targets = targets_hold(before->targets);
+    else
+        u->targets = targets_create(u->settings->kind);
+    return u->targets != NULL;
 }
 
 struct upstream *upstream_create(struct config *config, size_t index, const struct upstream *before)
@@ -58,6 +73,10 @@ struct upstream *upstream_create(struct config *config, size_t index, const stru
             upstream_release(u);
             return NULL;
         }
+    }
+    if (!take_targets(u, before)) {
+        upstream_release(u);
+        return NULL;
     }
     if (before != NULL && has_same_shares(u, before))
         memcpy(u->credit, before->credit, sizeof(u->credit));
@@ -77,6 +96,7 @@ void upstream_release(struct upstream *u)
     health_checks_stop(u);
     for (size_t i = 0; i < u->settings->server_count; i++)
         server_release(u->servers[i]);
+    targets_release(u->targets);
     config_release(u->config);
     free(u);
 }
@@ -126,12 +146,28 @@ struct server *upstream_pick(struct upstream *u, turbo_time now, uint64_t *tried
 
 /* ---- connections ---- */
 
-struct side *upstream_open(struct upstream *u, struct worker *worker, const uint8_t *prelude,
-                           size_t length)
+struct side *upstream_open(struct upstream *u, struct worker *worker,
+                           const struct upstream_call *call)
 {
-    if (u->settings->kind == ENDPOINT_TURBO)
-        return turbo_client_side(worker, u);
-    return plain_connecting(worker, u, prelude, length);
+    if (u->settings->turbo == CONFIG_TURBO_NEVER || call->plain)
+        return plain_connecting(worker, u, call);
+    return turbo_client_side(worker, u, call);
+}
+
+struct server *upstream_requested(struct upstream *u, const struct target *target)
+{
+    return targets_find(u->targets, target->host, target->port);
+}
+
+size_t upstream_reported(const struct upstream *u)
+{
+    return u->settings->requested ? 1 : u->settings->server_count;
+}
+
+const struct server *upstream_report(const struct upstream *u, size_t index, uint32_t *weight)
+{
+    *weight = u->settings->requested ? 1 : u->settings->servers[index].weight;
+    return u->settings->requested ? targets_total(u->targets) : u->servers[index];
 }
 
 bool upstream_has_room(const struct upstream *u, bool proven)
@@ -148,13 +184,20 @@ void upstream_connected(const struct upstream *u, struct server *s, struct worke
                   LOG_TEXT("upstream", u->settings->name), LOG_TEXT("server", s->text));
 }
 
-/* Says so, but not for each of many connections. */
+/* Not for each of many connections. */
+static bool may_complain(struct server *s, const struct worker *w)
+{
+    if (s->complained != 0 && w->now - s->complained < COMPLAINT_PAUSE)
+        return false;
+    s->complained = w->now;
+    return true;
+}
+
 static void complain(const struct upstream *u, struct server *s, struct worker *w,
                      const char *error)
 {
-    if (s->complained != 0 && w->now - s->complained < COMPLAINT_PAUSE)
+    if (!may_complain(s, w))
         return;
-    s->complained = w->now;
     log_event(w->log, LOG_LEVEL_WARNING, "cannot connect to a server",
               LOG_TEXT("upstream", u->settings->name), LOG_TEXT("server", s->text),
               LOG_TEXT("error", error));
@@ -172,6 +215,17 @@ void upstream_failed(const struct upstream *u, struct server *s, struct worker *
               LOG_TEXT("upstream", u->settings->name), LOG_TEXT("server", s->text),
               LOG_TEXT("error", error),
               LOG_NUMBER("back_off_ms", s->health.back_off / TURBO_MILLISECOND));
+}
+
+void upstream_refused(const struct upstream *u, struct server *s, struct worker *w,
+                      const char *fault, const char *said)
+{
+    if (may_complain(s, w))
+        log_event(w->log, LOG_LEVEL_WARNING,
+                  "a server does not begin TLS as its upstream's starttls says",
+                  LOG_TEXT("upstream", u->settings->name), LOG_TEXT("server", s->text),
+                  LOG_TEXT("starttls", prelude_starttls_text(u->settings->starttls)),
+                  LOG_TEXT("fault", fault), LOG_TEXT("said", said[0] == '\0' ? NULL : said));
 }
 
 void upstream_gave_up(const struct upstream *u, struct server *s, struct worker *w, bool on_trial,

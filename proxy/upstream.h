@@ -10,6 +10,8 @@
 
 struct health_checks;
 struct side;
+struct target;
+struct targets;
 struct worker;
 
 struct upstream {
@@ -17,6 +19,7 @@ struct upstream {
     struct config *config;                      /* held */
     const struct config_upstream *settings;     /* in it */
     struct server *servers[CONFIG_SERVERS_MAX]; /* held */
+    struct targets *targets;                    /* held; of one that is `requested`, else NULL */
     int64_t credit[CONFIG_SERVERS_MAX];         /* smooth weighted round robin */
     uint32_t pending;             /* sessions by UDP on it whose client has not joined by TCP yet */
     struct health_checks *checks; /* under way; NULL: none */
@@ -40,12 +43,27 @@ void upstream_release(struct upstream *upstream);
  */
 struct server *upstream_pick(struct upstream *upstream, turbo_time now, uint64_t *tried);
 
-/*
- * The far side of a new connection; `prelude` (may be NULL) is what the server is sent before
- * anything else: a PROXY header. Copied. NULL: out of memory.
+/* What an upstream is asked for. */
+struct upstream_call {
+    const struct target *target; /* of a `requested` upstream: not needed afterwards */
+    const char *name;            /* of it, to look for its HTTPS record; NULL: none is known */
+    const uint8_t *prelude;      /* what the server is sent before anything else: a PROXY header;
+                                    copied */
+    size_t prelude_length;
+    bool plain; /* by TCP, whatever the upstream speaks */
+};
+
+/* The far side of a new connection. NULL: out of memory. */
+struct side *upstream_open(struct upstream *upstream, struct worker *worker,
+                           const struct upstream_call *call);
+/* The server that `target` is, of a `requested` upstream: held by the caller. NULL: out of memory.
  */
-struct side *upstream_open(struct upstream *upstream, struct worker *worker, const uint8_t *prelude,
-                           size_t length);
+struct server *upstream_requested(struct upstream *upstream, const struct target *target);
+
+/* What there is to tell of: its servers, or what all that were requested add up to. */
+size_t upstream_reported(const struct upstream *upstream);
+const struct server *upstream_report(const struct upstream *upstream, size_t index,
+                                     uint32_t *weight);
 
 /* May one more session that began on UDP connect to it (§7.1)? From a source that is `proven`: is
  * there room at all; from another: in the half that strangers may have. */
@@ -60,6 +78,10 @@ void upstream_connected(const struct upstream *upstream, struct server *server,
                         struct worker *worker);
 void upstream_failed(const struct upstream *upstream, struct server *server, struct worker *worker,
                      bool on_trial, const char *error);
+/* It was connected to, but does not do TLS: `said` is its own reason. In the log once in a while.
+ */
+void upstream_refused(const struct upstream *upstream, struct server *server, struct worker *worker,
+                      const char *fault, const char *said);
 /* For want of descriptors or memory here, which says nothing about the server. */
 void upstream_gave_up(const struct upstream *upstream, struct server *server, struct worker *worker,
                       bool on_trial, const char *error);

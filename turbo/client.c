@@ -80,6 +80,8 @@ static void judge_hello(struct turbo_client *c, turbo_time now)
     case TURBO_HELLO_COMPLETE:
         if (!request_plan_fits(c->hello.length))
             hello_goes_by_tcp(c, TURBO_OUTCOME_CLASSIC, TURBO_REASON_HELLO_TOO_LARGE, now);
+        else if (c->config.unknown)
+            hello_goes_by_tcp(c, TURBO_OUTCOME_CLASSIC, TURBO_REASON_NOT_KNOWN, now);
         else if (c->config.paused)
             hello_goes_by_tcp(c, TURBO_OUTCOME_CLASSIC, TURBO_REASON_UDP_PAUSED, now);
         else if (c->state == TURBO_CLIENT_HELLO_UP && !c->config.always)
@@ -276,7 +278,8 @@ void turbo_client_unreachable(struct turbo_client *c, turbo_time now)
 
 bool turbo_client_uses_udp(const struct turbo_client *c)
 {
-    return (c->state <= TURBO_CLIENT_WAITING && !c->config.paused) || c->abort_due ||
+    bool may = !c->config.paused && !c->config.unknown;
+    return (c->state <= TURBO_CLIENT_WAITING && may) || c->abort_due ||
            client_measuring(c);
 }
 

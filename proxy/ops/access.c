@@ -25,6 +25,12 @@ void access_add_server(struct access *a, const char *server)
     a->server = strdup(server);
 }
 
+void access_add_requested(struct access *a, const char *requested)
+{
+    free(a->requested);
+    a->requested = strdup(requested);
+}
+
 void access_count_c2s(struct access *a, turbo_time now, size_t bytes)
 {
     if (a->first_request == 0)
@@ -98,7 +104,7 @@ void access_end(struct access *a, struct log *log, turbo_time now)
               LOG_TEXT("client", address_text(&a->client, client)),
               LOG_TEXT("listener", a->listener), LOG_TEXT("route", a->route),
               LOG_TEXT("upstream", a->upstream), LOG_TEXT("server", a->server),
-              LOG_TEXT("server_name", a->server_name),
+              LOG_TEXT("server_name", a->server_name), LOG_TEXT("requested", a->requested),
               LOG_TEXT("outcome", turbo_outcome_text(a->outcome)), LOG_TEXT("reason", reason),
               LOG_NUMBER("rtt_us", a->rtt_us),
               LOG_NUMBER("first_response_us", access_first_response_us(a)),
@@ -112,5 +118,6 @@ void access_free(struct access *a)
 {
     free(a->server);
     free(a->server_name);
-    a->server = a->server_name = NULL;
+    free(a->requested);
+    a->server = a->server_name = a->requested = NULL;
 }

@@ -18,6 +18,7 @@ struct access {
     const char *upstream;
     char *server;      /* of the upstream: "tcp:192.0.2.1:443"; NULL: none was connected to */
     char *server_name; /* from the ClientHello; NULL: none seen */
+    char *requested;   /* HOST:PORT that the client has asked for; NULL: it has not */
     enum turbo_outcome outcome;
     enum turbo_reason reason;
     enum turbo_reason cut; /* NONE: it was not */
@@ -42,6 +43,8 @@ void access_add_server(struct access *access, const char *server);
 /* Bytes went to the server end (C→S) or to the client end (S→C). */
 void access_count_c2s(struct access *access, turbo_time now, size_t bytes);
 void access_count_s2c(struct access *access, turbo_time now, size_t bytes);
+/* Copied. */
+void access_add_requested(struct access *access, const char *requested);
 /* The first one that knows wins. */
 void access_add_hello(struct access *access, const struct turbo_client_hello *hello);
 void access_add_rtt(struct access *access, uint64_t rtt_us);

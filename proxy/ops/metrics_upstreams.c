@@ -13,8 +13,9 @@ struct numbers {
 
 static struct numbers numbers_of(const struct upstream *u, size_t server, turbo_time now)
 {
-    const struct server *s = u->servers[server];
-    struct numbers n = {.weight = u->settings->servers[server].weight,
+    uint32_t weight;
+    const struct server *s = upstream_report(u, server, &weight);
+    struct numbers n = {.weight = weight,
                         .up = s->health.out_until == 0,
                         .connections = s->connections,
                         .connected = s->connected,
@@ -25,8 +26,8 @@ static struct numbers numbers_of(const struct upstream *u, size_t server, turbo_
                         .repaired = s->flights.repaired,
                         .partial = s->flights.partial,
                         .silent = s->flights.silent};
-    for (size_t i = 0; s->kind == ENDPOINT_TURBO && i < MEMORY_ADDRESSES_MAX; i++)
-        n.udp_paused += turbo_learned_paused(&s->memory.entries[i].learned, now);
+    for (size_t i = 0; s->kind == ENDPOINT_TURBO && i < s->memory->count; i++)
+        n.udp_paused += turbo_learned_paused(&s->memory->entries[i].learned, now);
     return n;
 }
 
@@ -96,6 +97,8 @@ static const struct metric metrics[] = {
 /* Named twice in one upstream it is still one server: the first of it counts. */
 static bool is_repeated(const struct upstream *u, size_t server)
 {
+    if (u->settings->requested)
+        return false;
     for (size_t i = 0; i < server; i++)
         if (strcmp(u->servers[i]->text, u->servers[server]->text) == 0)
             return true;
@@ -106,14 +109,15 @@ static void write_server(FILE *out, const struct metric *m, const struct upstrea
                          turbo_time now)
 {
     struct numbers numbers = numbers_of(u, server, now);
+    uint32_t weight;
+    const char *text = upstream_report(u, server, &weight)->text;
     for (size_t i = 0; i < sizeof(m->values) / sizeof(m->values[0]); i++) {
         uint64_t value;
         if (m->values[i].text == NULL)
             return;
         memcpy(&value, (const char *)&numbers + m->values[i].offset, sizeof(value));
         exposition_count(out, m->name,
-                         EXPOSITION_LABELS({"upstream", u->settings->name},
-                                           {"server", u->servers[server]->text},
+                         EXPOSITION_LABELS({"upstream", u->settings->name}, {"server", text},
                                            {m->label, m->values[i].text}),
                          value);
     }
@@ -127,7 +131,7 @@ static void write_metric(FILE *out, const struct metric *m, const struct generat
         const struct upstream *u = g->upstreams[i];
         if (m->turbo_only && u->settings->kind != ENDPOINT_TURBO)
             continue;
-        for (size_t server = 0; server < u->settings->server_count; server++)
+        for (size_t server = 0; server < upstream_reported(u); server++)
             if (!is_repeated(u, server))
                 write_server(out, m, u, server, now);
     }

@@ -139,8 +139,11 @@ static json_t *upstream(struct page *p, const struct upstream *u)
     put_text(p, object, "name", u->settings->name);
     put_text(p, object, "protocol", u->settings->kind == ENDPOINT_TURBO ? "turbo" : "tcp");
     put_number(p, object, "pending", u->pending);
-    for (size_t i = 0; i < u->settings->server_count; i++)
-        add(p, servers, server(p, u->servers[i], u->settings->servers[i].weight));
+    for (size_t i = 0; i < upstream_reported(u); i++) {
+        uint32_t weight;
+        const struct server *s = upstream_report(u, i, &weight);
+        add(p, servers, server(p, s, weight));
+    }
     put(p, object, "servers", servers);
     return object;
 }

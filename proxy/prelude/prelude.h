@@ -111,6 +111,8 @@ const char *prelude_fault_text(enum prelude_fault fault);
  * server's has been read, is pushed as ever; and nothing of what comes after the go-ahead was sent.
  */
 size_t prelude_push(struct prelude *prelude, const uint8_t *data, size_t length);
+/* MORE: how many bytes push would take now. 0 only while there is output. */
+size_t prelude_room(const struct prelude *prelude);
 /* The peer's stream has ended. */
 void prelude_push_end(struct prelude *prelude);
 
@@ -126,6 +128,11 @@ uint16_t prelude_port(const struct prelude *prelude);
  * server, where it is known; may be NULL. */
 void prelude_answer(struct prelude *prelude, enum prelude_answer answer,
                     const struct address *bound);
+
+/* DONE: must the peer wait for the last word before it goes on? */
+bool prelude_ends_strictly(const struct prelude *prelude);
+/* It did not: there is more than the prelude has seen. The last word is not given. */
+void prelude_refuse_injected(struct prelude *prelude);
 
 /*
  * DONE: bytes that came behind the prelude's and belong to what follows; only where the client may

@@ -13,25 +13,33 @@
 #include "proxy/reach.h"
 #include "proxy/server.h"
 #include "proxy/sides/stream.h"
+#include "proxy/talk.h"
+#include "proxy/upstream.h"
 #include "proxy/worker.h"
 
 enum { PLAIN_TAG = 0x506c6169 }; /* "Plai" */
+
+struct starttls {
+    struct plain *plain;
+    struct talk *talk; /* NULL: not begun */
+    ev_timer timer;    /* the connect timeout, once more */
+};
 
 struct plain {
     struct side base;
     uint32_t tag;
     struct stream tcp; /* no socket while connecting */
     struct worker *worker;
-    struct reach *reach; /* while connecting */
-    bool dialled;        /* to a plain upstream: no leg whose round trip matters */
+    struct upstream *upstream; /* held while connecting and talking; NULL: accepted */
+    struct reach *reach;       /* while connecting */
+    bool dialled;              /* to a plain upstream: no leg whose round trip matters */
     uint32_t rtt_us;
     uint8_t *prelude; /* until the server has been sent all of it */
     size_t prelude_length, prelude_used;
+    struct starttls *starttls; /* comes next, until the server is ready for TLS */
     uint8_t *early;
     size_t early_length, early_used;
     struct hangup hangup;
-    void (*spoke)(void *owner, bool alive);
-    void *spoke_owner;
 };
 
 static struct plain *plain_of(struct side *side)
@@ -48,26 +56,10 @@ static const struct plain *const_plain_of(const struct side *side)
     return p;
 }
 
-/* Tells the relay, or whoever waits for the server to speak first. */
-static void tell(struct plain *p, bool alive)
+/* Its turn to be written to has not come. */
+static bool is_waiting(const struct plain *p)
 {
-    if (p->spoke == NULL) {
-        side_wake(&p->base);
-        return;
-    }
-    void (*spoke)(void *, bool) = p->spoke;
-    p->spoke = NULL;
-    stream_watch(&p->tcp, false, false);
-    spoke(p->spoke_owner, alive);
-}
-
-/* Who waits for the server to speak is told of bytes, or that there will be none. */
-static void tell_if_spoken(struct plain *p)
-{
-    uint8_t byte;
-    ssize_t n = recv(p->tcp.fd, &byte, 1, MSG_PEEK);
-    if (n >= 0 || (errno != EAGAIN && errno != EINTR))
-        tell(p, n > 0);
+    return p->reach != NULL || p->prelude != NULL || p->starttls != NULL;
 }
 
 /* Nothing else is written before all of it is. */
@@ -87,10 +79,96 @@ static void send_prelude(struct plain *p)
     }
 }
 
-/* Before there is a relay. */
-static void watch_server(struct plain *p)
+/* ---- STARTTLS ---- */
+
+static void end_starttls(struct plain *p)
 {
-    stream_watch(&p->tcp, true, p->prelude != NULL);
+    if (p->starttls == NULL)
+        return;
+    ev_timer_stop(p->worker->loop, &p->starttls->timer);
+    talk_end(p->starttls->talk);
+    free(p->starttls);
+    p->starttls = NULL;
+}
+
+static void refuse_server(struct plain *p, enum turbo_reason reason, const char *fault,
+                          const char *said)
+{
+    upstream_refused(p->upstream, p->base.server, p->worker, fault, said);
+    p->base.lost = SIDE_UNREACHED;
+    p->base.reason = reason;
+    end_starttls(p);
+}
+
+static void server_refused(struct plain *p)
+{
+    const struct prelude *prelude = talk_prelude(p->starttls->talk);
+    enum prelude_fault fault = prelude_fault(prelude);
+    refuse_server(p,
+                  fault == PRELUDE_INJECTED ? TURBO_REASON_INJECTED : TURBO_REASON_STARTTLS_REFUSED,
+                  prelude_fault_text(fault), prelude_said(prelude));
+}
+
+static void on_starttls_timeout(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    struct starttls *starttls = timer->data;
+    struct plain *p = starttls->plain;
+    assert(p->tag == PLAIN_TAG);
+    refuse_server(p, TURBO_REASON_STARTTLS_REFUSED, "timeout", "");
+    side_wake(&p->base);
+}
+
+static bool expect_starttls(struct plain *p)
+{
+    if (p->upstream->settings->starttls == STARTTLS_NONE)
+        return true;
+    p->starttls = calloc(1, sizeof(*p->starttls));
+    if (p->starttls == NULL)
+        return false;
+    p->starttls->plain = p;
+    ev_timer_init(&p->starttls->timer, on_starttls_timeout,
+                  p->upstream->settings->connect_timeout_s, 0.);
+    p->starttls->timer.data = p->starttls;
+    return true;
+}
+
+/* Until the server is ready for TLS nothing else is said, and nothing that it says is passed on. */
+static void talk_about_tls(struct plain *p)
+{
+    struct starttls *s = p->starttls;
+    if (s == NULL || p->prelude != NULL || p->base.lost != 0)
+        return;
+    if (s->talk == NULL) {
+        s->talk = talk_start(prelude_starttls_client(p->upstream->settings->starttls), p->tcp.fd,
+                             NULL, 0);
+        ev_timer_start(p->worker->loop, &s->timer);
+    }
+    switch (s->talk == NULL ? TALK_LOST : talk_run(s->talk)) {
+    case TALK_ASKED:
+    case TALK_MORE: break;
+    case TALK_DONE: end_starttls(p); break;
+    case TALK_OVER: server_refused(p); break;
+    case TALK_LOST:
+        end_starttls(p);
+        p->base.lost = SIDE_RESET;
+        break;
+    }
+}
+
+/* ---- events ---- */
+
+/* What it has to say itself comes before the relay's bytes. */
+static void speak(struct plain *p)
+{
+    send_prelude(p);
+    talk_about_tls(p);
+    if (!is_waiting(p) && p->upstream != NULL) {
+        upstream_release(p->upstream);
+        p->upstream = NULL;
+    }
+    side_wake(&p->base);
 }
 
 static void on_io(struct ev_loop *loop, ev_io *io, int events)
@@ -99,13 +177,10 @@ static void on_io(struct ev_loop *loop, ev_io *io, int events)
     struct plain *p = io->data;
     assert(p->tag == PLAIN_TAG);
     stream_ready(&p->tcp, events);
-    send_prelude(p);
-    if (p->spoke == NULL) {
+    if (is_waiting(p))
+        speak(p);
+    else
         side_wake(&p->base);
-        return;
-    }
-    watch_server(p);
-    tell_if_spoken(p);
 }
 
 static void on_reset(struct hangup *hangup)
@@ -145,15 +220,21 @@ static ssize_t plain_read(struct side *side, uint8_t *buffer, size_t capacity)
         return SIDE_UNREACHED;
     if (p->early != NULL)
         return read_early(p, buffer, capacity);
-    if (p->reach != NULL)
-        return SIDE_AGAIN;
+    if (p->reach != NULL || p->starttls != NULL)
+        return p->base.lost != 0 ? p->base.lost : SIDE_AGAIN;
     return notice_end(p, stream_read(&p->tcp, buffer, capacity));
 }
 
-/* Its turn to be written to has not come. */
-static bool is_waiting(const struct plain *p)
+static ssize_t plain_peek(struct side *side)
 {
-    return p->reach != NULL || p->prelude != NULL;
+    struct plain *p = plain_of(side);
+    if (p->base.lost != 0)
+        return p->base.lost;
+    if (p->early != NULL)
+        return 1;
+    if (p->reach != NULL || p->starttls != NULL)
+        return SIDE_AGAIN;
+    return stream_peek(&p->tcp);
 }
 
 static size_t plain_room(const struct side *side)
@@ -173,7 +254,7 @@ static ssize_t plain_write(struct side *side, const uint8_t *data, size_t length
 static bool plain_splices(const struct side *side)
 {
     const struct plain *p = const_plain_of(side);
-    return p->tcp.fd >= 0 && p->early == NULL && p->prelude == NULL;
+    return p->tcp.fd >= 0 && p->early == NULL && !is_waiting(p);
 }
 
 static ssize_t plain_read_pipe(struct side *side, int write_end, size_t capacity)
@@ -214,7 +295,14 @@ static void plain_reset(struct side *side, bool unreached)
 
 static void plain_watch(struct side *side, bool readable, bool writable)
 {
-    stream_watch(&plain_of(side)->tcp, readable, writable);
+    struct plain *p = plain_of(side);
+    if (p->prelude != NULL) {
+        writable = true;
+    } else if (p->starttls != NULL && p->starttls->talk != NULL) {
+        writable = talk_wants_write(p->starttls->talk);
+        readable = !writable;
+    }
+    stream_watch(&p->tcp, readable, writable);
 }
 
 static void plain_report(const struct side *side, struct access *access)
@@ -231,6 +319,8 @@ static void plain_destroy(struct side *side)
     struct plain *p = plain_of(side);
     reach_cancel(p->reach);
     reach_end(p->base.server);
+    end_starttls(p);
+    upstream_release(p->upstream);
     close_tcp(p, false);
     free(p->early);
     free(p->prelude);
@@ -240,6 +330,7 @@ static void plain_destroy(struct side *side)
 
 static const struct side_ops plain_ops = {
     .read = plain_read,
+    .peek = plain_peek,
     .room = plain_room,
     .write = plain_write,
     .splices = plain_splices,
@@ -289,44 +380,42 @@ static void on_up(void *owner, int fd, const struct address *peer, struct server
     p->reach = NULL;
     p->tcp.fd = fd;
     p->base.server = server;
-    send_prelude(p);
-    if (p->spoke != NULL)
-        watch_server(p);
-    else
-        side_wake(&p->base);
+    speak(p);
 }
 
-static void on_failed(void *owner)
+static void on_failed(void *owner, int code)
 {
     struct plain *p = owner;
     assert(p->tag == PLAIN_TAG);
     p->reach = NULL;
     p->base.lost = SIDE_UNREACHED;
-    tell(p, false);
+    p->base.error = code;
+    side_wake(&p->base);
 }
 
-static bool keep_prelude(struct plain *p, const uint8_t *prelude, size_t length)
+static bool keep_prelude(struct plain *p, const struct upstream_call *call)
 {
-    if (length == 0)
+    if (call->prelude_length == 0)
         return true;
-    p->prelude = malloc(length);
+    p->prelude = malloc(call->prelude_length);
     if (p->prelude == NULL)
         return false;
-    memcpy(p->prelude, prelude, length);
-    p->prelude_length = length;
+    memcpy(p->prelude, call->prelude, call->prelude_length);
+    p->prelude_length = call->prelude_length;
     return true;
 }
 
 struct side *plain_connecting(struct worker *worker, struct upstream *upstream,
-                              const uint8_t *prelude, size_t length)
+                              const struct upstream_call *call)
 {
     static const struct reach_events events = {.up = on_up, .failed = on_failed};
     struct plain *p = create(worker);
     if (p == NULL)
         return NULL;
     p->dialled = true;
-    if (keep_prelude(p, prelude, length))
-        p->reach = reach_start(worker, upstream, &events, p);
+    p->upstream = upstream_hold(upstream);
+    if (keep_prelude(p, call) && expect_starttls(p))
+        p->reach = reach_start(worker, upstream, call->target, &events, p);
     if (p->reach == NULL) {
         plain_destroy(&p->base);
         return NULL;
@@ -338,15 +427,4 @@ void plain_watch_reset(struct side *side)
 {
     struct plain *p = plain_of(side);
     hangups_watch(p->worker->hangups, p->tcp.fd, &p->hangup);
-}
-
-void plain_watch_server(struct side *side, void (*spoke)(void *owner, bool alive), void *owner)
-{
-    struct plain *p = plain_of(side);
-    p->spoke = spoke;
-    p->spoke_owner = owner;
-    if (spoke == NULL)
-        stream_watch(&p->tcp, false, false);
-    else if (p->reach == NULL)
-        watch_server(p);
 }

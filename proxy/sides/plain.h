@@ -8,24 +8,19 @@
 
 struct worker;
 struct upstream;
+struct upstream_call;
 
 /*
  * Takes over `fd` and `early` (malloc'ed, may be NULL): bytes that were read from it before.
  * NULL: out of memory; both still belong to the caller.
  */
 struct side *plain_accepted(struct worker *worker, int fd, uint8_t *early, size_t early_length);
-/* Connects to the upstream; `prelude` (may be NULL) is sent before anything else. NULL: out of
- * memory. */
+/* Connects to the upstream, and says what there is to be said before anything else: the call's
+ * prelude, and what leads to STARTTLS where the upstream asks for it. NULL: out of memory. */
 struct side *plain_connecting(struct worker *worker, struct upstream *upstream,
-                              const uint8_t *prelude, size_t length);
+                              const struct upstream_call *call);
 
 /* Its end has been read: a reset is still to be noticed (as SIDE_RESET in `lost`). */
 void plain_watch_reset(struct side *side);
-
-/*
- * Before a relay has it: calls `spoke` when the server has sent something, or the connection is
- * lost (`alive` false). It is called once; the side is still the caller's.
- */
-void plain_watch_server(struct side *side, void (*spoke)(void *owner, bool alive), void *owner);
 
 #endif

@@ -14,8 +14,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "turbo/outcome.h"
+
 struct access;
-struct relay;
 struct server;
 struct side;
 
@@ -47,6 +48,11 @@ struct side_ops {
     void (*finish)(struct side *side);
     /* The other side was reset, or `unreached`: pass that on now. Destroy the side after it. */
     void (*reset)(struct side *side, bool unreached);
+    /* As a read of one byte, which stays where it is. NULL: for sides that a relay has from the
+     * start. */
+    ssize_t (*peek)(struct side *side);
+    /* May the client begin before it is connected, since its first bytes go by UDP? NULL: no. */
+    bool (*begins_early)(const struct side *side);
     /*
      * Bytes that a reset would take back, since the peer has not acknowledged them; SIDE_NOBODY
      * when there is no peer to take them yet. NULL: never any.
@@ -65,18 +71,40 @@ struct side_ops {
 
 struct side {
     const struct side_ops *ops;
-    struct relay *relay; /* set by the relay that owns it */
+    /* Whom side_wake tells: set by its owner, a relay or an arrival. NULL: nobody yet. */
+    void (*wake)(void *owner);
+    void *owner;
     /*
      * SIDE_RESET or SIDE_UNREACHED: it is over, whether or not anybody reads from it now. Set by
      * the side before it wakes the relay; 0 while all is well.
      */
     int lost;
+    /* SIDE_UNREACHED: why, NONE where it just could not be connected to; and the errno of the last
+     * address that was tried, 0: its name was not found. */
+    enum turbo_reason reason;
+    int error;
     /* What it is connected to, for reach_end when it is destroyed; NULL: to a client, or nothing.
      */
     struct server *server;
 };
 
-/* Runs the relay. */
-void side_wake(struct side *side);
+static inline void side_wake(struct side *side)
+{
+    if (side->wake != NULL)
+        side->wake(side->owner);
+}
+
+/* SIDE_UNREACHED, for the access record. */
+static inline enum turbo_reason side_unreached_reason(const struct side *side)
+{
+    return side->reason != TURBO_REASON_NONE ? side->reason : TURBO_REASON_UPSTREAM_UNREACHED;
+}
+
+/* From now on its owner is told. */
+static inline void side_set_owner(struct side *side, void (*wake)(void *owner), void *owner)
+{
+    side->wake = wake;
+    side->owner = owner;
+}
 
 #endif

@@ -92,6 +92,15 @@ ssize_t stream_read(struct stream *s, uint8_t *buffer, size_t capacity)
     return read_result(s, recv(s->fd, buffer, capacity, 0), capacity);
 }
 
+ssize_t stream_peek(struct stream *s)
+{
+    uint8_t byte;
+    ssize_t n = recv(s->fd, &byte, 1, MSG_PEEK);
+    if (is_again(n))
+        return SIDE_AGAIN;
+    return n < 0 ? SIDE_RESET : n; /* 0 is SIDE_END */
+}
+
 /* As sockatmark(3), whose variable valgrind takes for uninitialised. */
 static bool is_at_mark(int fd)
 {

@@ -33,6 +33,8 @@ void stream_watch(struct stream *stream, bool readable, bool writable);
 
 /* Bytes, or one of the SIDE_ results. */
 ssize_t stream_read(struct stream *stream, uint8_t *buffer, size_t capacity);
+/* As a read of one byte, which stays where it is. */
+ssize_t stream_peek(struct stream *stream);
 ssize_t stream_read_pipe(struct stream *stream, int write_end, size_t capacity);
 /* Bytes taken, all or fewer (then it is `blocked`), or SIDE_RESET. */
 ssize_t stream_write(struct stream *stream, const uint8_t *data, size_t length);

@@ -12,6 +12,7 @@
 #include "proxy/net/udp.h"
 #include "proxy/ops/access.h"
 #include "proxy/reach.h"
+#include "proxy/sides/discovery.h"
 #include "proxy/sides/stream.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
@@ -23,10 +24,14 @@ struct turbo_client_side {
     struct side base;
     uint32_t tag;
     struct worker *worker;
-    struct upstream *upstream;    /* held, and with it the servers */
-    struct reach *reach;          /* while connecting */
+    struct upstream *upstream; /* held, and with it the servers */
+    struct discovery discovery;
+    struct reach *reach; /* while connecting */
+    int syn;             /* of the attempt under way; -1: none, or not the side's */
+    turbo_time syn_at;
+    bool unknown;                 /* UDP is not used since the server is not known to speak it */
     struct address peer;          /* of the attempt under way */
-    struct server *server;        /* the same; NULL until the first SYN has left */
+    struct server *server;        /* the same: held; NULL until the first SYN has left */
     struct turbo_client *session; /* NULL until the first SYN has left */
     struct stream tcp;            /* no socket until it is up */
     int udp;                      /* -1: not (yet), or no more */
@@ -66,7 +71,7 @@ static void close_udp(struct turbo_client_side *s)
 {
     ev_io_stop(s->worker->loop, &s->udp_io);
     socket_close(s->udp);
-    s->udp = -1;
+    s->udp = s->syn = -1;
 }
 
 /* A datagram that does not fit now is lost, as datagrams may be; other errors mean no way there. */
@@ -181,7 +186,7 @@ static void on_udp(struct ev_loop *loop, ev_io *io, int events)
     const uint8_t *data;
     receive_datagrams(s);
     if (turbo_client_report(s->session).responded)
-        memory_of(&s->server->memory, &s->peer)->learned.speaks = true; /* others know at once */
+        memory_of(s->server->memory, &s->peer)->learned.speaks = true; /* others know at once */
     step(s);
     /* Most are repeats, which are nothing to the relay. */
     if (turbo_client_peek(s->session, &data) > 0 || turbo_client_state(s->session) != before ||
@@ -233,9 +238,13 @@ static struct turbo_client *new_session(struct turbo_client_side *s)
     void *memory = malloc(turbo_client_bytes());
     if (memory == NULL)
         return NULL;
-    turbo_time now = s->worker->now;
-    turbo_learned_configure(&memory_of(&s->server->memory, &s->peer)->learned, now, &config);
-    return turbo_client_init(memory, &config, now);
+    struct turbo_learned *learned = &memory_of(s->server->memory, &s->peer)->learned;
+    s->unknown = !discovery_allows(&s->discovery, s->server, &s->peer, learned);
+    if (s->unknown)
+        config.unknown = true;
+    else
+        turbo_learned_configure(learned, s->worker->now, &config);
+    return turbo_client_init(memory, &config, s->syn_at);
 }
 
 /* What it has taught is kept for later connections to the address it was for. */
@@ -245,7 +254,7 @@ static void free_session(const struct turbo_client_side *s, struct turbo_client 
     if (session == NULL)
         return;
     struct turbo_client_report report = turbo_client_report(session);
-    turbo_learned_note(&memory_of(&server->memory, peer)->learned, s->worker->now, &report);
+    turbo_learned_note(&memory_of(server->memory, peer)->learned, s->worker->now, &report);
     server_note_flight(server, &report);
     free(session);
 }
@@ -268,48 +277,71 @@ static void give_up(struct turbo_client_side *s)
     s->base.lost = SIDE_UNREACHED;
 }
 
-/* A SYN has left: a new attempt, with what the app has said so far (protocol §6.1). */
-static void on_started(void *owner, int fd, const struct address *peer, struct server *server)
+/* The session for the SYN that has left to `s->peer`, with what the app has said so far. False: no
+ * memory; all is as before. */
+static bool begin_session(struct turbo_client_side *s, struct server *server_before,
+                          const struct address *peer_before)
 {
-    struct turbo_client_side *s = owner;
-    assert(s->tag == TURBO_CLIENT_TAG);
     struct turbo_client *before = s->session;
-    struct address peer_before = s->peer;
-    struct server *server_before = s->server;
-    s->peer = *peer;
-    s->server = server;
-    if (before != NULL && turbo_client_report(before).asked) {
-        /* The server end that was asked need not wait for us. */
-        turbo_client_tcp_failed(before, s->worker->now);
-        send_datagrams(s);
-    }
-    if (before != NULL && turbo_client_report(before).delivered) {
-        s->peer = peer_before;
-        s->server = server_before;
-        give_up(s); /* the app has bytes of the host that has now failed */
-        side_wake(&s->base);
-        return;
-    }
-    s->session = new_session(s);
-    if (s->session == NULL) {
-        s->session = before;
-        s->peer = peer_before;
-        s->server = server_before;
-        give_up(s);
-        side_wake(&s->base);
-        return;
-    }
+    struct turbo_client *session = new_session(s);
+    if (session == NULL)
+        return false;
+    s->session = session;
     close_udp(s); /* that of the attempt before */
     if (turbo_client_uses_udp(s->session))
-        open_udp(s, fd);
+        open_udp(s, s->syn);
     if (before != NULL) {
         const uint8_t *data;
         size_t length = turbo_client_unsent(before, &data);
         turbo_client_push(s->session, s->worker->now, data, length);
-        free_session(s, before, server_before, &peer_before);
+        free_session(s, before, server_before, peer_before);
     }
     if (s->ended)
         turbo_client_push_end(s->session, s->worker->now);
+    return true;
+}
+
+/* A SYN has left: a new attempt (protocol §6.1). */
+static void on_started(void *owner, int fd, const struct address *peer, struct server *server)
+{
+    struct turbo_client_side *s = owner;
+    assert(s->tag == TURBO_CLIENT_TAG);
+    struct address peer_before = s->peer;
+    struct server *server_before = s->server;
+    bool delivered = false;
+    if (s->session != NULL && turbo_client_report(s->session).asked) {
+        /* The server end that was asked need not wait for us. */
+        turbo_client_tcp_failed(s->session, s->worker->now);
+        send_datagrams(s);
+        delivered = turbo_client_report(s->session).delivered;
+    }
+    s->peer = *peer;
+    s->server = server_hold(server);
+    s->syn = fd;
+    s->syn_at = s->worker->now;
+    /* Else the app has bytes of the host that has now failed. */
+    if (!delivered && begin_session(s, server_before, &peer_before)) {
+        server_release(server_before);
+        step_and_wake(s);
+        return;
+    }
+    server_release(s->server);
+    s->peer = peer_before;
+    s->server = server_before;
+    give_up(s);
+    side_wake(&s->base);
+}
+
+/* The server turns out to speak TurboTLS while TCP connects: what UDP can still save it saves. */
+static void on_told(void *owner)
+{
+    struct turbo_client_side *s = owner;
+    assert(s->tag == TURBO_CLIENT_TAG);
+    if (s->session == NULL || s->reach == NULL || !s->unknown ||
+        !discovery_allows(&s->discovery, s->server, &s->peer,
+                          &memory_of(s->server->memory, &s->peer)->learned))
+        return;
+    begin_session(s, s->server, &s->peer);
     step_and_wake(s);
 }
 
@@ -326,12 +358,13 @@ static void on_up(void *owner, int fd, const struct address *peer, struct server
     step_and_wake(s);
 }
 
-static void on_failed(void *owner)
+static void on_failed(void *owner, int code)
 {
     struct turbo_client_side *s = owner;
     assert(s->tag == TURBO_CLIENT_TAG);
     s->reach = NULL;
     s->base.lost = SIDE_UNREACHED;
+    s->base.error = code;
     if (s->session != NULL)
         turbo_client_tcp_failed(s->session, s->worker->now);
     step_and_wake(s);
@@ -372,6 +405,29 @@ static ssize_t turbo_client_side_read(struct side *side, uint8_t *buffer, size_t
     if (!is_open(s))
         return SIDE_AGAIN;
     return read_tcp(s, buffer, capacity);
+}
+
+static ssize_t turbo_client_side_peek(struct side *side)
+{
+    struct turbo_client_side *s = side_of(side);
+    const uint8_t *data;
+    if (s->base.lost != 0)
+        return s->base.lost;
+    if (s->session == NULL)
+        return SIDE_AGAIN;
+    if (has_failed(s))
+        return SIDE_RESET;
+    if (turbo_client_peek(s->session, &data) > 0)
+        return 1;
+    if (!is_open(s))
+        return SIDE_AGAIN;
+    return stream_peek(&s->tcp);
+}
+
+static bool turbo_client_side_begins_early(const struct side *side)
+{
+    const struct turbo_client_side *s = const_side_of(side);
+    return s->session != NULL && turbo_client_uses_udp(s->session);
 }
 
 static size_t turbo_client_side_room(const struct side *side)
@@ -451,21 +507,26 @@ static void turbo_client_side_report(const struct side *side, struct access *acc
 static void turbo_client_side_destroy(struct side *side)
 {
     struct turbo_client_side *s = side_of(side);
+    discovery_stop(&s->discovery);
     reach_cancel(s->reach);
     reach_end(s->base.server);
     close_udp(s);
     ev_timer_stop(s->worker->loop, &s->timer);
     stream_close(&s->tcp, false);
     free_session(s, s->session, s->server, &s->peer);
+    server_release(s->server);
     upstream_release(s->upstream);
     s->tag = 0;
     free(s);
 }
 
-struct side *turbo_client_side(struct worker *worker, struct upstream *upstream)
+struct side *turbo_client_side(struct worker *worker, struct upstream *upstream,
+                               const struct upstream_call *call)
 {
     static const struct side_ops ops = {
         .read = turbo_client_side_read,
+        .peek = turbo_client_side_peek,
+        .begins_early = turbo_client_side_begins_early,
         .room = turbo_client_side_room,
         .write = turbo_client_side_write,
         .finish = turbo_client_side_finish,
@@ -490,7 +551,8 @@ struct side *turbo_client_side(struct worker *worker, struct upstream *upstream)
     ev_init(&s->udp_io, on_udp);
     ev_init(&s->timer, on_timer);
     s->udp_io.data = s->timer.data = s;
-    s->reach = reach_start(worker, upstream, &events, s);
+    discovery_start(&s->discovery, worker, upstream, call, on_told, s);
+    s->reach = reach_start(worker, upstream, call->target, &events, s);
     if (s->reach == NULL) {
         turbo_client_side_destroy(&s->base);
         return NULL;

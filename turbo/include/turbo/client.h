@@ -40,6 +40,8 @@ struct turbo_client_config {
     /* No UDP for this connection: it failed before (protocol §6.9). */
     bool paused;
     bool trial; /* the first after a pause */
+    /* No UDP for this connection: nothing says that the server speaks TurboTLS (protocol §10.1). */
+    bool unknown;
     /* The upstream is known to speak TurboTLS (protocol §6.8). */
     bool speaks;
     /* The flight this upstream is expected to send (protocol §4). */

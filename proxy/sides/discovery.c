@@ -1,0 +1,44 @@
+#include "proxy/sides/discovery.h"
+
+#include "proxy/net/resolver.h"
+#include "proxy/target.h"
+#include "proxy/upstream.h"
+#include "proxy/worker.h"
+
+static void on_discovered(void *owner, bool known, bool turbo, uint16_t udp_port)
+{
+    struct discovery *d = owner;
+    d->query = NULL;
+    d->known = known;
+    d->turbo = turbo;
+    d->udp_port = udp_port;
+    d->told(d->owner);
+}
+
+void discovery_start(struct discovery *d, struct worker *worker, const struct upstream *upstream,
+                     const struct upstream_call *call, void (*told)(void *owner), void *owner)
+{
+    *d = (struct discovery){.settings = upstream->settings, .told = told, .owner = owner};
+    if (upstream->settings->requested && call->name != NULL)
+        d->query = resolver_discover(worker->resolver, call->name, call->target->port,
+                                     on_discovered, d); /* out of memory: as if there were none */
+}
+
+void discovery_stop(struct discovery *d)
+{
+    if (d->query != NULL)
+        resolver_cancel(d->query);
+    d->query = NULL;
+}
+
+bool discovery_allows(const struct discovery *d, struct server *server, const struct address *peer,
+                      const struct turbo_learned *learned)
+{
+    bool by_record = d->turbo && address_is_public(peer);
+    if (by_record)
+        server->udp_port = d->udp_port;
+    if (!d->settings->requested || d->settings->turbo != CONFIG_TURBO_AUTO)
+        return true;
+    /* An answer of today says more than what it was before. */
+    return d->known ? by_record : learned->speaks;
+}

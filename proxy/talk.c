@@ -1,0 +1,139 @@
+#include "proxy/talk.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "proxy/net/socket.h"
+
+enum {
+    READ_BYTES = 4096,
+    NAME_BYTES = ADDRESS_TEXT_BYTES + 8, /* "[IPv6:" and an address and "]" */
+};
+
+struct talk {
+    int fd;
+    char name[NAME_BYTES];
+    struct prelude *prelude;
+};
+
+/* An address literal (RFC 5321 §4.1.3). */
+static void put_name(struct talk *t)
+{
+    struct address local;
+    char text[INET6_ADDRSTRLEN] = "0.0.0.0";
+    socket_local_address(t->fd, &local);
+    bool is_v6 = address_family(&local) == AF_INET6;
+    if (is_v6)
+        inet_ntop(AF_INET6, &local.v6.sin6_addr, text, sizeof(text));
+    else if (address_family(&local) == AF_INET)
+        inet_ntop(AF_INET, &local.v4.sin_addr, text, sizeof(text));
+    (void)snprintf(t->name, sizeof(t->name), "[%s%s]", is_v6 ? "IPv6:" : "", text);
+}
+
+struct talk *talk_start(const struct prelude_part *part, int fd, const struct prelude_login *logins,
+                        size_t login_count)
+{
+    struct talk *t = calloc(1, sizeof(*t));
+    void *memory = malloc(prelude_bytes(part));
+    if (t == NULL || memory == NULL) {
+        free(t);
+        free(memory);
+        return NULL;
+    }
+    t->fd = fd;
+    put_name(t);
+    struct prelude_setting setting = {
+        .name = t->name, .logins = logins, .login_count = login_count};
+    t->prelude = prelude_init(memory, part, &setting);
+    return t;
+}
+
+void talk_end(struct talk *t)
+{
+    if (t == NULL)
+        return;
+    free(t->prelude);
+    free(t);
+}
+
+struct prelude *talk_prelude(struct talk *t)
+{
+    return t->prelude;
+}
+
+bool talk_wants_write(const struct talk *t)
+{
+    const uint8_t *data;
+    return prelude_peek(t->prelude, &data) > 0;
+}
+
+static bool is_again(ssize_t n)
+{
+    return n < 0 && (errno == EAGAIN || errno == EINTR);
+}
+
+/*
+ * To be called whenever it may have come to its end, before anything more is sent: what is in the
+ * socket then was sent without waiting for the last word before TLS.
+ */
+static void look_for_injected(struct talk *t)
+{
+    uint8_t byte;
+    if (prelude_state(t->prelude) == PRELUDE_DONE && prelude_ends_strictly(t->prelude) &&
+        recv(t->fd, &byte, 1, MSG_PEEK) > 0)
+        prelude_refuse_injected(t->prelude);
+}
+
+/* One of them, or MORE: there may be more to hear. */
+static enum talk_result say(struct talk *t)
+{
+    const uint8_t *data;
+    size_t length;
+    while ((length = prelude_peek(t->prelude, &data)) > 0) {
+        ssize_t n = send(t->fd, data, length, MSG_NOSIGNAL);
+        if (n < 0)
+            return is_again(n) ? TALK_MORE : TALK_LOST;
+        bool goes_on = prelude_state(t->prelude) == PRELUDE_MORE;
+        prelude_consume(t->prelude, (size_t)n);
+        if (goes_on)
+            look_for_injected(t);
+    }
+    switch (prelude_state(t->prelude)) {
+    case PRELUDE_MORE: break;
+    case PRELUDE_ASKED: return TALK_ASKED;
+    case PRELUDE_DONE: return TALK_DONE;
+    case PRELUDE_OVER: return TALK_OVER;
+    }
+    return TALK_MORE;
+}
+
+/* False: there is nothing to hear now, or the connection is lost. */
+static bool hear(struct talk *t, bool *lost)
+{
+    uint8_t bytes[READ_BYTES];
+    size_t room = prelude_room(t->prelude);
+    ssize_t n = recv(t->fd, bytes, room < sizeof(bytes) ? room : sizeof(bytes), 0);
+    *lost = n < 0 && !is_again(n);
+    if (n < 0)
+        return false;
+    if (n == 0)
+        prelude_push_end(t->prelude);
+    else
+        prelude_push(t->prelude, bytes, (size_t)n);
+    look_for_injected(t);
+    return true;
+}
+
+enum talk_result talk_run(struct talk *t)
+{
+    bool lost = false;
+    enum talk_result result;
+    do
+        result = say(t);
+    while (result == TALK_MORE && !talk_wants_write(t) && hear(t, &lost));
+    return lost ? TALK_LOST : result;
+}
