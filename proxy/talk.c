@@ -78,14 +78,13 @@ static bool is_again(ssize_t n)
 
 /*
  * To be called whenever it may have come to its end, before anything more is sent: what is in the
- * socket then was sent without waiting for the last word before TLS.
+ * socket then was sent without waiting for the last word before TLS (see prelude_push).
  */
 static void look_for_injected(struct talk *t)
 {
     uint8_t byte;
-    if (prelude_state(t->prelude) == PRELUDE_DONE && prelude_ends_strictly(t->prelude) &&
-        recv(t->fd, &byte, 1, MSG_PEEK) > 0)
-        prelude_refuse_injected(t->prelude);
+    if (prelude_state(t->prelude) == PRELUDE_DONE && recv(t->fd, &byte, 1, MSG_PEEK) > 0)
+        prelude_push(t->prelude, &byte, 1);
 }
 
 /* One of them, or MORE: there may be more to hear. */

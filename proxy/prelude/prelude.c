@@ -61,13 +61,15 @@ static void drop_taken(struct prelude *p, size_t length)
     memmove(p->input, p->input + length, p->input_length);
 }
 
-void prelude_refuse_injected(struct prelude *p)
+/* Where nothing may come before the go-ahead has been read, something came: it is not given. */
+static void refuse_injected(struct prelude *p)
 {
     p->output_length = p->output_used = 0;
     prelude_over(p, PRELUDE_INJECTED);
 }
 
-bool prelude_ends_strictly(const struct prelude *p)
+/* Is whatever comes behind the last unit as injected? */
+static bool must_wait(const struct prelude *p)
 {
     return p->state == PRELUDE_DONE && !p->part->may_go_on && !p->direct;
 }
@@ -86,8 +88,8 @@ static void take(struct prelude *p)
         if (p->part->overlong != NULL)
             p->part->overlong(p);
     }
-    if (prelude_ends_strictly(p) && p->input_length > 0)
-        prelude_refuse_injected(p);
+    if (must_wait(p) && p->input_length > 0)
+        refuse_injected(p);
 }
 
 static size_t fill(struct prelude *p, const uint8_t *data, size_t length)
@@ -111,8 +113,8 @@ size_t prelude_push(struct prelude *p, const uint8_t *data, size_t length)
         taken += n;
         take(p);
     }
-    if (prelude_ends_strictly(p) && taken < length)
-        prelude_refuse_injected(p);
+    if (must_wait(p) && taken < length)
+        refuse_injected(p);
     return taken;
 }
 

@@ -129,11 +129,6 @@ uint16_t prelude_port(const struct prelude *prelude);
 void prelude_answer(struct prelude *prelude, enum prelude_answer answer,
                     const struct address *bound);
 
-/* DONE: must the peer wait for the last word before it goes on? */
-bool prelude_ends_strictly(const struct prelude *prelude);
-/* It did not: there is more than the prelude has seen. The last word is not given. */
-void prelude_refuse_injected(struct prelude *prelude);
-
 /*
  * DONE: bytes that came behind the prelude's and belong to what follows; only where the client may
  * go on at once (HTTP_CONNECT, SOCKS5; PostgreSQL's direct TLS). What was not taken follows them.

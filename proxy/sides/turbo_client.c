@@ -71,7 +71,7 @@ static void close_udp(struct turbo_client_side *s)
 {
     ev_io_stop(s->worker->loop, &s->udp_io);
     socket_close(s->udp);
-    s->udp = s->syn = -1;
+    s->udp = -1;
 }
 
 /* A datagram that does not fit now is lost, as datagrams may be; other errors mean no way there. */
@@ -546,7 +546,7 @@ struct side *turbo_client_side(struct worker *worker, struct upstream *upstream,
     s->tag = TURBO_CLIENT_TAG;
     s->worker = worker;
     s->upstream = upstream_hold(upstream);
-    s->udp = -1;
+    s->udp = s->syn = -1;
     stream_init(&s->tcp, worker->loop, on_tcp, s);
     ev_init(&s->udp_io, on_udp);
     ev_init(&s->timer, on_timer);

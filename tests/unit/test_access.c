@@ -36,12 +36,13 @@ static void add_hello(const char *name)
 static void a_connection_of_which_nothing_is_known_has_its_line(void **state)
 {
     begin();
-    assert_string_equal(end(*state, 1500),
-                        " info connection client=192.0.2.7:50122 "
-                        "listener=\"turbo:192.0.2.1:443,udp=443\" route=- "
-                        "upstream=tcp:example.org:443 server=- server_name=- outcome=none reason=- "
-                        "rtt_us=0 first_response_us=0 "
-                        "first_answer_us=0 bytes_c2s=0 bytes_s2c=0 duration_us=500\n");
+    assert_string_equal(
+        end(*state, 1500),
+        " info connection client=192.0.2.7:50122 "
+        "listener=\"turbo:192.0.2.1:443,udp=443\" route=- "
+        "upstream=tcp:example.org:443 requested=- server=- server_name=- outcome=none reason=- "
+        "rtt_us=0 first_response_us=0 "
+        "first_answer_us=0 bytes_c2s=0 bytes_s2c=0 duration_us=500\n");
 }
 
 static void route_upstream_and_server_are_told(void **state)
@@ -53,7 +54,8 @@ static void route_upstream_and_server_are_told(void **state)
     access_add_server(&access_record, server);
     server[0] = 'x'; /* a copy is told */
     const char *line = end(*state, 1500);
-    assert_non_null(strstr(line, " route=web upstream=servers server=tcp:192.0.2.9:443 "));
+    assert_non_null(
+        strstr(line, " route=web upstream=servers requested=- server=tcp:192.0.2.9:443 "));
 }
 
 static void a_record_without_a_line_leaves_nothing_behind(void **state)

@@ -157,7 +157,7 @@ static void servers_tell_how_they_do(void **state)
     s->flights = (struct server_flights){.whole = 6, .repaired = 7, .partial = 8, .silent = 9};
     struct address address;
     assert_true(address_from_literal(&address, "127.0.0.1", f->server_port));
-    memory_of(&s->memory, &address)->learned.paused_until = TURBO_NEVER;
+    memory_of(s->memory, &address)->learned.paused_until = TURBO_NEVER;
     look(f);
     s->connections = 0;
     server_line(f, "turbotls_server_up", "} 0");

@@ -20,6 +20,12 @@ struct ends {
 };
 
 /* A connection through the proxy, with a word said each way. */
+static struct side *connecting(struct fixture *f, const uint8_t *prelude, size_t length)
+{
+    const struct upstream_call call = {.prelude = prelude, .prelude_length = length};
+    return plain_connecting(f->worker, fixture_upstream(f), &call);
+}
+
 static struct ends connected(struct fixture *f)
 {
     struct ends ends;
@@ -275,7 +281,7 @@ static void a_side_destroyed_with_bytes_unread_leaks_nothing(void **state)
     fixture_pair(f, &fd);
     struct side *side = plain_accepted(f->worker, fd, (uint8_t *)strdup("early"), 5);
     side->ops->destroy(side);
-    side = plain_connecting(f->worker, fixture_upstream(f), NULL, 0);
+    side = connecting(f, NULL, 0);
     assert_int_equal(side->ops->room(side), 0);
     assert_false(side->ops->splices(side));
     side->ops->destroy(side); /* while it connects */
@@ -283,23 +289,38 @@ static void a_side_destroyed_with_bytes_unread_leaks_nothing(void **state)
     assert_int_equal(f->served_count, 0);
 }
 
+/* As an arrival does before there is a relay: looks each time that it is woken. */
 struct heard {
-    int calls;
+    struct side *side;
+    int wakes, calls;
     bool alive;
 };
 
-static void on_spoke(void *owner, bool alive)
+static void on_wake(void *owner)
 {
     struct heard *heard = owner;
+    ssize_t bytes = heard->side->ops->peek(heard->side);
+    heard->wakes++;
+    if (bytes == SIDE_AGAIN) {
+        heard->side->ops->watch(heard->side, true, false);
+        return;
+    }
+    heard->side->ops->watch(heard->side, false, false);
     heard->calls++;
-    heard->alive = alive;
+    heard->alive = bytes > 0;
+}
+
+static void listen_to(struct side *side, struct heard *heard)
+{
+    heard->side = side;
+    side_set_owner(side, on_wake, heard);
 }
 
 static struct side *watched(struct fixture *f, struct heard *heard)
 {
     fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream tcp:127.0.0.1:%u", f->server_port);
-    struct side *side = plain_connecting(f->worker, fixture_upstream(f), NULL, 0);
-    plain_watch_server(side, on_spoke, heard);
+    struct side *side = connecting(f, NULL, 0);
+    listen_to(side, heard);
     fixture_server(f, 0);
     fixture_let_happen(f);
     assert_int_equal(heard->calls, 0);
@@ -351,24 +372,12 @@ static void a_server_out_of_reach_has_not_spoken(void **state)
     uint16_t port = 0;
     int refusing = fixture_refusing_port("127.0.0.1", &port);
     fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream tcp:127.0.0.1:%u", port);
-    struct side *side = plain_connecting(f->worker, fixture_upstream(f), NULL, 0);
-    plain_watch_server(side, on_spoke, &heard);
+    struct side *side = connecting(f, NULL, 0);
+    listen_to(side, &heard);
     UNTIL(f, heard.calls > 0);
     assert_false(heard.alive);
     side->ops->destroy(side);
     close(refusing);
-}
-
-static void nobody_is_told_once_the_watch_is_called_off(void **state)
-{
-    struct fixture *f = *state;
-    struct heard heard = {0};
-    struct side *side = watched(f, &heard);
-    plain_watch_server(side, NULL, NULL);
-    peer_say(f->served[0], "220");
-    fixture_let_happen(f);
-    assert_int_equal(heard.calls, 0);
-    side->ops->destroy(side);
 }
 
 static void the_round_trip_is_reported_also_after_a_reset(void **state)
@@ -390,8 +399,7 @@ static void the_round_trip_is_reported_also_after_a_reset(void **state)
 /* A far side of its own, with a near one in the test's hands. */
 static struct side *opened(struct fixture *f, const char *prelude)
 {
-    struct side *side =
-        plain_connecting(f->worker, fixture_upstream(f), (const uint8_t *)prelude, strlen(prelude));
+    struct side *side = connecting(f, (const uint8_t *)prelude, strlen(prelude));
     assert_non_null(side);
     assert_int_equal(side->ops->room(side), 0);
     return side;
@@ -433,9 +441,9 @@ static void a_long_prelude_goes_out_in_parts_and_in_order(void **state)
     assert_non_null(bulk);
     check_fill(bulk, 1, 0, LONG_PRELUDE);
     fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream tcp:127.0.0.1:%u", f->server_port);
-    struct side *side = plain_connecting(f->worker, fixture_upstream(f), bulk, LONG_PRELUDE);
+    struct side *side = connecting(f, bulk, LONG_PRELUDE);
     struct heard heard = {0};
-    plain_watch_server(side, on_spoke, &heard); /* before there is a relay */
+    listen_to(side, &heard); /* before there is a relay */
     struct peer *server = fixture_server(f, 0);
     peer_deafen(server);
     fixture_let_happen(f);
@@ -464,7 +472,7 @@ static void nothing_is_written_in_the_middle_of_it(void **state)
     uint8_t *bulk = calloc(1, LONG_PRELUDE);
     assert_non_null(bulk);
     fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream tcp:127.0.0.1:%u", f->server_port);
-    struct side *side = plain_connecting(f->worker, fixture_upstream(f), bulk, LONG_PRELUDE);
+    struct side *side = connecting(f, bulk, LONG_PRELUDE);
     struct peer *server = fixture_server(f, 0);
     peer_deafen(server);
     fixture_let_happen(f);
@@ -483,7 +491,7 @@ static void it_goes_on_when_a_relay_takes_over(void **state)
     assert_non_null(bulk);
     check_fill(bulk, 1, 0, LONG_PRELUDE);
     fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream tcp:127.0.0.1:%u", f->server_port);
-    struct side *far = plain_connecting(f->worker, fixture_upstream(f), bulk, LONG_PRELUDE);
+    struct side *far = connecting(f, bulk, LONG_PRELUDE);
     struct peer *server = fixture_server(f, 0);
     int fd;
     peer_deafen(server);
@@ -510,9 +518,9 @@ static void a_server_that_resets_within_the_prelude_is_lost(void **state)
     uint8_t *bulk = calloc(1, LONG_PRELUDE);
     assert_non_null(bulk);
     fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream tcp:127.0.0.1:%u", f->server_port);
-    struct side *side = plain_connecting(f->worker, fixture_upstream(f), bulk, LONG_PRELUDE);
+    struct side *side = connecting(f, bulk, LONG_PRELUDE);
     struct heard heard = {0};
-    plain_watch_server(side, on_spoke, &heard);
+    listen_to(side, &heard);
     struct peer *server = fixture_server(f, 0);
     peer_deafen(server);
     peer_reset(server);
@@ -551,7 +559,7 @@ static void it_outlives_the_configuration_that_named_it(void **state)
     struct pool pool = {.hosts = {"127.0.0.1"}};
     pool_start(f, &pool, "tcp");
     struct upstream *other = upstream_create(f->config, 0, NULL);
-    struct side *side = plain_connecting(f->worker, other, NULL, 0);
+    struct side *side = plain_connecting(f->worker, other, &(struct upstream_call){0});
     upstream_release(other);
     UNTIL(f, side->ops->room(side) > 0);
     assert_string_equal(side->server->host, "127.0.0.1");
@@ -583,7 +591,6 @@ int main(void)
         FIXTURE_CASE(a_server_that_ends_without_a_word_has_not_spoken),
         FIXTURE_CASE(a_server_that_resets_has_not_spoken),
         FIXTURE_CASE(a_server_out_of_reach_has_not_spoken),
-        FIXTURE_CASE(nobody_is_told_once_the_watch_is_called_off),
         FIXTURE_CASE(the_round_trip_is_reported_also_after_a_reset),
         FIXTURE_CASE(the_prelude_comes_first_and_until_then_there_is_no_room),
         FIXTURE_CASE(also_when_another_server_gets_the_connection),

@@ -40,9 +40,10 @@ static void note_up(void *owner, int fd, const struct address *peer, struct serv
     c->server = server;
 }
 
-static void note_failed(void *owner)
+static void note_failed(void *owner, int code)
 {
     struct client *c = owner;
+    (void)code;
     c->failures++;
 }
 
@@ -52,7 +53,7 @@ static const struct reach_events note = {
 static void begin(struct fixture *f, struct client *c)
 {
     *c = (struct client){.fd = -1};
-    c->reach = reach_start(f->worker, fixture_upstream(f), &note, c);
+    c->reach = reach_start(f->worker, fixture_upstream(f), NULL, &note, c);
     assert_non_null(c->reach);
     assert_int_equal(c->starts + c->ups + c->failures, 0); /* never from within */
 }
@@ -146,7 +147,7 @@ static void all_addresses_of_a_server_come_before_the_next_one(void **state)
     int refusing = fixture_refusing_port(NAMES_FIRST, &port);
     pool_start(f, &pool, "tcp");
     names_start(&names, f);
-    c.reach = reach_start(f->worker, fixture_upstream(f), &few, &c);
+    c.reach = reach_start(f->worker, fixture_upstream(f), NULL, &few, &c);
     UNTIL(f, is_over(&c));
     assert_ptr_equal(c.server, pool_server(f, 0)); /* by its second address */
     assert_int_equal(pool_server(f, 0)->failed, 0);
@@ -347,7 +348,7 @@ static void the_upstream_lives_as_long_as_somebody_connects(void **state)
     pool_start(f, &pool, "tcp");
     struct upstream *other = upstream_create(f->config, 0, NULL);
     c = (struct client){.fd = -1};
-    c.reach = reach_start(f->worker, other, &note, &c);
+    c.reach = reach_start(f->worker, other, NULL, &note, &c);
     upstream_release(other);
     UNTIL(f, is_over(&c));
     assert_int_equal(c.ups, 1);

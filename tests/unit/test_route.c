@@ -92,7 +92,8 @@ static int taken_from(const struct scene *scene, const char *name, const char *a
 {
     struct turbo_client_hello hello = hello_of(name, alpn);
     struct address client = address_of(host);
-    const struct config_route *route = route_find(&scene->listener, &hello, &client);
+    const struct route_facts facts = {.client = &client, .hello = &hello};
+    const struct config_route *route = route_find(&scene->listener, &facts);
 
     return route == NULL ? NONE : (int)(route - scene->routes);
 }
@@ -105,7 +106,8 @@ static int taken(const struct scene *scene, const char *name)
 static int taken_without_hello(const struct scene *scene, const char *host)
 {
     struct address client = address_of(host);
-    const struct config_route *route = route_find(&scene->listener, NULL, &client);
+    const struct route_facts facts = {.client = &client};
+    const struct config_route *route = route_find(&scene->listener, &facts);
 
     return route == NULL ? NONE : (int)(route - scene->routes);
 }

@@ -27,7 +27,7 @@ static const struct turbo_learned *learned(struct fixture *f)
 {
     struct address address;
     assert_true(address_from_literal(&address, "127.0.0.1", f->server_port));
-    return &memory_of(&fixture_upstream(f)->servers[0]->memory, &address)->learned;
+    return &memory_of(fixture_upstream(f)->servers[0]->memory, &address)->learned;
 }
 
 static size_t requests_for(struct turbo_learned_flight flight)

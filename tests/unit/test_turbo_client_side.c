@@ -446,7 +446,7 @@ static void another_server_is_asked_at_its_own_udp_port(void **state)
     peer_finish(server);
     UNTIL(f, nothing_is_left(f));
     for (size_t i = 0; i < 2; i++) {
-        const struct memory *memory = &pool_server(f, i)->memory;
+        const struct memory *memory = pool_server(f, i)->memory;
         assert_true(memory->clock > 0);
         assert_string_equal(host_of(&memory->entries[0].address), pool.hosts[i]);
         assert_int_equal(memory->entries[1].address.length, 0);
@@ -502,14 +502,14 @@ static void a_side_destroyed_while_it_connects_leaks_nothing(void **state)
 {
     struct fixture *f = *state;
     start(f, true);
-    struct side *side = upstream_open(fixture_upstream(f), f->worker, NULL, 0);
+    struct side *side = upstream_open(fixture_upstream(f), f->worker, &(struct upstream_call){0});
     uint8_t byte = 0x16;
     assert_int_equal(side->ops->room(side), 0);
     assert_int_equal(side->ops->write(side, &byte, 1), 0);
     assert_int_equal(side->ops->read(side, &byte, 1), SIDE_AGAIN);
     assert_false(side->ops->settled(side));
     side->ops->destroy(side);
-    side = upstream_open(fixture_upstream(f), f->worker, NULL, 0);
+    side = upstream_open(fixture_upstream(f), f->worker, &(struct upstream_call){0});
     UNTIL(f, side->ops->room(side) > 0); /* the SYN has left */
     side->ops->reset(side, false);
     side->ops->destroy(side);

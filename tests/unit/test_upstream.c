@@ -10,7 +10,7 @@ static void a_plain_upstream_opens_a_socket(void **state)
 {
     struct fixture *f = *state;
     fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream tcp:127.0.0.1:%u", f->server_port);
-    struct side *side = upstream_open(fixture_upstream(f), f->worker, NULL, 0);
+    struct side *side = upstream_open(fixture_upstream(f), f->worker, &(struct upstream_call){0});
     assert_null(side->ops->settled); /* it never becomes anything else */
     fixture_server(f, 0);
     side->ops->destroy(side);
@@ -20,7 +20,7 @@ static void a_turbo_upstream_opens_a_session(void **state)
 {
     struct fixture *f = *state;
     fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream turbo:127.0.0.1:%u", f->server_port);
-    struct side *side = upstream_open(fixture_upstream(f), f->worker, NULL, 0);
+    struct side *side = upstream_open(fixture_upstream(f), f->worker, &(struct upstream_call){0});
     assert_non_null(side->ops->settled);
     fixture_server(f, 0);
     side->ops->destroy(side);

@@ -7,7 +7,7 @@ static const char *text_of(enum endpoint_kind kind, const char *host, uint16_t u
 {
     static char text[SERVER_TEXT_BYTES];
     const struct config_server settings = {.host = host, .port = 65535, .udp_port = udp_port};
-    struct server *s = server_create(kind, &settings);
+    struct server *s = server_create(kind, &settings, 1);
     assert_non_null(s);
     memcpy(text, s->text, sizeof(text));
     server_release(s);
@@ -32,7 +32,7 @@ static void it_is_known_by_all_but_its_weight(void **state)
 {
     (void)state;
     struct config_server settings = {.host = "example.org", .port = 1, .udp_port = 2, .weight = 3};
-    struct server *s = server_create(ENDPOINT_TURBO, &settings);
+    struct server *s = server_create(ENDPOINT_TURBO, &settings, 1);
     settings.weight = 4;
     assert_true(server_is(s, ENDPOINT_TURBO, &settings));
     assert_false(server_is(s, ENDPOINT_TCP, &settings));
@@ -52,7 +52,7 @@ static void it_lives_until_nobody_holds_it(void **state) /* the sanitizer looks 
 {
     (void)state;
     struct config_server settings = {.host = "example.org", .port = 1};
-    struct server *s = server_create(ENDPOINT_TCP, &settings);
+    struct server *s = server_create(ENDPOINT_TCP, &settings, 1);
     assert_ptr_equal(server_hold(s), s);
     server_release(s);
     assert_string_equal(s->host, "example.org");
