@@ -81,7 +81,7 @@ def test_nobody_notices_reloads_and_new_binaries(start: Start, echo: TlsEcho, pk
     edge = start("edge", changing.number(0))
     sidecar_port = unused_port()
     beside = Settings([Listener(f"127.0.0.1:{sidecar_port}", "TCP")],
-                      {"server": to_server(changing.port, protocol="TURBO", always="true")})
+                      {"server": to_server(changing.port, protocol="TURBO", turbo="ALWAYS")})
     sidecar = start("sidecar", beside)
     load = Load(sidecar_port, pki, CONNECTIONS, AT_ONCE)
     for n in range(1, RELOADS + 1):
