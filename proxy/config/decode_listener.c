@@ -211,6 +211,7 @@ static void decode_listener(struct decoder *decoder, const struct decode_at *top
     decode_request(decoder, &at, message, out);
     decode_routes(decoder, &at, message, out);
     decode_rules(decoder, &at, message, out);
+    decode_check_open_proxy(decoder, &at, out);
     out->proxy_from =
         decode_networks(decoder, &at, "proxy_protocol_from", message->proxy_protocol_from,
                         message->n_proxy_protocol_from, CONFIG_PROXY_NETWORKS_MAX);

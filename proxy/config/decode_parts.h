@@ -72,6 +72,9 @@ bool decode_is_loopback(const struct address *address);
 /* Request, logins and starttls; after the address, before the routes. */
 void decode_request(struct decoder *decoder, const struct decode_at *at,
                     const Turbotls__V1__Listener *message, struct config_listener *out);
+/* After the access rules. */
+void decode_check_open_proxy(struct decoder *decoder, const struct decode_at *at,
+                             const struct config_listener *listener);
 /* Do its clients name the host they want (HTTP_CONNECT, SOCKS5)? */
 bool decode_names_hosts(const struct config_listener *listener);
 /* There is a request, but it could not be read: what depends on it is not judged. */

@@ -86,33 +86,69 @@ static void decode_logins(struct decoder *decoder, const struct decode_at *paren
                      "is for request: SOCKS5 only; leave it out, or use that");
 }
 
-/* ---- what goes together ---- */
+/* ---- an open proxy ---- */
 
-/* Is there something that says who may come? */
-static bool is_guarded(const struct decoder *decoder, const struct decode_at *at,
-                       const Turbotls__V1__Listener *message)
+static bool is_for_all(const struct config_rule *rule, const struct network *all)
 {
-    if (message->n_access_rule > 0 || decode_was_tried(decoder, at, "access_rule"))
-        return true;
-    return message->request == TURBOTLS__V1__LISTENER__REQUEST__SOCKS5 &&
-           (message->n_login > 0 || decode_was_tried(decoder, at, "login"));
+    const struct networks *networks = &rule->networks;
+
+    for (size_t i = 0; i < networks->count; i++)
+        if (networks->list[i].bits == all->bits &&
+            memcmp(networks->list[i].prefix, all->prefix, sizeof(all->prefix)) == 0)
+            return true;
+    return networks->count == 0;
 }
 
-static void check_open_proxy(struct decoder *decoder, const struct decode_at *at,
-                             const Turbotls__V1__Listener *message,
+/* Whom no rule matches is allowed: is there a rule for everybody, of the family whose all `text`
+ * is? */
+static bool decides_for(const struct config_listener *listener, const char *text)
+{
+    struct network all;
+
+    (void)network_parse(text, &all);
+    for (size_t i = 0; i < listener->rule_count; i++)
+        if (is_for_all(&listener->rules[i], &all))
+            return true;
+    return false;
+}
+
+static bool is_guarded(const struct decoder *decoder, const struct decode_at *at,
+                       const struct config_listener *listener)
+{
+    bool has_v4 = listener->dual_stack || address_family(&listener->address) == AF_INET;
+    bool has_v6 = address_family(&listener->address) == AF_INET6;
+
+    if (listener->request == CONFIG_REQUEST_SOCKS5 &&
+        (listener->login_count > 0 || decode_was_tried(decoder, at, "login")))
+        return true;
+    if (listener->rule_count == 0)
+        return decode_was_tried(decoder, at, "access_rule");
+    return (!has_v4 || decides_for(listener, "0.0.0.0/0")) &&
+           (!has_v6 || decides_for(listener, "::/0"));
+}
+
+void decode_check_open_proxy(struct decoder *decoder, const struct decode_at *at,
                              const struct config_listener *listener)
 {
     char text[CONFIG_LISTEN_TEXT_BYTES];
 
     if (!decode_names_hosts(listener) || address_family(&listener->address) == AF_UNSPEC ||
-        decode_is_loopback(&listener->address) || is_guarded(decoder, at, message))
+        decode_is_loopback(&listener->address) || is_guarded(decoder, at, listener))
         return;
-    decode_error(decoder, at, "request", 0,
-                 "at '%s' this is an open proxy: everybody may use it; listen at 127.0.0.1 or "
-                 "[::1], or say with access_rule%s who may",
-                 config_listen_text(listener, text),
-                 listener->request == CONFIG_REQUEST_SOCKS5 ? " or login" : "");
+    (void)config_listen_text(listener, text);
+    if (listener->rule_count > 0)
+        decode_error(decoder, at, "access_rule", listener->rule_count - 1,
+                     "whom no rule matches is allowed, and so '%s' is an open proxy; end with "
+                     "access_rule { action: DENY }",
+                     text);
+    else
+        decode_error(decoder, at, "request", 0,
+                     "at '%s' this is an open proxy: everybody may use it; listen at 127.0.0.1 or "
+                     "[::1], or say with access_rule%s who may",
+                     text, listener->request == CONFIG_REQUEST_SOCKS5 ? " or login" : "");
 }
+
+/* ---- all of it ---- */
 
 void decode_request(struct decoder *decoder, const struct decode_at *at,
                     const Turbotls__V1__Listener *message, struct config_listener *out)
@@ -124,7 +160,6 @@ void decode_request(struct decoder *decoder, const struct decode_at *at,
         message->has_starttls ? (enum starttls_protocol)message->starttls : STARTTLS_NONE;
     check_tcp_only(decoder, at, message);
     decode_logins(decoder, at, message, out);
-    check_open_proxy(decoder, at, message, out);
     if (message->has_starttls && message->sniff_timeout_seconds > 0)
         decode_error(decoder, at, "sniff_timeout_seconds", 0,
                      "does not go with starttls: what the server would say first the proxy says "

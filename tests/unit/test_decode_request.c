@@ -159,7 +159,21 @@ static void a_proxy_that_is_open_to_everybody_is_a_mistake(void **state)
         {"[fe80::1]:1", "SOCKS5", "", true},
         {"[::2]:1", "SOCKS5", "", true},
         {"*:1", "HTTP_CONNECT", "access_rule { action: ALLOW }", false},
-        {"*:1", "SOCKS5", "access_rule { action: DENY network: '::/0' }", false},
+        {"*:1", "SOCKS5", "access_rule { action: DENY }", false},
+        {"*:1", "SOCKS5", "access_rule { action: ALLOW network: '10.0.0.0/8' }", true},
+        {"*:1", "SOCKS5",
+         "access_rule { action: ALLOW network: '10.0.0.0/8' } access_rule { action: DENY }", false},
+        {"*:1", "SOCKS5", "access_rule { action: DENY network: ['::2', '::/0'] }", true},
+        {"*:1", "SOCKS5", "access_rule { action: DENY network: '0.0.0.0/0' }", true},
+        {"*:1", "HTTP_CONNECT",
+         "access_rule { action: DENY network: '0.0.0.0/0' }"
+         "access_rule { action: DENY network: '::/0' }",
+         false},
+        {"[::]:1", "SOCKS5", "access_rule { action: DENY network: '::/0' }", false},
+        {"0.0.0.0:1", "SOCKS5", "access_rule { action: DENY network: '::/0' }", true},
+        {"0.0.0.0:1", "SOCKS5", "access_rule { action: DENY network: '0.0.0.0/0' }", false},
+        {"*:1", "SOCKS5",
+         "login { user: 'a' password: 'b' } access_rule { action: DENY network: '::1' }", false},
         {"*:1", "SOCKS5", "login { user: 'a' password: 'b' }", false},
         {"*:1", "REDIRECT", "", false},
         {"*:1", "TPROXY", "", false},
@@ -184,6 +198,11 @@ static void a_proxy_that_is_open_to_everybody_is_a_mistake(void **state)
     REFUSE("listener { protocol: TCP address: '*:80' request: SOCKS5 " ALL "}" THERE,
            "f:1:51: listener[0].request: at 'tcp:*:80' this is an open proxy: everybody may use "
            "it; listen at 127.0.0.1 or [::1], or say with access_rule or login who may");
+    REFUSE("listener { protocol: TCP address: '*:80' request: HTTP_CONNECT " ALL
+           "\n access_rule { action: DENY network: '192.0.2.0/24' }\n"
+           " access_rule { action: ALLOW network: '10.0.0.0/8' } }" THERE,
+           "f:3:14: listener[0].access_rule[1]: whom no rule matches is allowed, and so "
+           "'tcp:*:80' is an open proxy; end with access_rule { action: DENY }");
     /* A login is none where nobody asks for it, and what could not be read may be a guard. */
     decode("listener { protocol: TCP address: '*:1' request: HTTP_CONNECT\n"
            "  login { user: 'a' password: 'b' }" ALL "}" THERE);

@@ -303,6 +303,25 @@ static void a_command_line_becomes_a_file(void **state)
     config_release(config);
 }
 
+static void starttls_of_a_command_line_becomes_a_file(void **state)
+{
+    static char printed[TEXT_MAX], again[TEXT_MAX];
+    struct config *config;
+    (void)state;
+
+    PARSE("--listen=tcp:127.0.0.1:143,starttls=imap", "--listen=tcp:127.0.0.1:0",
+          "--upstream=tcp:h:587,starttls=smtp");
+    shown_text(config_print, printed);
+    write_text(printed);
+    PARSE("--config", file);
+    assert_string_equal(shown_text(config_print, again), printed);
+    config = load();
+    assert_int_equal(config->listeners[0].starttls, STARTTLS_IMAP);
+    assert_int_equal(config->listeners[1].starttls, STARTTLS_NONE);
+    assert_int_equal(config->upstreams[0].starttls, STARTTLS_SMTP);
+    config_release(config);
+}
+
 static void an_upstream_of_the_command_line_has_a_name(void **state)
 {
     static const char *const cases[][2] = {
@@ -346,6 +365,7 @@ int main(void)
         CASE(mistakes_are_told_in_the_files_order),
         CASE(what_is_typed_wins_over_the_file),
         CASE(a_command_line_becomes_a_file),
+        CASE(starttls_of_a_command_line_becomes_a_file),
         CASE(an_upstream_of_the_command_line_has_a_name),
         CASE(output_that_is_full_is_told),
     };
