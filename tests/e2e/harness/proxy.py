@@ -17,7 +17,7 @@ from .wait import DEADLINE_S, wait_until
 Record = dict[str, Any]
 
 RECORD_KEYS = frozenset({
-    "time", "level", "message", "client", "listener", "route", "upstream", "server", "server_name", "outcome", "reason",
+    "time", "level", "message", "client", "listener", "route", "upstream", "requested", "server", "server_name", "outcome", "reason",
     "rtt_us", "first_response_us", "first_answer_us", "bytes_c2s", "bytes_s2c", "duration_us"})
 
 _LISTENING = re.compile(r"listening (tcp|turbo):(.+):(\d+?)(?:,udp=(\d+))?$")
