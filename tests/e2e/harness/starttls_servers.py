@@ -477,6 +477,8 @@ def _arguments() -> argparse.Namespace:
 
 def main() -> int:
     asked = _arguments()
+    if not Path("/proc/self/stat").exists():
+        raise SystemExit("there is no /proc here (mount -t proc proc /proc): what was started could not be found again")
     place = Place(asked.folder.absolute(), asked.address, asked.port, asked.implicit_port,
                   asked.certificate.absolute(), asked.key.absolute(), not asked.no_tls)
     place.make("")
