@@ -47,16 +47,65 @@ static void hold(const struct talk *talks, size_t count)
 
 /* ---- requests ---- */
 
-/* As they were recorded, names and user agents apart. */
+#define CHROMIUM                                                                                   \
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "                      \
+    "HeadlessChrome/156.0.0.0 Safari/537.36"
+#define FIREFOX "Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0"
+
+#define FOR_NAME(client, request)                                                                  \
+    {                                                                                              \
+        client, {PEER(request), ASKS("www.example", 443)}, .state = PRELUDE_ASKED                  \
+    }
+#define FOR_IPV6(client, request)                                                                  \
+    {                                                                                              \
+        client, {PEER(request), ASKS("2001:db8::1", 443)}, .state = PRELUDE_ASKED                  \
+    }
+
+/* What they sent when they were asked for https://www.example/ or https://[2001:db8::1]/. */
 static void test_clients_are_understood(void **state)
 {
     (void)state;
     static const struct talk talks[] = {
-        {"curl 7.88",
-         {PEER(CONNECT("www.example:443") "Host: www.example:443\r\nUser-Agent: curl/7.88.1\r\n"
-                                          "Proxy-Connection: Keep-Alive\r\n\r\n"),
-          ASKS("www.example", 443)},
-         .state = PRELUDE_ASKED},
+        FOR_NAME("curl 7.88, git 2.39, cargo 1.95",
+                 CONNECT("www.example:443") "Host: www.example:443\r\nUser-Agent: curl/7.88.1\r\n"
+                                            "Proxy-Connection: Keep-Alive\r\n\r\n"),
+        FOR_IPV6("curl, with a password",
+                 CONNECT("[2001:db8::1]:443") "Host: [2001:db8::1]:443\r\n"
+                                              "Proxy-Authorization: Basic dTpw\r\n"
+                                              "User-Agent: curl/7.88.1\r\n"
+                                              "Proxy-Connection: Keep-Alive\r\n\r\n"),
+        FOR_NAME("Chromium 156", CONNECT("www.example:443") "Host: www.example:443\r\n"
+                                                            "Proxy-Connection: keep-alive\r\n"
+                                                            "User-Agent: " CHROMIUM "\r\n\r\n"),
+        FOR_IPV6("Chromium 156", CONNECT("[2001:db8::1]:443") "Host: [2001:db8::1]:443\r\n"
+                                                              "Proxy-Connection: keep-alive\r\n"
+                                                              "User-Agent: " CHROMIUM "\r\n\r\n"),
+        FOR_NAME("Firefox 153", CONNECT("www.example:443") "User-Agent: " FIREFOX "\r\n"
+                                                           "Proxy-Connection: keep-alive\r\n"
+                                                           "Connection: keep-alive\r\n"
+                                                           "Host: www.example:443\r\n\r\n"),
+        FOR_NAME("wget 1.21", CONNECT("www.example:443") "User-Agent: Wget/1.21.3\r\n"
+                                                         "Host: www.example:443\r\n\r\n"),
+        FOR_NAME("apt 2.6", CONNECT("www.example:443") "Host: www.example:443\r\n"
+                                                       "User-Agent: Debian APT-HTTP/1.3 "
+                                                       "(2.6.1)\r\n\r\n"),
+        FOR_IPV6("Java 17, HttpURLConnection",
+                 CONNECT("[2001:db8::1]:443") "User-Agent: Java/17.0.21.1\r\n"
+                                              "Host: [2001:db8::1]\r\n"
+                                              "Accept: text/html, image/gif, image/jpeg, */*; "
+                                              "q=0.2\r\nProxy-Connection: keep-alive\r\n\r\n"),
+        FOR_NAME("Java 17, HttpClient", CONNECT("www.example:443") "Host: www.example:443\r\n\r\n"),
+        FOR_NAME("Perl's LWP", CONNECT("www.example:443") "TE: deflate,gzip;q=0.3\r\n"
+                                                          "Connection: TE, close\r\n"
+                                                          "Host: www.example:443\r\n\r\n"),
+        FOR_NAME("proxytunnel, that names itself by Host",
+                 CONNECT("www.example:443") "Host: 127.0.0.1\r\n"
+                                            "Proxy-Connection: Keep-Alive\r\n\r\n"),
+        FOR_NAME("Python 3.11, socat, ncat, nc -X connect",
+                 "CONNECT www.example:443 HTTP/1.0\r\n\r\n"),
+        FOR_IPV6("nc -X connect", "CONNECT [2001:db8::1]:443 HTTP/1.0\r\n\r\n"),
+        FOR_NAME("openssl s_client", "CONNECT www.example:443 HTTP/1.0\r\n"
+                                     "Proxy-Connection: Keep-Alive\r\n\r\n"),
     };
     hold(talks, COUNT(talks));
 }
@@ -131,7 +180,7 @@ static void test_targets_that_are_none(void **state)
         "www.example:44a",         /* */
         "www.example:443:443",     /* */
         "443",                     /* */
-        "2001:db8::1:443",         /* IPv6 without brackets */
+        "2001:db8::1:443",         /* wget's, Python 3.11's: with a port, or without one? */
         "[2001:db8::1]",           /* */
         "[2001:db8::1]443",        /* */
         "[2001:db8::1:443",        /* */

@@ -22,8 +22,10 @@ static void test_greetings(void **state)
     (void)state;
     static const struct talk talks[] = {
         {"no login", {PEER("\x05\x01\x00"), WE("\x05\x00")}, MORE},
-        /* As curl and ssh's nc send it. */
-        {"no login among others", {PEER("\x05\x03\x01\x02\x00"), WE("\x05\x00")}, MORE},
+        {"curl, that offers GSSAPI", {PEER("\x05\x02\x00\x01"), WE("\x05\x00")}, MORE},
+        {"curl, that has a password", {PEER("\x05\x03\x00\x01\x02"), WE("\x05\x00")}, MORE},
+        {"Java, ncat", {PEER("\x05\x02\x00\x02"), WE("\x05\x00")}, MORE},
+        {"no login, at last", {PEER("\x05\x03\x01\x02\x00"), WE("\x05\x00")}, MORE},
         {"only a login", {PEER("\x05\x01\x02"), WE("\x05\xff")}, OVER(PRELUDE_REFUSED)},
         {"only GSSAPI", {PEER("\x05\x01\x01"), WE("\x05\xff")}, OVER(PRELUDE_REFUSED)},
         {"nothing", {PEER("\x05\x00"), WE("\x05\xff")}, OVER(PRELUDE_REFUSED)},
@@ -236,7 +238,7 @@ static void test_requests(void **state)
                   "192.0.2.1\x01\xbb")),
           ASKS("192.0.2.1", 443)},
          .state = PRELUDE_ASKED},
-        {"IPv6 in text",
+        {"IPv6 in text, as Chromium has it",
          {OPEN,
           PEER(TO("\x03\x0d"
                   "2001:DB8::0:1\x01\xbb")),
