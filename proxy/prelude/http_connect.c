@@ -189,13 +189,18 @@ static bool take_line(struct word *head, struct word *out)
     return true;
 }
 
+static bool is_blank(char character)
+{
+    return character == ' ' || character == '\t';
+}
+
 static struct word trim(struct word word)
 {
-    while (word.length > 0 && (word.at[0] == ' ' || word.at[0] == '\t')) {
+    while (word.length > 0 && is_blank(word.at[0])) {
         word.at++;
         word.length--;
     }
-    while (word.length > 0 && memchr(" \t", word.at[word.length - 1], 2) != NULL)
+    while (word.length > 0 && is_blank(word.at[word.length - 1]))
         word.length--;
     return word;
 }
@@ -301,6 +306,12 @@ static const struct refusal *check_fields(struct word head)
 
 enum scan_result { SCAN_MORE, SCAN_BAD, SCAN_DONE };
 
+/* Other than a line's end, and the tab, which is a blank. */
+static bool is_control(uint8_t byte)
+{
+    return (byte < ' ' && byte != '\t' && byte != '\r' && byte != '\n') || byte == 0x7f;
+}
+
 /*
  * Looks for the empty line, from where it left off. Line ends are CRLF and nothing else, as a CR or
  * LF alone is a line's end to some and to others not; other control characters are in no request.
@@ -312,7 +323,7 @@ static enum scan_result scan(struct prelude *p, const uint8_t *data, size_t leng
         bool after_cr = i > 0 && data[i - 1] == '\r';
         if (after_cr != (data[i] == '\n'))
             return SCAN_BAD;
-        if ((data[i] < ' ' && memchr("\t\r\n", data[i], 3) == NULL) || data[i] == 0x7f)
+        if (is_control(data[i]))
             return SCAN_BAD;
         if (data[i] == '\n' && i >= 3 && data[i - 2] == '\n') {
             *head_length = i + 1;

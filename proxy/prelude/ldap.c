@@ -278,15 +278,15 @@ static void refuse(struct prelude *p, const struct result *result)
 static void hear(struct prelude *p, const struct message *message)
 {
     struct result result;
+    bool parsed = message->operation == EXTENDED_RESPONSE && parse_result(message->body, &result);
+    bool ours = parsed && message->id == OUR_ID;
 
-    if (message->operation != EXTENDED_RESPONSE || !parse_result(message->body, &result))
-        prelude_over(p, PRELUDE_MALFORMED);
-    else if (message->id == 0 || (message->id == OUR_ID && result.code != SUCCESS))
-        refuse(p, &result); /* 0: of its own accord, to disconnect (§4.4) */
-    else if (message->id != OUR_ID || (result.named && !is_text(result.name, starttls_name)))
-        prelude_over(p, PRELUDE_MALFORMED);
-    else
+    if (ours && result.code == SUCCESS && (!result.named || is_text(result.name, starttls_name)))
         prelude_done(p);
+    else if (parsed && (message->id == 0 || (ours && result.code != SUCCESS)))
+        refuse(p, &result); /* 0: of its own accord, to disconnect (§4.4) */
+    else
+        prelude_over(p, PRELUDE_MALFORMED);
 }
 
 static size_t take_response(struct prelude *p, const uint8_t *data, size_t length)
