@@ -438,7 +438,8 @@ bool arrival_keep(struct arrival *a, const uint8_t *bytes, size_t length)
     while (a->capacity - a->length < length)
         if (!make_room(a))
             return false;
-    memcpy(a->bytes + a->length, bytes, length);
+    if (length > 0)
+        memcpy(a->bytes + a->length, bytes, length);
     a->length += length;
     return true;
 }
