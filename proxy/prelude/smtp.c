@@ -131,9 +131,7 @@ static bool parse_reply(struct line line, struct reply_line *out)
 /* A keyword of the reply to EHLO (RFC 5321 §4.1.1.1). */
 static bool is_starttls(struct line text)
 {
-    struct line rest = line_trimmed(text);
-
-    return line_is(line_word(&rest), "STARTTLS");
+    return line_is(line_word(&text), "STARTTLS");
 }
 
 /* A reply with the wanted code has ended. */

@@ -340,6 +340,10 @@ static void servers_that_do_not_do_tls_are_not_used(void **state)
          {PEER("220 x\r\n"), EHLO, PEER("250 STARTTLS\r\n")},
          OVER(PRELUDE_REFUSED),
          missing},
+        {"nor does a greeting",
+         {PEER("220-x\r\n220-STARTTLS\r\n220 STARTTLS\r\n"), EHLO, PEER("250-x\r\n250 DSN\r\n")},
+         OVER(PRELUDE_REFUSED),
+         missing},
         {"others' names",
          {PEER("220 x\r\n"), EHLO,
           PEER("250-STARTTLS\r\n250-XSTARTTLS\r\n250-STARTTLSX\r\n250-AUTH STARTTLS\r\n"
