@@ -171,6 +171,8 @@ static void a_proxy_that_is_open_to_everybody_is_a_mistake(void **state)
          false},
         {"[::]:1", "SOCKS5", "access_rule { action: DENY network: '::/0' }", false},
         {"0.0.0.0:1", "SOCKS5", "access_rule { action: DENY network: '::/0' }", true},
+        {"0.0.0.0:1", "SOCKS5", "access_rule { action: DENY network: '0.0.0.0/1' }", true},
+        {"0.0.0.0:1", "SOCKS5", "access_rule { action: DENY network: '2001:db8::/96' }", true},
         {"0.0.0.0:1", "SOCKS5", "access_rule { action: DENY network: '0.0.0.0/0' }", false},
         {"*:1", "SOCKS5",
          "login { user: 'a' password: 'b' } access_rule { action: DENY network: '::1' }", false},

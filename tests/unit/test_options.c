@@ -584,8 +584,8 @@ static void help_teaches_everything_within_80_columns(void **state)
         "--listen 'turbo:*:443' --upstream tcp:127.0.0.1:8443",
         "--listen tcp:127.0.0.1:4433 --upstream turbo:www.example:443",
         "\n  --listen tcp:ADDR:PORT[,starttls=PROTOCOL] or turbo:ADDR:PORT[,udp=PORT]\n",
-        "\n  --upstream tcp:HOST:PORT[,starttls=PROTOCOL]\n"
-        "      or turbo:HOST:PORT[,udp=PORT][,turbo=WHEN]\n",
+        "\n  --upstream tcp:HOST:PORT[,starttls=PROTOCOL]\n",
+        "]\n      or turbo:HOST:PORT[,udp=PORT][,turbo=WHEN]\n",
         "plays the server",
         "plays the client",
         "HTTP CONNECT, SOCKS5",
