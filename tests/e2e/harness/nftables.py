@@ -16,14 +16,14 @@ _REMOVES = re.compile(r" (delete|flush) ")
 class Rules:
     """One of the files. Loaded and removed by the commands in it, after which everything must be as before."""
 
-    def __init__(self, name: str, host: Host, folder: Path, interfaces: Mapping[str, str] | None = None) -> None:
-        """`interfaces`: ours for those that the file names."""
+    def __init__(self, name: str, host: Host, folder: Path, changes: Mapping[str, str] | None = None) -> None:
+        """`changes`: words of the file, and what is to be there instead."""
         self._host = host
         self._file = folder / f"{name}.nft"
         text = (REPOSITORY / "deploy" / "nftables" / self._file.name).read_text()
-        for theirs, ours in (interfaces or {}).items():
-            assert f'"{theirs}"' in text
-            text = text.replace(f'"{theirs}"', f'"{ours}"')
+        for theirs, ours in (changes or {}).items():
+            assert theirs in text
+            text = text.replace(theirs, ours)
         self._file.write_text(text)
         self._table = re.search(r"^table inet (\w+)$", text, re.M)[1]
         commands: list[str] = _COMMAND.findall(text)
