@@ -41,10 +41,18 @@ static void drop_far(struct arrival *a)
     a->far = NULL;
 }
 
-static void drop_query(struct resolver_query *query)
+static void drop_query(struct resolver_query **query)
 {
-    if (query != NULL)
-        resolver_cancel(query);
+    if (*query != NULL)
+        resolver_cancel(*query);
+    *query = NULL;
+}
+
+void arrival_drop_plans(struct arrival *a)
+{
+    drop_far(a);
+    drop_query(&a->query);
+    drop_query(&a->record);
 }
 
 void arrival_dismiss(struct arrival *a)
@@ -53,9 +61,7 @@ void arrival_dismiss(struct arrival *a)
     ev_io_stop(w->loop, &a->io);
     ev_timer_stop(w->loop, &a->timeout);
     ev_timer_stop(w->loop, &a->sniff);
-    drop_far(a);
-    drop_query(a->query);
-    drop_query(a->record);
+    arrival_drop_plans(a);
     talk_end(a->talk);
     if (a->previous != NULL)
         a->previous->next = a->next;
@@ -298,16 +304,21 @@ static void read_header(struct arrival *a)
 
 /* ---- events ---- */
 
-static bool make_room(struct arrival *a)
+/* For so many bytes more, or for any (0). False: they are too many, or out of memory. */
+static bool make_room(struct arrival *a, size_t bytes)
 {
-    if (a->length < a->capacity)
+    size_t capacity = a->capacity == 0 ? BYTES_STEP : a->capacity;
+    while (capacity <= a->length || capacity - a->length < bytes) {
+        if (capacity >= BYTES_MAX)
+            return false;
+        capacity = capacity * 2 < BYTES_MAX ? capacity * 2 : BYTES_MAX;
+    }
+    if (capacity == a->capacity)
         return true;
-    size_t capacity = a->capacity == 0 ? BYTES_STEP : a->capacity * 2;
-    capacity = capacity < BYTES_MAX ? capacity : BYTES_MAX;
-    uint8_t *bytes = capacity > a->length ? realloc(a->bytes, capacity) : NULL;
-    if (bytes == NULL)
+    uint8_t *grown = realloc(a->bytes, capacity);
+    if (grown == NULL)
         return false;
-    a->bytes = bytes;
+    a->bytes = grown;
     a->capacity = capacity;
     return true;
 }
@@ -347,7 +358,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int events)
         discard(a);
         return;
     }
-    if (!make_room(a)) {
+    if (!make_room(a, 0)) {
         arrival_end(a, TURBO_REASON_NONE, true);
         return;
     }
@@ -435,11 +446,11 @@ static void start_sniffing(struct arrival *a)
 
 bool arrival_keep(struct arrival *a, const uint8_t *bytes, size_t length)
 {
-    while (a->capacity - a->length < length)
-        if (!make_room(a))
-            return false;
-    if (length > 0)
-        memcpy(a->bytes + a->length, bytes, length);
+    if (length == 0)
+        return true;
+    if (!make_room(a, length))
+        return false;
+    memcpy(a->bytes + a->length, bytes, length);
     a->length += length;
     return true;
 }
@@ -463,6 +474,8 @@ static void begin_opening(struct arrival *a)
         return;
     }
     start_sniffing(a);
+    if (a->far != NULL)
+        a->far->ops->watch(a->far, true, false);
     if (a->length > 0)
         judge(a, 0);
 }

@@ -64,6 +64,8 @@ void arrival_leave(struct arrival *arrival, enum turbo_reason reason);
 
 /* ---- arrival.c ---- */
 
+/* It goes nowhere: the far side is destroyed, and names are no longer asked for. */
+void arrival_drop_plans(struct arrival *arrival);
 /* The stage is over. May end the arrival. */
 void arrival_next_stage(struct arrival *arrival);
 /* Bytes that came behind what the stage has read, and belong to the next. False: out of memory. */

@@ -23,6 +23,7 @@ static void answer(struct arrival *a, enum prelude_answer answer_)
 
 static void refuse(struct arrival *a, enum prelude_answer answer_, enum turbo_reason reason)
 {
+    arrival_drop_plans(a);
     a->otherwise = reason;
     answer(a, answer_);
 }
