@@ -436,6 +436,18 @@ struct resolver_query *resolver_discover(struct resolver *resolver, const char *
     return query;
 }
 
+bool resolver_recall(struct resolver *resolver, const char *host, uint16_t port, bool *turbo,
+                     uint16_t *udp_port)
+{
+    const struct entry *entry = entry_find(resolver, host, port);
+
+    if (entry == NULL || entry->asking || !entry->known || clock_s() >= entry->expires)
+        return false;
+    *turbo = entry->record.turbo;
+    *udp_port = entry->record.udp_port;
+    return true;
+}
+
 void resolver_cancel(struct resolver_query *query)
 {
     assert(query->tag == QUERY_TAG);

@@ -78,5 +78,8 @@ typedef void resolver_discovered(void *owner, bool known, bool turbo, uint16_t u
  */
 struct resolver_query *resolver_discover(struct resolver *resolver, const char *host, uint16_t port,
                                          resolver_discovered *done, void *owner);
+/* Is an answer known already? Then what it says; nobody is asked. */
+bool resolver_recall(struct resolver *resolver, const char *host, uint16_t port, bool *turbo,
+                     uint16_t *udp_port);
 
 #endif

@@ -19,7 +19,13 @@ void discovery_start(struct discovery *d, struct worker *worker, const struct up
                      const struct upstream_call *call, void (*told)(void *owner), void *owner)
 {
     *d = (struct discovery){.settings = upstream->settings, .told = told, .owner = owner};
-    if (upstream->settings->requested && call->name != NULL)
+    if (!upstream->settings->requested || call->name == NULL)
+        return;
+    /* What is known must be so from the start: the first SYN leaves before `told` could be called.
+     */
+    d->known =
+        resolver_recall(worker->resolver, call->name, call->target->port, &d->turbo, &d->udp_port);
+    if (!d->known)
         d->query = resolver_discover(worker->resolver, call->name, call->target->port,
                                      on_discovered, d); /* out of memory: as if there were none */
 }
