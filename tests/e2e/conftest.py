@@ -7,7 +7,8 @@ from typing import Iterator
 import pytest
 
 from harness.pki import Pki
-from harness.proxy import Proxies
+from harness.proxy import Proxies, Proxy
+from harness.sites import Sites
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +30,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("folder")
     os.chmod(path, 0o755)
     return path
+
+
+@pytest.fixture(scope="module")
+def sites(folder: Path) -> Iterator[Sites]:
+    with Sites(folder) as sites:
+        yield sites
+
+
+@pytest.fixture(scope="module")
+def edges(sites: Sites, folder: Path) -> Iterator[Proxy]:
+    """The proxy in front of those sites that have one."""
+    started = Proxies()
+    yield started.configured(folder, sites.edges(), host=sites.far)
+    started.stop()

@@ -31,7 +31,7 @@ def test_chromium_gets_its_page_with_the_first_flight_by_udp(
         edge = proxies.edge(target.port)
         with UdpForwarder(edge.udp_port) as path:
             sidecar = proxies.sidecar(edge.port, udp_port=path.port)
-            browser = Chromium(tmp_path / "home", pki)
+            browser = Chromium(tmp_path / "home", pki.ca)
             for _ in range(ATTEMPTS):
                 before = {proxy: len(proxy.records()) for proxy in (sidecar, edge)}
                 assert PAGE_MARKERS[server] in browser.page(sidecar.port)

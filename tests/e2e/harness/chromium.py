@@ -3,7 +3,8 @@
 import subprocess
 from pathlib import Path
 
-from .pki import SERVER_NAME, Pki
+from .namespace import Host
+from .pki import SERVER_NAME
 from .process import Child
 from .programs import program
 from .servers import PAGE_PATH
@@ -16,12 +17,12 @@ _QUIET = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no
 class Chromium:
     """A fresh profile that trusts the tests' certificate authority."""
 
-    def __init__(self, home: Path, pki: Pki) -> None:
+    def __init__(self, home: Path, ca: Path) -> None:
         self._home = home
         database = home / ".pki" / "nssdb"
         database.mkdir(parents=True)
         self._certutil("-d", f"sql:{database}", "-N", "--empty-password")
-        self._certutil("-d", f"sql:{database}", "-A", "-n", "tests", "-t", "C,,", "-i", str(pki.ca))
+        self._certutil("-d", f"sql:{database}", "-A", "-n", "tests", "-t", "C,,", "-i", str(ca))
 
     def _certutil(self, *arguments: str) -> None:
         subprocess.run([program("certutil", "libnss3-tools"), *arguments], check=True,
@@ -29,10 +30,14 @@ class Chromium:
 
     def page(self, port: int) -> str:
         """Opens the page at example.test and gives its document as the browser understood it."""
-        argv = [program("chromium", "chromium"), *_QUIET, f"--user-data-dir={self._home / 'profile'}",
-                f"--host-resolver-rules=MAP {SERVER_NAME} 127.0.0.1", "--dump-dom",
-                f"https://{SERVER_NAME}:{port}{PAGE_PATH}"]
-        with Child(argv, env={"HOME": str(self._home)}) as browser:
+        return self.document(f"https://{SERVER_NAME}:{port}{PAGE_PATH}",
+                             f"--host-resolver-rules=MAP {SERVER_NAME} 127.0.0.1")
+
+    def document(self, url: str, *options: str, host: Host | None = None) -> str:
+        """The same of any page, on any host of harness/namespace.py."""
+        argv = [program("chromium", "chromium"), *_QUIET, f"--user-data-dir={self._home / 'profile'}", *options,
+                "--dump-dom", url]
+        with Child(host.command(*argv) if host else argv, env={"HOME": str(self._home)}) as browser:
             code = browser.wait()
             assert code == 0, f"chromium: exit code {code}\n{browser.stderr.text()}"
             return browser.stdout.text()
