@@ -161,17 +161,15 @@ void arrival_asked(struct arrival *a)
 
 static bool was_redirected(const struct arrival *a, struct address *to)
 {
-    struct address local;
     const struct address *listener = listener_address(a->connection.listener);
-    socket_local_address(a->fd, &local);
     if (a->connection.settings->request == CONFIG_REQUEST_REDIRECT)
-        return socket_original_destination(a->fd, to) && !address_equal(to, &local);
+        return socket_original_destination(a->fd, to);
     /* Who comes to the listener's own address and port was not meant for another one. */
     struct address any;
     address_wildcard(&any, address_family(listener), address_port(listener));
-    *to = local;
-    return address_port(&local) != address_port(listener) ||
-           !(address_equal(listener, &any) || address_equal(listener, &local));
+    socket_local_address(a->fd, to);
+    return address_port(to) != address_port(listener) ||
+           !(address_equal(listener, &any) || address_equal(listener, to));
 }
 
 bool arrival_find_destination(struct arrival *a)

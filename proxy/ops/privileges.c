@@ -95,13 +95,15 @@ static bool raw_marks(void)
 /* What `keep` asks for, of what is permitted. */
 static uint64_t kept_of(uint64_t permitted, unsigned keep)
 {
-    uint64_t ports = permitted & bit(CAP_NET_BIND_SERVICE);
     uint64_t least = permitted & bit(raw_marks() ? CAP_NET_RAW : CAP_NET_ADMIN);
     uint64_t either = permitted & (bit(CAP_NET_RAW) | bit(CAP_NET_ADMIN));
+    uint64_t kept = 0;
 
-    return ((keep & PRIVILEGE_PORTS) != 0 ? ports : 0) | ((keep & PRIVILEGE_INTERCEPT) == 0 ? 0
-                                                          : least != 0                      ? least
-                                                                       : either);
+    if ((keep & PRIVILEGE_PORTS) != 0)
+        kept |= permitted & bit(CAP_NET_BIND_SERVICE);
+    if ((keep & PRIVILEGE_INTERCEPT) != 0)
+        kept |= least != 0 ? least : either;
+    return kept;
 }
 
 bool privileges_limit(unsigned keep)

@@ -147,6 +147,13 @@ def test_marks_and_listeners_for_tproxy_work_for_as_long_as_it_runs(proxies: Pro
             os.kill(successor, signal.SIGTERM)
 
 
+def test_a_listener_for_tproxy_is_reason_enough(proxies: Proxies, open_folder: Path) -> None:
+    with TcpServer(echo) as server:
+        proxy = start(proxies, open_folder, TPROXY + configuration([PORT], server.port, f'user: "{USER}"'))
+        assert_confined(proxy.pid, BIND_SERVICE | NET_RAW)
+        assert_echoes(PORT)
+
+
 def test_who_did_not_need_the_capability_at_the_start_does_not_get_it(proxies: Proxies, open_folder: Path) -> None:
     with TcpServer(echo) as server:
         text = configuration([PORT], server.port, f'user: "{USER}"')

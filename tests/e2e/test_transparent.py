@@ -6,6 +6,7 @@ The sidecar is on the gateway, for clients that are behind it, or beside the cli
 """
 
 import os
+import signal
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,7 @@ families = pytest.mark.parametrize("family", [0, 1], ids=["ipv4", "ipv6"])
 class Way:
     """How connections come to the sidecar."""
 
+    name: str
     rules: str
     request: str
     on_gateway: bool
@@ -63,11 +65,12 @@ class Way:
 
 
 LOOPBACK_LISTENERS = ("127.0.0.1", "[::1]")
-WAYS = {way.rules: way for way in (
-    Way("redirect-forward", "REDIRECT", True, ("*",), "redirected"),
-    Way("redirect-output", "REDIRECT", False, LOOPBACK_LISTENERS, "redirected"),
-    Way("tproxy-forward", "TPROXY", True, LOOPBACK_LISTENERS, "taken"),
-    Way("tproxy-output", "TPROXY", False, LOOPBACK_LISTENERS, "taken"))}
+WAYS = {way.name: way for way in (
+    Way("redirect-forward", "redirect-forward", "REDIRECT", True, ("*",), "redirected"),
+    Way("redirect-output", "redirect-output", "REDIRECT", False, LOOPBACK_LISTENERS, "redirected"),
+    Way("tproxy-forward", "tproxy-forward", "TPROXY", True, LOOPBACK_LISTENERS, "taken"),
+    Way("tproxy-forward-any", "tproxy-forward", "TPROXY", True, ("*",), "taken"),
+    Way("tproxy-output", "tproxy-output", "TPROXY", False, LOOPBACK_LISTENERS, "taken"))}
 OUTPUT_WAYS = [name for name, way in WAYS.items() if not way.on_gateway]
 
 NGINX = """
@@ -205,23 +208,24 @@ def test_who_connects_to_the_sidecar_itself_is_reset(network: Network, tmp_path:
     sidecar = start(way)
     host = way.host(network)
 
-    def meet(count: int) -> None:
-        assert meets_reset(host, LOOPBACK[family], SIDECAR_PORT)
-        record = sidecar.wait_for_records(count)[-1]
-        assert (record["outcome"], record["reason"]) == ("failed", "not-redirected")
+    strangers = [(host, LOOPBACK[family])]
+    if "*" in way.addresses:
+        strangers.append((network.client, GATEWAY_INSIDE[family]))
 
-    meet(1)
-    if name == "redirect-forward":  # whose rules keep everybody out
-        assert meets_reset(network.client, GATEWAY_INSIDE[family], SIDECAR_PORT)
-        with way.rules_on(host, tmp_path) as rules:
-            for address in (LOOPBACK[family], GATEWAY_INSIDE[family]):
-                assert not accepts(host, address, SIDECAR_PORT)
-                assert not accepts(network.client, GATEWAY_INSIDE[family], SIDECAR_PORT)
-            assert rules.packets("direct") == 4
-        assert len(sidecar.records()) == 2
-        return
-    with way.rules_on(host, tmp_path):  # which have the kernel track connections
-        meet(2)
+    def meet_all(count: int) -> None:
+        for stranger in strangers:
+            assert meets_reset(*stranger, SIDECAR_PORT)
+        told = [(record["outcome"], record["reason"]) for record in sidecar.wait_for_records(count)]
+        assert told == [("failed", "not-redirected")] * count
+
+    meet_all(len(strangers))
+    with way.rules_on(host, tmp_path) as rules:
+        if name == "redirect-forward":  # which keep everybody out
+            assert not any(accepts(*stranger, SIDECAR_PORT) for stranger in strangers)
+            assert rules.packets("direct") == len(strangers)
+            assert len(sidecar.records()) == len(strangers)
+        else:  # with REDIRECT the kernel tracks connections now
+            meet_all(2 * len(strangers))
 
 
 @families
@@ -236,6 +240,23 @@ def test_without_the_mark_the_sidecar_would_meet_itself(network: Network, tmp_pa
         reasons = [record["reason"] for record in sidecar.wait_for_records(FEWER_THAN_A_LOOP + 1)]
         assert "listener-full" in reasons
         assert rules.packets("own") == 0
+
+
+def test_redirect_becomes_tproxy_with_a_reload(network: Network, pki: Pki, tmp_path: Path,
+                                               start: Callable[..., Proxy]) -> None:
+    """And back again, with the same sockets."""
+    before, after = WAYS["redirect-output"], WAYS["tproxy-output"]
+    sidecar = start(before)
+    config = tmp_path / "0.txtpb"
+    text = config.read_text()
+    for number, (way, words) in enumerate([(before, text), (after, text.replace("REDIRECT", "TPROXY")), (before, text)]):
+        config.write_text(words)
+        sidecar.signal(signal.SIGHUP)
+        sidecar.stderr.wait_for(lambda line: "the configuration was reloaded" in line, number + 1)
+        with way.rules_on(network.client, tmp_path):
+            curl(network.client, pki, SERVER[0], CLASSIC_PORT)
+            record = sidecar.wait_for_records(number + 1)[-1]
+            assert record["requested"] == f"{SERVER[0]}:{CLASSIC_PORT}"
 
 
 def test_a_user_of_its_own_does_as_well_as_a_mark(network: Network, pki: Pki, tmp_path: Path,
@@ -270,4 +291,4 @@ def test_while_no_sidecar_runs(network: Network, pki: Pki, tmp_path: Path, name:
     """As each file says: refused, but tproxy-forward lets pass."""
     way = WAYS[name]
     with way.rules_on(way.host(network), tmp_path):
-        assert accepts(network.client, SERVER[family], CLASSIC_PORT) == (name == "tproxy-forward")
+        assert accepts(network.client, SERVER[family], CLASSIC_PORT) == (way.rules == "tproxy-forward")
