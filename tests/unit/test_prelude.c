@@ -143,7 +143,9 @@ static void no_input_is_used_before_the_output_is_taken(void **state)
     (void)state;
     struct prelude *p = start(&strict);
 
+    assert_int_equal(prelude_room(p), INPUT_MAX);
     assert_int_equal(push(p, "1234567890"), INPUT_MAX);
+    assert_int_equal(prelude_room(p), 0);
     assert_int_equal(push(p, "90"), 0);
     assert_output(p, "hello\n");
     prelude_consume(p, 5);
@@ -151,6 +153,7 @@ static void no_input_is_used_before_the_output_is_taken(void **state)
     assert_int_equal(push(p, "90"), 0);
     prelude_consume(p, 1);
     assert_output(p, "*");
+    assert_int_equal(prelude_room(p), 1);
     assert_int_equal(push(p, "90"), 1);
     assert_int_equal(prelude_state(p), PRELUDE_MORE);
     free(p);
@@ -239,6 +242,7 @@ static void an_end_changes_nothing_of_what_is_decided(void **state)
     (void)push(p, "x");
     prelude_push_end(p);
     assert_over(p, PRELUDE_REFUSED);
+    assert_int_equal(prelude_room(p), 0);
     assert_int_equal(push(p, "1"), 0);
     free(p);
 }
@@ -257,6 +261,8 @@ static void notes_are_short_and_printable(void **state)
     expected[sizeof(expected) - 1] = '\0';
     prelude_note(p, text, sizeof(text));
     assert_string_equal(prelude_said(p), expected);
+    prelude_note(p, text, sizeof(expected) - 2);
+    assert_string_equal(prelude_said(p), expected + 1);
     free(p);
 }
 
