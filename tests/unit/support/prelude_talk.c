@@ -209,15 +209,21 @@ static size_t bytes_of_peer(const struct talk *talk)
     return length;
 }
 
-/* Whole, in small pieces, and with one cut anywhere; or, of what is long, in some places. */
+/* More than this is cut in some places only. */
+enum { SHORT_BYTES = 400, LONG_CUTS = 40 };
+
+/* Whole, in small pieces, and with one cut anywhere. */
 static void hold_in_pieces(const struct prelude_part *part, const struct prelude_setting *setting,
                            const struct talk *talk, struct way way)
 {
-    size_t length = bytes_of_peer(talk), step = 1 + length / 600;
+    size_t length = bytes_of_peer(talk);
+    size_t step = length <= SHORT_BYTES ? 1 : length / LONG_CUTS;
 
     for (way.piece = 0; way.piece < 8; way.piece++)
         hold(part, setting, talk, &way);
     way.piece = 0;
+    if (way.sips)
+        return;
     for (way.cut = 1; way.cut < length; way.cut += step)
         hold(part, setting, talk, &way);
 }
