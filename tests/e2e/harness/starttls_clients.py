@@ -1,9 +1,10 @@
-"""Real clients of the servers in starttls_servers.py, each doing one thing: deliver a mail, read one, find an entry, ask a query.
+"""Real clients of the servers in starttls_servers.py: one delivers a mail, or reads one, finds an entry, asks a query.
 
-All of them verify the server's certificate, and none goes on without TLS. What they print contains what `succeeds` looks
-for; a mail is looked for where Postfix has put it.
+All of them verify the server's certificate, and none goes on without TLS. What they print contains what `succeeds`
+looks for; a mail is looked for where Postfix has put it.
 """
 
+import contextlib
 import itertools
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Callable
 
 from .clients import ClientFailed
 from .pki import SERVER_NAME, Pki
-from .process import Child
+from .process import Child, OutputEnded
 from .programs import program
 from .starttls_servers import DATABASE, LDAP_BASE, LDAP_USER, MAIL_ADDRESS, PASSWORD, SUBJECT, USER, StarttlsServer
 from .wait import wait_until
@@ -43,10 +44,11 @@ Client = Callable[[Visit], str]
 def run(argv: list[str | Path], words: bytes = b"", farewell: bytes = b"", **env: str) -> str:
     """Runs a client to its end and gives what it printed. `farewell` waits until it has printed SUBJECT."""
     with Child(argv, stdin=True, env=env) as child:
-        child.write(words)
-        if farewell:
-            child.stdout.wait_for(lambda line: SUBJECT in line)
-            child.write(farewell)
+        with contextlib.suppress(BrokenPipeError, OutputEnded):  # its exit code says more
+            child.write(words)
+            if farewell:
+                child.stdout.wait_for(lambda line: SUBJECT in line)
+                child.write(farewell)
         code = child.wait()
         text = child.stdout.text()
         if code != 0:

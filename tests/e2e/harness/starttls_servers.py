@@ -304,7 +304,7 @@ listen implicit
 
 
 def postgresql(place: Place) -> list[Program]:
-    """USER with PASSWORD may connect to DATABASE. TLS at once is haproxy's, since PostgreSQL 17 is the first that can."""
+    """USER with PASSWORD may connect to DATABASE. TLS at once is haproxy's: before PostgreSQL 17 it has none."""
     owner = "postgres" if os.geteuid() == 0 else None
     binaries = _postgresql_binaries()
     data = place.folder / "data"
