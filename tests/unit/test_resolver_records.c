@@ -371,6 +371,39 @@ static void an_answer_holds_as_long_as_it_says(void **state)
     assert_int_equal(asked(world, "turbo.test") + asked(world, "none.test"), 2);
 }
 
+static bool recalls(struct world *world, const char *host, uint16_t port, bool expected)
+{
+    bool turbo = !expected;
+    uint16_t udp_port = 0;
+
+    if (!resolver_recall(world->resolver, host, port, &turbo, &udp_port))
+        return false;
+    assert_int_equal(turbo, expected);
+    assert_int_equal(udp_port, turbo ? 8443 : 0);
+    return true;
+}
+
+static void what_is_known_is_told_at_once_as_long_as_it_holds(void **state)
+{
+    struct world *world = *state;
+    struct answer held = {.calls = 0};
+
+    assert_false(recalls(world, "at.test", 443, true));
+    assert_turbo(world, "at.test", 443, 8443);
+    assert_classic(world, "none-brief.test", true);
+    assert_classic(world, "broken.test", false);
+    assert_true(recalls(world, "AT.test", 443, true));
+    assert_false(recalls(world, "at.test", 8443, true));
+    assert_true(recalls(world, "none-brief.test", 443, false));
+    assert_false(recalls(world, "broken.test", 443, false));
+    wait_a_second();
+    assert_true(recalls(world, "at.test", 443, true));
+    assert_false(recalls(world, "none-brief.test", 443, false));
+    resolver_cancel(discover(world, "none-brief.test", 443, &held));
+    assert_false(recalls(world, "none-brief.test", 443, false)); /* is being asked for */
+    assert_int_equal(asked(world, "at.test"), 1);
+}
+
 static void who_can_have_no_record_is_not_asked_for(void **state)
 {
     static const char *const hosts[] = {"192.0.2.1",  "2001:db8::1",  "localhost",
@@ -523,6 +556,7 @@ int main(void)
         CASE(that_there_is_no_record_is_known_and_kept),
         CASE(what_could_not_be_had_is_not_known),
         CASE(an_answer_holds_as_long_as_it_says),
+        CASE(what_is_known_is_told_at_once_as_long_as_it_holds),
         CASE(who_can_have_no_record_is_not_asked_for),
         CASE(queries_for_one_record_share_a_look_up),
         CASE(a_resolver_can_be_destroyed_while_a_cancelled_look_up_goes_on),
