@@ -59,7 +59,7 @@ static enum options_result take_number(struct parser *parser, uint32_t min, uint
     size_t length = strlen(value);
     unsigned long long number = 0;
 
-    if (length >= 1 && length <= 10 && strspn(value, "0123456789") == length)
+    if (length >= 1 && strspn(value, "0123456789") == length)
         number = strtoull(value, NULL, 10);
     else
         length = 0;

@@ -53,8 +53,7 @@ static bool same_name(const struct name *a, const struct name *b)
 
 static bool add_label(struct name *name, const uint8_t *bytes, size_t length)
 {
-    /* There must be room for the root behind it. */
-    if (bytes == NULL || name->length + 1 + length + (length > 0) > sizeof(name->bytes))
+    if (bytes == NULL || name->length + 1 + length > sizeof(name->bytes))
         return false;
     name->bytes[name->length++] = (uint8_t)length;
     for (size_t i = 0; i < length; i++)
@@ -198,7 +197,7 @@ static bool take_value(struct service *service, uint32_t key, struct reader valu
     size_t length = value.left;
 
     switch (key) {
-    case KEY_MANDATORY: service->mandatory = value; return length > 0 && length % 2 == 0;
+    case KEY_MANDATORY: service->mandatory = value; return length > 0;
     case KEY_ALPN: return is_alpn(value);
     case KEY_NO_DEFAULT_ALPN: return length == 0;
     case KEY_PORT: service->port = (uint16_t)reader_number(&value, 2); return length == 2;
@@ -299,7 +298,7 @@ static bool take_answer(struct message *m, struct record *record)
     if (record->type == SVCB_TYPE_HTTPS) {
         believe_for(m, record->ttl_s);
         take_https(m, &record->data);
-    } else if (record->type == TYPE_CNAME && m->found == 0) {
+    } else if (record->type == TYPE_CNAME) {
         /* Its data may be compressed, and points into the message before it. */
         if (!read_name(&record->data, m->start, &target))
             return false;

@@ -18,7 +18,7 @@
 #include "proxy/net/socket.h"
 #include "proxy/net/svcb.h"
 
-enum { MESSAGE_MAX = 1024, HEADER_BYTES = 12, QUESTIONS_MAX = 64, HELD_MAX = 16 };
+enum { MESSAGE_MAX = 1024, HEADER_BYTES = 12, QUESTIONS_MAX = 1024, HELD_MAX = 16 };
 enum { NXDOMAIN = 3, SERVFAIL = 2, MARK = 0x7e50 };
 
 /* What the server says behind the question. */
@@ -321,6 +321,9 @@ static void each_port_has_a_record_of_its_own(void **state)
     assert_turbo(world, "at.test", 443, 8443);
     assert_turbo(world, "at.test", 8443, 8443);
     assert_int_equal(world->question_count, 3);
+    for (int i = 0; i < 600; i++) /* more than there are chains in the cache */
+        (void)look_up(world, "nowhere.test", (uint16_t)(1000 + i));
+    assert_int_equal(world->question_count, 603);
 }
 
 static void that_there_is_no_record_is_known_and_kept(void **state)
@@ -478,10 +481,24 @@ static void names_in_use_are_never_more_than_there_is_room_for(void **state)
 {
     static struct resolver_query *queries[RESOLVER_NAMES_MAX];
     struct world *world = *state;
-    struct answer waiting = {.calls = 0}, refused = {.calls = 0};
+    struct answer waiting = {.calls = 0}, refused = {.calls = 0}, first = {.calls = 0};
     char host[64];
 
+    assert_turbo(world, "at.test", 443, 8443);
     assert_turbo(world, "turbo.test", 443, 443); /* makes room */
+    discover(world, "at.test", 443, &first);     /* is in use until it is answered */
+    for (int i = 0; i < RESOLVER_NAMES_MAX; i++) {
+        (void)snprintf(host, sizeof(host), "m%d.silent.test", i);
+        queries[i] = discover(world, host, 443, &waiting);
+    }
+    run_until_answered(world, &first, 1);
+    assert_int_equal(first.udp_port, 8443);
+    for (int i = 0; i < RESOLVER_NAMES_MAX - 1; i++) /* the last one found no room */
+        resolver_cancel(queries[i]);
+    assert_int_equal(waiting.calls, 1);
+    make_resolver(world, 0);
+    waiting.calls = 0;
+    assert_turbo(world, "turbo.test", 443, 443);
     for (int i = 0; i < RESOLVER_NAMES_MAX; i++) {
         (void)snprintf(host, sizeof(host), "n%d.silent.test", i);
         queries[i] = discover(world, host, 443, &waiting);
