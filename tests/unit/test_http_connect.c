@@ -296,6 +296,9 @@ static void test_heads(void **state)
         ASKED_FOR(CONNECT("www.example:443") "Proxy-Authorization: Basic YTpi\r\n\r\n"),
         ASKED_FOR(CONNECT("www.example:443") "Content-Length: 0\r\n\r\n"),
         ASKED_FOR(CONNECT("www.example:443") "content-length:\t0 \t\r\nContent-Length:0\r\n\r\n"),
+        /* As long as Host, Content-Length and Transfer-Encoding, and none of them. */
+        ASKED_FOR(CONNECT("www.example:443") "Date: a\r\nDate: b\r\n\r\n"),
+        ASKED_FOR(CONNECT("www.example:443") "Content-Lenght: 5\r\nX-ransfer-Encoding: b\r\n\r\n"),
         {"a head that goes on", {PEER(CONNECT("www.example:443") "Host: a\r\n")}, MORE},
         {"an empty line", {PEER("\r\n")}, MORE},
     };
