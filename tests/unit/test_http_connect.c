@@ -118,6 +118,7 @@ static void test_targets(void **state)
         uint16_t port;
     } targets[] = {
         {"a:1", "a", 1},
+        {"a:9090", "a", 9090},
         {"www.example:65535", "www.example", 65535},
         {"WWW.Example:443", "WWW.Example", 443},
         {"www.example.:443", "www.example.", 443},
