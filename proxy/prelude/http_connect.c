@@ -235,7 +235,8 @@ static bool ask(struct prelude *p, struct word target)
 
     if (bracketed)
         host = (struct word){host.at + 1, host.length - 2};
-    /* The colon tells an IPv6 address from everything else. */
+    /* The colon tells an IPv6 address from everything else. Without brackets, as a few clients have
+     * it, others stop at its first colon. */
     if ((memchr(host.at, ':', host.length) != NULL) != bracketed)
         return false;
     return prelude_ask(p, host.at, host.length, port);

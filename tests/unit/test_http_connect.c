@@ -183,7 +183,7 @@ static void test_targets_that_are_none(void **state)
         "www.example:44a",         /* */
         "www.example:443:443",     /* */
         "443",                     /* */
-        "2001:db8::1:443",         /* wget's, Python 3.11's: with a port, or without one? */
+        "2001:db8::1:443",         /* wget's and Python 3.11's; squid goes to 0.0.7.209 */
         "[2001:db8::1]",           /* */
         "[2001:db8::1]443",        /* */
         "[2001:db8::1:443",        /* */
@@ -226,6 +226,7 @@ static void test_targets_that_are_none(void **state)
         "127.0.0.01:443",          /* */
         "127.0.0.256:443",         /* */
         "www,example:443",         /* */
+        "~:443",                   /* */
         "a,b:443",                 /* */
         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.example:443",
     };
@@ -316,6 +317,8 @@ static void test_heads_that_are_none(void **state)
         "CONNECT\r\n\r\n",
         "CONNECT www.example:443\r\n\r\n",
         "CONNECT  www.example:443 HTTP/1.1\r\n\r\n",
+        "CONNECT  HTTP/1.1\r\n\r\n",
+        "CONNECT \xc3\xa4.example:443 HTTP/1.1\r\n\r\n",
         "CONNECT www.example:443  HTTP/1.1\r\n\r\n",
         "CONNECT www.example:443 HTTP/1.1 \r\n\r\n",
         "CONNECT www.example:443 x HTTP/1.1\r\n\r\n",
@@ -338,6 +341,7 @@ static void test_heads_that_are_none(void **state)
         CONNECT("www.example:443") "Host : a\r\n\r\n",
         CONNECT("www.example:443") "Host\t: a\r\n\r\n",
         CONNECT("www.example:443") "Host\r\n\r\n",
+        CONNECT("www.example:443") "H\r\n\r\n",
         CONNECT("www.example:443") ": a\r\n\r\n",
         CONNECT("www.example:443") "H\xc3\xb6st: a\r\n\r\n",
         CONNECT("www.example:443") "Ho st: a\r\n\r\n",
@@ -430,6 +434,7 @@ static void test_other_versions(void **state)
     assert_refused("PRI * HTTP/2.0\r\n\r\n", OTHER_VERSION, PRELUDE_REFUSED);
     assert_refused("CONNECT www.example:443 HTTP/1.2\r\n\r\n", OTHER_VERSION, PRELUDE_REFUSED);
     assert_refused("CONNECT www.example:443 HTTP/0.9\r\n\r\n", OTHER_VERSION, PRELUDE_REFUSED);
+    assert_refused("CONNECT www.example:443 HTTP/9.9\r\n\r\n", OTHER_VERSION, PRELUDE_REFUSED);
     assert_refused("CONNECT www.example:443 HTTP/2.1\r\n\r\n", OTHER_VERSION, PRELUDE_REFUSED);
 }
 

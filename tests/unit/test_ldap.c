@@ -167,6 +167,14 @@ static void what_is_no_request_is_hung_up_on(void **state)
          {PEER("\x30\x1f\x02\x01\x01\x77\x1a\x80\x16" STARTTLS "\x82\x00"),
           WE(NOTICE("\x3f", "\x3a", "\x1b", "this is no extended request"))},
          OVER(PRELUDE_MALFORMED)},
+        {"a byte behind the name",
+         {PEER("\x30\x1e\x02\x01\x01\x77\x19\x80\x16" STARTTLS "\x81"),
+          WE(NOTICE("\x3f", "\x3a", "\x1b", "this is no extended request"))},
+         OVER(PRELUDE_MALFORMED)},
+        {"another byte behind the name",
+         {PEER("\x30\x1e\x02\x01\x01\x77\x19\x80\x16" STARTTLS "\x82"),
+          WE(NOTICE("\x3f", "\x3a", "\x1b", "this is no extended request"))},
+         OVER(PRELUDE_MALFORMED)},
         {"a name that leaves the operation",
          {PEER("\x30\x1d\x02\x01\x01\x77\x18\x80\x17" STARTTLS),
           WE(NOTICE("\x3f", "\x3a", "\x1b", "this is no extended request"))},
@@ -255,6 +263,9 @@ static void servers_are_asked(void **state)
          {ASKED, PEER("\x30\x84\0\0\0\x28\x02\x01\x01\x78\x84\0\0\0\x1f\x0a\x01\x00\x04\x00\x04\x00"
                       "\x8a\x16" STARTTLS)},
          DONE},
+        {"yes, with a value",
+         {ASKED, PEER("\x30\x0e\x02\x01\x01\x78\x09\x0a\x01\x00\x04\x00\x04\x00\x8b\x00")},
+         DONE},
         {"half", {ASKED, PEER("\x30\x0c\x02\x01\x01\x78\x07\x0a\x01\x00\x04\x00\x04")}, MORE},
         {"the end", {ASKED, PEER("\x30\x0c\x02"), END}, OVER(PRELUDE_CUT_SHORT)},
     };
@@ -283,6 +294,11 @@ static void servers_that_refuse_are_believed(void **state)
          {ASKED, PEER("\x30\x0c\x02\x01\x01\x78\x07\x0a\x01\x34\x04\x00\x04\x00")},
          OVER(PRELUDE_REFUSED),
          .noted = "(result code 52)"},
+        {"a byte",
+         {ASKED, PEER("\x30\x0d\x02\x01\x01\x78\x08\x0a\x01\x34\x04\x00\x04\x01"
+                      "x")},
+         OVER(PRELUDE_REFUSED),
+         .noted = "x"},
         {"words that are not printable",
          {ASKED, PEER("\x30\x0f\x02\x01\x01\x78\x0a\x0a\x01\x34\x04\x00\x04\x03"
                       "a\nb")},
