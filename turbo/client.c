@@ -279,8 +279,7 @@ void turbo_client_unreachable(struct turbo_client *c, turbo_time now)
 bool turbo_client_uses_udp(const struct turbo_client *c)
 {
     bool may = !c->config.paused && !c->config.unknown;
-    return (c->state <= TURBO_CLIENT_WAITING && may) || c->abort_due ||
-           client_measuring(c);
+    return (c->state <= TURBO_CLIENT_WAITING && may) || c->abort_due || client_measuring(c);
 }
 
 /* ---- TCP ---- */

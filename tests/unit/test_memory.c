@@ -76,9 +76,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_new_address_has_never_answered, setup, teardown),
-        cmocka_unit_test_setup_teardown(what_was_said_of_an_address_stays_and_is_its_alone, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_was_said_of_an_address_stays_and_is_its_alone, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(the_least_recently_used_one_makes_room, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_place_that_is_taken_over_remembers_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_place_that_is_taken_over_remembers_nothing, setup,
+                                        teardown),
     };
     return cmocka_run_group_tests_name("memory", tests, NULL, NULL);
 }
