@@ -20,7 +20,7 @@ from harness.namespace import CLIENT, GATEWAY_INSIDE, GATEWAY_OUTSIDE, SERVER, H
 from harness.nftables import Rules
 from harness.pki import SERVER_NAME, Pki
 from harness.process import Child
-from harness.programs import program, release_proxy
+from harness.programs import REPOSITORY, program, release_proxy
 from harness.proxy import Proxies, Proxy, assert_turbo
 from harness.servers import PAGE, PAGE_PATH
 from harness.sockets import is_reset
@@ -286,6 +286,16 @@ def test_redirect_becomes_tproxy_with_a_reload(network: Network, pki: Pki, tmp_p
             curl(network.client, pki, SERVER[0], CLASSIC_PORT)
             record = sidecar.wait_for_records(number + 1)[-1]
             assert record["requested"] == f"{SERVER[0]}:{CLASSIC_PORT}"
+
+
+def test_the_example_is_one(network: Network, pki: Pki, tmp_path: Path, proxies: Proxies) -> None:
+    sidecar = proxies.start(config=REPOSITORY / "deploy" / "examples" / "transparent.txtpb", listener_count=2,
+                            host=network.client, log_format="text")
+    with WAYS["redirect-output"].rules_on(network.client, tmp_path) as rules:
+        for server in SERVER:
+            curl(network.client, pki, server, CLASSIC_PORT)
+        assert rules.packets("redirected") == len(SERVER)
+    assert len(sidecar.stderr.wait_for(lambda line: " connection client=" in line, len(SERVER))) == len(SERVER)
 
 
 def test_a_user_of_its_own_does_as_well_as_a_mark(network: Network, pki: Pki, tmp_path: Path,
