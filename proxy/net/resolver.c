@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <ctype.h>
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -14,7 +13,7 @@
 #include "proxy/net/svcb.h"
 
 enum { RESOLVER_TAG = 0x7e501e00, QUERY_TAG = 0x7e501e01 };
-enum { CHAINS = 512, CLASS_IN = 1, QUERY_NAME_MAX = 280 /* a longest name and a prefix */ };
+enum { CHAINS = 512, CLASS_IN = 1 };
 
 static const char too_many[] = "Too many names are being looked up";
 
@@ -181,13 +180,18 @@ static struct entry_chain *chain_of(struct resolver *resolver, const char *host,
     return &resolver->chains[hash % CHAINS];
 }
 
+static void entry_free(struct entry *entry)
+{
+    free(entry->addresses);
+    free(entry);
+}
+
 static void entry_forget(struct entry *entry)
 {
     TAILQ_REMOVE(&entry->resolver->entries, entry, by_use);
     LIST_REMOVE(entry, in_chain);
     entry->resolver->entry_count--;
-    free(entry->addresses);
-    free(entry);
+    entry_free(entry);
 }
 
 /* Forgets the least recently used entry when there are too many; those in use stay. False: all are.
@@ -328,32 +332,13 @@ static void discovered(void *data, int status, int timeouts, unsigned char *mess
 
 static void ask_record(struct entry *entry)
 {
-    char name[QUERY_NAME_MAX] = "";
-    int length =
-        entry->port == SVCB_UNPREFIXED_PORT
-            ? snprintf(name, sizeof(name), "%s", entry->host)
-            : snprintf(name, sizeof(name), "_%u._https.%s", (unsigned int)entry->port, entry->host);
+    char name[SVCB_NAME_BYTES];
 
-    if (length < 0 || (size_t)length >= sizeof(name))
-        discovered(entry, ARES_EBADNAME, 0, NULL, 0);
-    else
+    if (svcb_query_name(entry->host, entry->port, name))
         ares_query(dns_channel(entry->resolver->dns), name, CLASS_IN, SVCB_TYPE_HTTPS, discovered,
                    entry);
-}
-
-/* A name of one label may be found by the search list or in /etc/hosts, and then stands for another
- * one; those below .onion are not for the DNS (RFC 7686 §2). */
-static bool may_have_record(const char *host)
-{
-    static const char onion[] = ".onion";
-    size_t length = strlen(host);
-    struct address literal;
-
-    if (length > 0 && host[length - 1] == '.')
-        length--;
-    return memchr(host, '.', length) != NULL && !address_from_literal(&literal, host, 0) &&
-           (length < strlen(onion) ||
-            strncasecmp(host + length - strlen(onion), onion, strlen(onion)) != 0);
+    else
+        discovered(entry, ARES_EBADNAME, 0, NULL, 0);
 }
 
 /* ---- queries ---- */
@@ -423,12 +408,13 @@ struct resolver_query *resolver_discover(struct resolver *resolver, const char *
                                          resolver_discovered *done, void *owner)
 {
     struct resolver_query *query = query_new(resolver, owner);
+    char name[SVCB_NAME_BYTES];
 
     assert(port != 0);
     if (query == NULL)
         return NULL;
     query->discovered = done;
-    if (may_have_record(host) && !query_look_up(query, host, port)) {
+    if (svcb_query_name(host, port, name) && !query_look_up(query, host, port)) {
         query_free(query);
         return NULL;
     }
@@ -489,14 +475,16 @@ void resolver_set_mark(struct resolver *resolver, uint32_t mark)
 
 void resolver_destroy(struct resolver *resolver)
 {
-    struct entry *entry;
+    struct entry *entry, *next;
 
     if (resolver == NULL)
         return;
     assert(resolver->tag == RESOLVER_TAG && resolver->query_count == 0);
     dns_destroy(resolver->dns); /* ends look-ups nobody waits for */
-    while ((entry = TAILQ_FIRST(&resolver->entries)) != NULL)
-        entry_forget(entry);
+    for (entry = TAILQ_FIRST(&resolver->entries); entry != NULL; entry = next) {
+        next = TAILQ_NEXT(entry, by_use);
+        entry_free(entry);
+    }
     ev_check_stop(resolver->loop, &resolver->answer);
     ev_idle_stop(resolver->loop, &resolver->awake);
     resolver->tag = 0;

@@ -1,14 +1,17 @@
 #include "proxy/net/svcb.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
+#include "proxy/net/address.h"
 #include "turbo/cursor.h"
 
 enum { TYPE_CNAME = 5, TYPE_SOA = 6, CLASS_IN = 1 };
 enum { FLAG_RESPONSE = 0x8000, MASK_OPCODE = 0x7800, FLAG_TRUNCATED = 0x0200, MASK_RCODE = 0xf };
 enum { RCODE_NOERROR = 0, RCODE_NXDOMAIN = 3 };
-enum { NAME_MAX_BYTES = 255, LABEL_MAX_BYTES = 63 };
+enum { NAME_MAX_BYTES = 255, LABEL_MAX_BYTES = 63, SOA_NUMBERS_BYTES = 20 };
 
 /* SvcParamKeys, RFC 9460 §14.3.2. */
 enum {
@@ -316,9 +319,9 @@ static bool take_soa(struct message *m, struct record *record, bool *has_soa)
     if (record->type != TYPE_SOA)
         return true;
     if (!read_name(&record->data, m->start, &primary) ||
-        !read_name(&record->data, m->start, &mailbox) || record->data.left != 5 * 4)
+        !read_name(&record->data, m->start, &mailbox) || record->data.left != SOA_NUMBERS_BYTES)
         return false;
-    (void)reader_bytes(&record->data, 4 * 4); /* serial, refresh, retry, expire */
+    (void)reader_bytes(&record->data, SOA_NUMBERS_BYTES - 4); /* serial, refresh, retry, expire */
     believe_for(m, record->ttl_s);
     believe_for(m, reader_number(&record->data, 4));
     *has_soa = true;
@@ -370,4 +373,28 @@ bool svcb_read(const uint8_t *message, size_t length, uint16_t tcp_port, struct 
     if (read)
         out->ttl_s = m.ttl_s;
     return read;
+}
+
+/* ---- the question ---- */
+
+static bool may_have_record(const char *host)
+{
+    static const char onion[] = ".onion";
+    size_t length = strlen(host);
+    struct address literal;
+
+    if (length > 0 && host[length - 1] == '.')
+        length--;
+    return memchr(host, '.', length) != NULL && !address_from_literal(&literal, host, 0) &&
+           (length < strlen(onion) ||
+            strncasecmp(host + length - strlen(onion), onion, strlen(onion)) != 0);
+}
+
+bool svcb_query_name(const char *host, uint16_t tcp_port, char name[static SVCB_NAME_BYTES])
+{
+    int length = tcp_port == SVCB_UNPREFIXED_PORT ? snprintf(name, SVCB_NAME_BYTES, "%s", host)
+                                                  : snprintf(name, SVCB_NAME_BYTES, "_%u._https.%s",
+                                                             (unsigned int)tcp_port, host);
+
+    return may_have_record(host) && length > 0 && length < SVCB_NAME_BYTES;
 }

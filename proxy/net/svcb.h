@@ -13,6 +13,7 @@ enum {
     SVCB_TYPE_HTTPS = 65,       /* of the record, RFC 9460 §14.1 */
     SVCB_KEY_TURBO = 65480,     /* of a private SvcParam: the UDP port */
     SVCB_UNPREFIXED_PORT = 443, /* the record is the host's own; others: _PORT._https.HOST */
+    SVCB_NAME_BYTES = 256,      /* room for a name as text */
     SVCB_RECORDS_MAX = 128,     /* of one answer; with more of them it is not read */
     SVCB_UDP_PORT_MIN = 1024,   /* unless it is the TCP port */
 };
@@ -22,6 +23,13 @@ struct svcb {
     uint16_t udp_port; /* ... at this port */
     uint32_t ttl_s;    /* how long that may be believed; 0 as well when the answer does not say */
 };
+
+/*
+ * The name to ask for. False: none is, because `host` is an address, a name of one label (the hosts
+ * file or a search list may have it stand for another one), one below .onion (RFC 7686 §2), or
+ * longer than a name can be.
+ */
+bool svcb_query_name(const char *host, uint16_t tcp_port, char name[static SVCB_NAME_BYTES]);
 
 /*
  * Reads the whole answer to the question for the HTTPS record of a server at `tcp_port`. False: it
