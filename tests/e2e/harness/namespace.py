@@ -31,7 +31,7 @@ class Host:
     def __init__(self, resolv_conf: Path | None = None) -> None:
         assert os.geteuid() == 0, "network namespaces need root"
         kinds = ["--net", "--mount"] if resolv_conf else ["--net"]
-        self._keeper = Child([program("unshare", "util-linux"), *kinds, "cat"], stdin=True)
+        self._keeper = Child([program("unshare", "util-linux"), *kinds, *_propagation(), "cat"], stdin=True)
         comm = Path(f"/proc/{self._keeper.pid}/comm")
         wait_until("the namespace is there", lambda: comm.read_text() == "cat\n")
         # Another mount namespace would come with another root and working directory.
@@ -94,6 +94,12 @@ class Host:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _propagation() -> list[str]:
+    """In a plain chroot the root is no mount, and cannot be told to keep to itself what is mounted below it."""
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    return [] if any(mount.split()[4] == "/" for mount in mounts) else ["--propagation", "unchanged"]
 
 
 def _enter(namespace: int) -> None:
