@@ -267,8 +267,9 @@ def test_the_servers_dns_record_counts_for_the_name_that_the_client_has_in_its_h
                 curl(network.client, pki, SERVER[0], TURBO_PORT)
         finally:
             network.server.run("nft", "delete", "table", "inet", "loss")
-    assert sidecar.record()["outcome"] == "turbo"
-    assert edge.record()["outcome"] == "turbo"
+    # The latter where the machine stalls for that second.
+    began_on_udp = {"turbo", "resumed-on-tcp"}
+    assert sidecar.record()["outcome"] in began_on_udp and edge.record()["outcome"] in began_on_udp
 
 
 def test_redirect_becomes_tproxy_with_a_reload(network: Network, pki: Pki, tmp_path: Path,
