@@ -4,6 +4,7 @@
  */
 #include "proxy/prelude/prelude_parts.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "turbo/cursor.h"
@@ -32,6 +33,9 @@ enum reply {
 
 /* The longest message: a user name and a password (RFC 1929 §2). */
 enum { TEXT_BYTES_MAX = 255, MESSAGE_BYTES_MAX = 1 + 2 * (1 + TEXT_BYTES_MAX) };
+/* And room for a ClientHello, from clients that wait for nothing. */
+enum { INPUT_BYTES_MAX = 4096 };
+static_assert(INPUT_BYTES_MAX >= MESSAGE_BYTES_MAX, "the longest message must fit");
 
 /* A length in one byte, and so many bytes. NULL: they are not all there. */
 static const uint8_t *read_counted(struct reader *in, size_t *length)
@@ -267,7 +271,7 @@ static size_t take(struct prelude *p, const uint8_t *data, size_t length)
 
 const struct prelude_part prelude_socks5 = {
     .name = "socks5",
-    .input_max = MESSAGE_BYTES_MAX,
+    .input_max = INPUT_BYTES_MAX,
     .may_go_on = true,
     .take = take,
     .answer = answer,

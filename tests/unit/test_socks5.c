@@ -374,6 +374,28 @@ static void test_replies(void **state)
     hold(talks, COUNT(talks));
 }
 
+/* Who says everything in one go has it taken in one go, as long as TLS begins in the usual way. */
+static void test_a_long_beginning_is_taken_whole(void **state)
+{
+    (void)state;
+    static const struct prelude_setting nobody = {.name = ""};
+    static const char front[] = "\x05\x01\x00" TO(NAME);
+    uint8_t bytes[sizeof(front) - 1 + 2000];
+    void *memory = malloc(prelude_bytes(&prelude_socks5));
+    const uint8_t *data;
+
+    assert_non_null(memory);
+    memset(bytes, 0x16, sizeof(bytes));
+    memcpy(bytes, front, sizeof(front) - 1);
+    struct prelude *p = prelude_init(memory, &prelude_socks5, &nobody);
+    assert_int_equal(prelude_push(p, bytes, sizeof(bytes)), sizeof(bytes));
+    prelude_consume(p, prelude_peek(p, &data));
+    assert_int_equal(prelude_state(p), PRELUDE_ASKED);
+    prelude_answer(p, PRELUDE_CONNECTED, NULL);
+    assert_int_equal(prelude_rest(p, &data), 2000);
+    free(memory);
+}
+
 static void test_bound_addresses(void **state)
 {
     (void)state;
@@ -407,6 +429,7 @@ int main(void)
         cmocka_unit_test(test_requests_that_are_refused),
         cmocka_unit_test(test_names_of_255_bytes),
         cmocka_unit_test(test_replies),
+        cmocka_unit_test(test_a_long_beginning_is_taken_whole),
         cmocka_unit_test(test_bound_addresses),
     };
     memset(long_text, 'x', 255);
