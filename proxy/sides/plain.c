@@ -19,6 +19,8 @@
 
 enum { PLAIN_TAG = 0x506c6169 }; /* "Plai" */
 
+enum { TLS_ALERT = 21, TLS_HANDSHAKE = 22 }; /* how a server's TLS begins (RFC 8446 §5.1) */
+
 struct starttls {
     struct plain *plain;
     struct talk *talk; /* NULL: not begun */
@@ -30,13 +32,14 @@ struct plain {
     uint32_t tag;
     struct stream tcp; /* no socket while connecting */
     struct worker *worker;
-    struct upstream *upstream; /* held while connecting and talking; NULL: accepted */
+    struct upstream *upstream; /* held up to the server's TLS; NULL: accepted */
     struct reach *reach;       /* while connecting */
     bool dialled;              /* to a plain upstream: no leg whose round trip matters */
     uint32_t rtt_us;
     uint8_t *prelude; /* until the server has been sent all of it */
     size_t prelude_length, prelude_used;
     struct starttls *starttls; /* comes next, until the server is ready for TLS */
+    bool tls_due;              /* from then on, until its first byte */
     uint8_t *early;
     size_t early_length, early_used;
     struct hangup hangup;
@@ -77,6 +80,12 @@ static void send_prelude(struct plain *p)
         free(p->prelude);
         p->prelude = NULL;
     }
+}
+
+static void release_upstream(struct plain *p)
+{
+    upstream_release(p->upstream);
+    p->upstream = NULL;
 }
 
 /* ---- STARTTLS ---- */
@@ -148,13 +157,29 @@ static void talk_about_tls(struct plain *p)
     switch (s->talk == NULL ? TALK_LOST : talk_run(s->talk)) {
     case TALK_ASKED:
     case TALK_MORE: break;
-    case TALK_DONE: end_starttls(p); break;
+    case TALK_DONE:
+        p->tls_due = true;
+        end_starttls(p);
+        break;
     case TALK_OVER: server_refused(p); break;
     case TALK_LOST:
         end_starttls(p);
         p->base.lost = SIDE_RESET;
         break;
     }
+}
+
+/* What follows the go-ahead later than at once, and is not TLS, is no less injected. */
+static bool is_injected(struct plain *p, const uint8_t *data, ssize_t length)
+{
+    if (!p->tls_due || length <= 0)
+        return false;
+    bool is_tls = data[0] == TLS_HANDSHAKE || data[0] == TLS_ALERT;
+    if (!is_tls)
+        refuse_server(p, TURBO_REASON_INJECTED, prelude_fault_text(PRELUDE_INJECTED), "");
+    p->tls_due = false;
+    release_upstream(p);
+    return !is_tls;
 }
 
 /* ---- events ---- */
@@ -164,10 +189,8 @@ static void speak(struct plain *p)
 {
     send_prelude(p);
     talk_about_tls(p);
-    if (!is_waiting(p) && p->upstream != NULL) {
-        upstream_release(p->upstream);
-        p->upstream = NULL;
-    }
+    if (!is_waiting(p) && !p->tls_due)
+        release_upstream(p);
     side_wake(&p->base);
 }
 
@@ -222,7 +245,8 @@ static ssize_t plain_read(struct side *side, uint8_t *buffer, size_t capacity)
         return read_early(p, buffer, capacity);
     if (p->reach != NULL || p->starttls != NULL)
         return p->base.lost != 0 ? p->base.lost : SIDE_AGAIN;
-    return notice_end(p, stream_read(&p->tcp, buffer, capacity));
+    ssize_t n = stream_read(&p->tcp, buffer, capacity);
+    return is_injected(p, buffer, n) ? SIDE_UNREACHED : notice_end(p, n);
 }
 
 static ssize_t plain_peek(struct side *side)
@@ -254,7 +278,7 @@ static ssize_t plain_write(struct side *side, const uint8_t *data, size_t length
 static bool plain_splices(const struct side *side)
 {
     const struct plain *p = const_plain_of(side);
-    return p->tcp.fd >= 0 && p->early == NULL && !is_waiting(p);
+    return p->tcp.fd >= 0 && p->early == NULL && !is_waiting(p) && !p->tls_due;
 }
 
 static ssize_t plain_read_pipe(struct side *side, int write_end, size_t capacity)

@@ -16,9 +16,9 @@ from typing import Callable, Iterator, Sequence
 import pytest
 
 from harness.admin import Admin
-from harness.hello import client_hello
+from harness.hello import client_hello, read_client_hello
 from harness.proxy import Pair, Proxies, Proxy
-from harness.scripted import FLIGHT, finish, flight_then_echo
+from harness.scripted import FLIGHT, echo, finish
 from harness.sockets import TcpServer, connect
 from harness.starttls_clients import ber, startup_message
 from harness.starttls_servers import LDAP_USER, PASSWORD, USER
@@ -300,9 +300,11 @@ def test_a_cancel_request_without_tls(near: Near, protocol: str) -> None:
 class Attacker:
     """Plays the server until TLS is due, and then says `last`; keeps what it is told, and tells when that is all."""
 
-    def __init__(self, server: Sequence[tuple[bytes, bytes]], last: Sequence[bytes]) -> None:
+    def __init__(self, server: Sequence[tuple[bytes, bytes]], last: Sequence[bytes], later: bytes = b"") -> None:
+        """`later` is said once it has been told anything behind the go-ahead."""
         self._server = server
         self._last = last
+        self._later = later
         self.proxy: Proxy | None = None
         """Stopped while the last words are said."""
         self.heard: list[bytearray] = []
@@ -325,6 +327,8 @@ class Attacker:
                     connection.sendall(piece)
             while piece := connection.recv(1 << 16):
                 heard += piece
+                if self._later:
+                    connection.sendall(self._later)
 
     def __enter__(self) -> "Attacker":
         return self
@@ -355,11 +359,25 @@ def fars(proxies: Proxies) -> Fars:
     return Fars(proxies)
 
 
+SERVER_HELLO = b"\x16\x03\x03" + len(FLIGHT).to_bytes(2, "big") + FLIGHT
+"""As far as a proxy can tell."""
+
+
 def what_comes(port: int) -> bytes:
     """What a client with TLS gets to its ClientHello, up to the end, which may come before that."""
     with connect(port) as client:
         with contextlib.suppress(ConnectionError):
             client.sendall(client_hello())
+        return read_to_any_end(client)
+
+
+def what_comes_behind_starttls(port: int, speech: Speech) -> bytes:
+    """The same behind STARTTLS."""
+    with connect(port) as client:
+        read_until(client, speech.greeting)
+        client.sendall(speech.command)
+        read_until(client, speech.go_ahead)
+        client.sendall(client_hello())
         return read_to_any_end(client)
 
 
@@ -375,12 +393,14 @@ def test_without_an_attack_the_servers_tls_reaches_the_client(fars: Fars, protoc
             connection.sendall(say)
             heard += read_until(connection, re.escape(wanted))
         connection.sendall(chatter + speech.server_go_ahead)
-        flight_then_echo(connection)
+        read_client_hello(connection)
+        connection.sendall(SERVER_HELLO)
+        echo(connection)
         return heard
 
     with TcpServer(serve) as server, connect(fars.alone(protocol, server.port).port) as client:
         client.sendall(client_hello())
-        assert client.recv(len(FLIGHT), socket.MSG_WAITALL) == FLIGHT
+        assert client.recv(len(SERVER_HELLO), socket.MSG_WAITALL) == SERVER_HELLO
         assert finish(client) == b""
         assert server.result() == speech.told
 
@@ -389,7 +409,7 @@ INJECTED: dict[str, Callable[[Speech], Sequence[bytes]]] = {
     "in one segment": lambda speech: [speech.server_go_ahead + speech.response],
     "in the next segment": lambda speech: [speech.server_go_ahead, speech.response],
     "one byte": lambda speech: [speech.server_go_ahead + b"\n"],
-    "a ServerHello": lambda speech: [speech.server_go_ahead + FLIGHT],
+    "a ServerHello": lambda speech: [speech.server_go_ahead + SERVER_HELLO],
 }
 
 
@@ -411,14 +431,26 @@ def test_responses_behind_the_go_ahead_of_a_turbotls_connection(fars: Fars, prot
     speech = SPEECHES[protocol]
     with Attacker(speech.server, [speech.server_go_ahead + speech.response]) as attacker:
         pair = fars.edge(protocol, attacker.port)
-        with connect(pair.port) as client:
-            read_until(client, speech.greeting)
-            client.sendall(speech.command)
-            read_until(client, speech.go_ahead)
-            client.sendall(client_hello())
-            assert read_to_any_end(client) == b""
+        assert what_comes_behind_starttls(pair.port, speech) == b""
         assert {record["reason"] for record in pair.edge.wait_for_records()} == {"injected"}
     assert all(heard == speech.told for heard in attacker.heard), attacker.heard
+
+
+@every_protocol
+@pytest.mark.parametrize("turbo", [False, True], ids=["alone", "turbo"])
+def test_responses_instead_of_tls(fars: Fars, protocol: str, turbo: bool) -> None:
+    """They come when the ClientHello has gone to the server: the client, whose answer is due, still gets none of it."""
+    speech = SPEECHES[protocol]
+    with Attacker(speech.server, [speech.server_go_ahead], speech.response) as attacker:
+        if turbo:
+            pair = fars.edge(protocol, attacker.port)
+            assert what_comes_behind_starttls(pair.port, speech) == b""
+            assert {record["reason"] for record in pair.edge.wait_for_records()} == {"injected"}
+        else:
+            far = fars.alone(protocol, attacker.port)
+            assert what_comes(far.port) == b""
+            assert_counted(far, "injected")
+    assert all(heard.startswith(speech.told + b"\x16") for heard in attacker.heard), attacker.heard
 
 
 @pytest.mark.parametrize("protocol,how", [(protocol, how) for protocol, speech in SPEECHES.items()
