@@ -31,10 +31,13 @@ enum reply {
     REPLY_TYPE_NOT_SUPPORTED,
 };
 
-/* The longest message: a user name and a password (RFC 1929 §2). */
-enum { TEXT_BYTES_MAX = 255, MESSAGE_BYTES_MAX = 1 + 2 * (1 + TEXT_BYTES_MAX) };
-/* And room for a ClientHello, from clients that wait for nothing. */
-enum { INPUT_BYTES_MAX = 4096 };
+/* Room for the longest message, a user name and a password (RFC 1929 §2), and for a ClientHello
+ * from clients that wait for nothing. */
+enum {
+    TEXT_BYTES_MAX = 255,
+    MESSAGE_BYTES_MAX = 1 + 2 * (1 + TEXT_BYTES_MAX),
+    INPUT_BYTES_MAX = 4096,
+};
 static_assert(INPUT_BYTES_MAX >= MESSAGE_BYTES_MAX, "the longest message must fit");
 
 /* A length in one byte, and so many bytes. NULL: they are not all there. */
