@@ -197,6 +197,18 @@ static void check_same(const struct run *whole, const struct run *cut)
            cut->taken - prelude_rest(cut->prelude, &rest));
 }
 
+/* Who did not wait is not told to go on, as one is of whom byte comes after byte. */
+static void check_not_told(const struct scene *s, const struct run *whole, struct run *bytewise)
+{
+    if (prelude_fault(whole->prelude) != PRELUDE_INJECTED || is_client(s->role))
+        return;
+    bytewise->cuts = (struct cuts){.count = 1, .lengths = {1}};
+    run(s, bytewise, false);
+    assert(prelude_fault(bytewise->prelude) == PRELUDE_INJECTED);
+    assert(whole->told < bytewise->told);
+    free(bytewise->prelude);
+}
+
 /* Who goes on and on is sent away. */
 static void check_endless(const struct scene *s, struct run *r)
 {
@@ -311,7 +323,7 @@ static struct scene take_scene(struct input *in)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static struct run whole, cut;
+    static struct run whole, cut, bytewise;
     struct input in = {.at = data, .left = size};
     struct scene s = take_scene(&in);
 
@@ -323,6 +335,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_state(&s, &whole);
     check_state(&s, &cut);
     check_same(&whole, &cut);
+    check_not_told(&s, &whole, &bytewise);
     if (is_of_lines(s.role)) {
         check_lines(&s, &whole);
         check_lines(&s, &cut);
@@ -360,6 +373,11 @@ static unsigned client_of(enum starttls_protocol protocol)
 
 static void seed_lines(void)
 {
+    char tag[1500];
+
+    memset(tag, 't', sizeof(tag));
+    memcpy(tag + sizeof(tag) - 7, " NOOP\r\n", 7);
+    seed(server_of(STARTTLS_IMAP), tag, sizeof(tag));
     SEED(server_of(STARTTLS_SMTP), "EHLO x\r\nNOOP\r\nHELO x\r\nRSET\r\nMAIL FROM:<>\r\nQUIT\r\n");
     SEED(server_of(STARTTLS_SMTP), "EHLO x\r\nSTARTTLS x\r\nSTARTTLS\r\n");
     SEED(server_of(STARTTLS_SMTP), "STARTTLS\r\nMAIL FROM:<>\r\n");
