@@ -45,6 +45,20 @@ longest() {
   esac
 }
 
+# Words that chance would take long to find: the schema's, and those spoken before TLS.
+words() {
+  {
+    grep -oE '\b\w{3,} = [0-9]' proto/turbotls/v1/proxy.proto | sed 's/ = .*//'
+    grep -ohE '"[^"\\%]{2,24}"' proxy/prelude/*.c | tr -d '"'
+  } | sort -u | sed 's/.*/"&"/'
+}
+
+dictionary() {
+  case $1 in
+    fuzz_config | fuzz_text_reader | fuzz_prelude) echo "-dict=$build/words" ;;
+  esac
+}
+
 fuzz() {
   local target=$1 corpus=$build/corpus/$1
   mkdir -p "$corpus"
@@ -53,7 +67,8 @@ fuzz() {
   if [[ $target = fuzz_wire ]]; then
     tests/vectors/check.py --seeds "$corpus"
   fi
-  exec "$build/bin/$target" "$corpus" -max_total_time="$seconds" -max_len="$(longest "$target")" \
+  # shellcheck disable=SC2046
+  exec "$build/bin/$target" "$corpus" $(dictionary "$target") -max_total_time="$seconds" -max_len="$(longest "$target")" \
     -artifact_prefix="$build/findings/$target-" -print_final_stats=1 -timeout=10 \
     -rss_limit_mb=1024 -reload=0 -verbosity=1 >"$build/logs/$target" 2>&1
 }
@@ -101,6 +116,7 @@ progress() { # what the running ones say, now and then
   done
 }
 
+words >"$build/words"
 echo "${#targets[@]} targets, $seconds s each, two at a time"
 for target in "${targets[@]}"; do
   rm -f "$build/logs/$target"
