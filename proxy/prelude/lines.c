@@ -83,16 +83,9 @@ struct line line_word(struct line *line)
     return word;
 }
 
-bool line_begins(struct line line, const char *text)
-{
-    size_t length = strlen(text);
-
-    return line.length >= length && strncasecmp(line.text, text, length) == 0;
-}
-
 bool line_is(struct line line, const char *text)
 {
-    return line.length == strlen(text) && line_begins(line, text);
+    return line.length == strlen(text) && strncasecmp(line.text, text, line.length) == 0;
 }
 
 struct line line_trimmed(struct line line)

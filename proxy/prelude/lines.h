@@ -37,9 +37,7 @@ void line_malformed(struct prelude *prelude, struct line line);
 struct line line_word(struct line *line);
 /* Is it this, whatever its case? */
 bool line_is(struct line line, const char *text);
-/* Exactly this at its front, whatever its case? */
-bool line_begins(struct line line, const char *text);
-/* Spaces and tabs at its end. */
+/* Without the spaces and tabs at its end. */
 struct line line_trimmed(struct line line);
 /* Nothing but printable ASCII. */
 bool line_is_printable(struct line line);
