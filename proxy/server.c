@@ -66,15 +66,17 @@ bool server_is(const struct server *s, enum endpoint_kind kind,
 
 struct server *server_joined(struct server *s)
 {
-    for (struct server *each = s; each != NULL; each = each->total)
-        each->connections++;
+    s->connections++;
+    if (s->total != NULL)
+        s->total->connections++;
     return server_hold(s);
 }
 
 void server_left(struct server *s)
 {
-    for (struct server *each = s; each != NULL; each = each->total)
-        each->connections--;
+    s->connections--;
+    if (s->total != NULL)
+        s->total->connections--;
     server_release(s);
 }
 

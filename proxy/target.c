@@ -11,8 +11,11 @@ static void put_name(struct target *t, const char *host)
     size_t length = strnlen(host, PRELUDE_HOST_MAX);
     if (length > 1 && host[length - 1] == '.')
         length--;
-    for (size_t i = 0; i < length; i++)
-        t->host[i] = host[i] >= 'A' && host[i] <= 'Z' ? (char)(host[i] - 'A' + 'a') : host[i];
+    for (size_t i = 0; i < length; i++) {
+        t->host[i] = host[i];
+        if (host[i] >= 'A' && host[i] <= 'Z')
+            t->host[i] = (char)(host[i] - 'A' + 'a');
+    }
 }
 
 struct target *target_create(const char *host, uint16_t port)
