@@ -190,6 +190,7 @@ userdb {{
   args = uid={uid} gid={gid} home={folder}/mail
 }}
 service {protocol}-login {{
+  service_count = 0
   inet_listener {protocol} {{
     address = {address}
     port = {port}
