@@ -9,16 +9,16 @@
 
 #include "proxy/net/crypto.h"
 #include "proxy/net/socket.h"
-#include "proxy/net/udp.h"
 #include "proxy/ops/access.h"
 #include "proxy/reach.h"
 #include "proxy/sides/discovery.h"
+#include "proxy/sides/session_udp.h"
 #include "proxy/sides/stream.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
 #include "turbo/learned.h"
 
-enum { TURBO_CLIENT_TAG = 0x54436c69 /* "TCli" */, BATCHES_A_TURN = 4 };
+enum { TURBO_CLIENT_TAG = 0x54436c69 /* "TCli" */ };
 
 struct turbo_client_side {
     struct side base;
@@ -34,10 +34,9 @@ struct turbo_client_side {
     struct server *server;        /* the same: held; NULL until the first SYN has left */
     struct turbo_client *session; /* NULL until the first SYN has left */
     struct stream tcp;            /* no socket until it is up */
-    int udp;                      /* -1: not (yet), or no more */
-    bool ended;                   /* the app's FIN; kept for a new attempt */
+    struct session_udp udp;
+    bool ended; /* the app's FIN; kept for a new attempt */
     bool want_read;
-    ev_io udp_io;
     ev_timer timer;
 };
 
@@ -63,60 +62,6 @@ static bool is_open(const struct turbo_client_side *s)
 static bool has_failed(const struct turbo_client_side *s)
 {
     return s->session != NULL && turbo_client_state(s->session) == TURBO_CLIENT_FAILED;
-}
-
-/* ---- UDP ---- */
-
-static void close_udp(struct turbo_client_side *s)
-{
-    ev_io_stop(s->worker->loop, &s->udp_io);
-    socket_close(s->udp);
-    s->udp = -1;
-}
-
-/* A datagram that does not fit now is lost, as datagrams may be; other errors mean no way there. */
-static bool is_loss(int error)
-{
-    return error == EAGAIN || error == EINTR || error == ENOBUFS || error == EMSGSIZE;
-}
-
-static int poll_batch(struct turbo_client *session, struct udp_datagram batch[static UDP_BATCH])
-{
-    int count = 0;
-    while (count < UDP_BATCH &&
-           (batch[count].length = turbo_client_poll_datagram(session, batch[count].data)) > 0)
-        count++;
-    return count;
-}
-
-/* A datagram that fails is lost; only where there is no way at all the others are not tried. */
-static void send_datagrams(struct turbo_client_side *s)
-{
-    struct udp_datagram batch[UDP_BATCH];
-    int count;
-    while ((count = poll_batch(s->session, batch)) > 0) {
-        for (int sent = 0; sent < count;) {
-            int n = udp_send(s->udp, AF_UNSPEC, batch + sent, count - sent);
-            sent += n > 0 ? n : 1;
-            if (n == 0 && !is_loss(errno)) {
-                turbo_client_unreachable(s->session, s->worker->now);
-                break;
-            }
-        }
-    }
-}
-
-static void receive_datagrams(struct turbo_client_side *s)
-{
-    struct udp_datagram batch[UDP_BATCH];
-    int count = UDP_BATCH;
-    for (int i = 0; i < BATCHES_A_TURN && count == UDP_BATCH; i++) {
-        count = udp_receive(s->udp, batch);
-        for (int k = 0; k < count; k++)
-            turbo_client_datagram(s->session, s->worker->now, batch[k].data, batch[k].length);
-    }
-    if (count < 0 && errno != EAGAIN && !is_loss(errno))
-        turbo_client_unreachable(s->session, s->worker->now);
 }
 
 /* ---- TCP ---- */
@@ -155,13 +100,13 @@ static void step(struct turbo_client_side *s)
         return;
     if (s->reach != NULL && turbo_client_dial_again(s->session))
         reach_again(s->reach);
-    send_datagrams(s);
+    session_udp_send(&s->udp, s->session, s->worker->now);
     if (is_open(s))
         flush_tcp(s);
     if (has_failed(s) && s->base.lost == 0)
         s->base.lost = SIDE_RESET;
     if (!turbo_client_uses_udp(s->session))
-        close_udp(s);
+        session_udp_close(&s->udp);
     set_timer(s);
     /* Before the opening anything that TCP has to say matters (protocol §6.1). */
     bool read = s->base.lost == 0 && (!is_open(s) || s->want_read);
@@ -184,7 +129,7 @@ static void on_udp(struct ev_loop *loop, ev_io *io, int events)
     assert(s->tag == TURBO_CLIENT_TAG);
     enum turbo_client_state before = turbo_client_state(s->session);
     const uint8_t *data;
-    receive_datagrams(s);
+    session_udp_receive(&s->udp, s->session, s->worker->now);
     if (turbo_client_report(s->session).responded)
         memory_of(s->server->memory, &s->peer)->learned.speaks = true; /* others know at once */
     step(s);
@@ -196,11 +141,10 @@ static void on_udp(struct ev_loop *loop, ev_io *io, int events)
 
 static void tcp_spoke(struct turbo_client_side *s)
 {
-    uint8_t byte;
-    ssize_t n = recv(s->tcp.fd, &byte, 1, MSG_PEEK);
-    if (n >= 0)
+    ssize_t bytes = stream_peek(&s->tcp);
+    if (bytes >= 0)
         turbo_client_tcp_readable(s->session, s->worker->now);
-    else if (errno != EAGAIN && errno != EINTR)
+    else if (bytes == SIDE_RESET)
         turbo_client_tcp_failed(s->session, s->worker->now);
 }
 
@@ -222,8 +166,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
     struct turbo_client_side *s = timer->data;
     assert(s->tag == TURBO_CLIENT_TAG);
     /* After a stall: what has come counts before the time that has passed. */
-    if (s->udp >= 0)
-        receive_datagrams(s);
+    session_udp_receive(&s->udp, s->session, s->worker->now);
     turbo_client_tick(s->session, s->worker->now);
     step_and_wake(s);
 }
@@ -259,15 +202,11 @@ static void free_session(const struct turbo_client_side *s, struct turbo_client 
     free(session);
 }
 
-static void open_udp(struct turbo_client_side *s, int tcp)
+static void open_udp(struct turbo_client_side *s)
 {
     struct address peer = s->peer;
     address_set_port(&peer, s->server->udp_port);
-    s->udp = socket_connect_udp(&peer, tcp, s->upstream->config->mark);
-    if (s->udp < 0)
-        return; /* sending fails, and the session goes the classic way */
-    ev_io_set(&s->udp_io, s->udp, EV_READ);
-    ev_io_start(s->worker->loop, &s->udp_io);
+    session_udp_open(&s->udp, &peer, s->syn, s->upstream->config->mark);
 }
 
 static void give_up(struct turbo_client_side *s)
@@ -287,9 +226,9 @@ static bool begin_session(struct turbo_client_side *s, struct server *server_bef
     if (session == NULL)
         return false;
     s->session = session;
-    close_udp(s); /* that of the attempt before */
+    session_udp_close(&s->udp); /* that of the attempt before */
     if (turbo_client_uses_udp(s->session))
-        open_udp(s, s->syn);
+        open_udp(s);
     if (before != NULL) {
         const uint8_t *data;
         size_t length = turbo_client_unsent(before, &data);
@@ -312,7 +251,7 @@ static void on_started(void *owner, int fd, const struct address *peer, struct s
     if (s->session != NULL && turbo_client_report(s->session).asked) {
         /* The server end that was asked need not wait for us. */
         turbo_client_tcp_failed(s->session, s->worker->now);
-        send_datagrams(s);
+        session_udp_send(&s->udp, s->session, s->worker->now);
         delivered = turbo_client_report(s->session).delivered;
     }
     s->peer = *peer;
@@ -510,7 +449,7 @@ static void turbo_client_side_destroy(struct side *side)
     discovery_stop(&s->discovery);
     reach_cancel(s->reach);
     reach_end(s->base.server);
-    close_udp(s);
+    session_udp_close(&s->udp);
     ev_timer_stop(s->worker->loop, &s->timer);
     stream_close(&s->tcp, false);
     free_session(s, s->session, s->server, &s->peer);
@@ -546,11 +485,11 @@ struct side *turbo_client_side(struct worker *worker, struct upstream *upstream,
     s->tag = TURBO_CLIENT_TAG;
     s->worker = worker;
     s->upstream = upstream_hold(upstream);
-    s->udp = s->syn = -1;
+    s->syn = -1;
     stream_init(&s->tcp, worker->loop, on_tcp, s);
-    ev_init(&s->udp_io, on_udp);
+    session_udp_init(&s->udp, worker->loop, on_udp, s);
     ev_init(&s->timer, on_timer);
-    s->udp_io.data = s->timer.data = s;
+    s->timer.data = s;
     discovery_start(&s->discovery, worker, upstream, call, on_told, s);
     s->reach = reach_start(worker, upstream, call->target, &events, s);
     if (s->reach == NULL) {
