@@ -444,13 +444,16 @@ static void start_sniffing(struct arrival *a)
 
 /* ---- from stage to stage ---- */
 
-bool arrival_keep(struct arrival *a, const uint8_t *bytes, size_t length)
+bool arrival_keep(struct arrival *a, const uint8_t *rest, size_t length, size_t unread)
 {
+    if (unread < a->length)
+        drop_front(a, a->length - unread);
     if (length == 0)
         return true;
     if (!make_room(a, length))
         return false;
-    memcpy(a->bytes + a->length, bytes, length);
+    memmove(a->bytes + length, a->bytes, a->length);
+    memcpy(a->bytes, rest, length);
     a->length += length;
     return true;
 }

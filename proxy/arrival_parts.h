@@ -61,6 +61,8 @@ void arrival_end(struct arrival *arrival, enum turbo_reason reason, bool reset);
 /* It comes to nothing, and the record says why; the client is given time to read what it was told.
  */
 void arrival_leave(struct arrival *arrival, enum turbo_reason reason);
+/* From now on it has only the time that is for reading an answer. */
+void arrival_limit_leaving(struct arrival *arrival);
 
 /* ---- arrival.c ---- */
 
@@ -68,8 +70,9 @@ void arrival_leave(struct arrival *arrival, enum turbo_reason reason);
 void arrival_drop_plans(struct arrival *arrival);
 /* The stage is over. May end the arrival. */
 void arrival_next_stage(struct arrival *arrival);
-/* Bytes that came behind what the stage has read, and belong to the next. False: out of memory. */
-bool arrival_keep(struct arrival *arrival, const uint8_t *bytes, size_t length);
+/* The stage has left `rest` of what it read, and behind it the last `unread` bytes of what came
+ * before it: both belong to the next. False: out of memory. */
+bool arrival_keep(struct arrival *arrival, const uint8_t *rest, size_t length, size_t unread);
 /* The client's connection, and what it has asked for, go to a relay. */
 void arrival_become_relay(struct arrival *arrival, enum turbo_outcome outcome,
                           enum turbo_reason reason);

@@ -17,18 +17,24 @@ static void watch(struct arrival *a, int events)
         ev_io_start(a->worker->loop, &a->io);
 }
 
-void arrival_leave(struct arrival *a, enum turbo_reason reason)
+void arrival_limit_leaving(struct arrival *a)
 {
     struct ev_loop *loop = a->worker->loop;
+    ev_timer_stop(loop, &a->timeout);
+    ev_timer_set(&a->timeout, LEAVE_SECONDS, 0.);
+    ev_timer_start(loop, &a->timeout);
+}
+
+void arrival_leave(struct arrival *a, enum turbo_reason reason)
+{
+    arrival_drop_plans(a);
     a->stage = ARRIVAL_LEAVING;
     a->otherwise = reason;
     talk_end(a->talk);
     a->talk = NULL;
     shutdown(a->fd, SHUT_WR);
     watch(a, EV_READ);
-    ev_timer_stop(loop, &a->timeout);
-    ev_timer_set(&a->timeout, LEAVE_SECONDS, 0.);
-    ev_timer_start(loop, &a->timeout);
+    arrival_limit_leaving(a);
 }
 
 static enum turbo_reason reason_of(const struct arrival *a, enum prelude_fault fault)
@@ -45,7 +51,7 @@ static void done(struct arrival *a)
     const struct prelude *prelude = talk_prelude(a->talk);
     const uint8_t *rest;
     size_t length = prelude_rest(prelude, &rest);
-    if (!arrival_keep(a, rest, length)) {
+    if (!arrival_keep(a, rest, length, talk_unheard(a->talk))) {
         arrival_end(a, TURBO_REASON_NONE, true);
         return;
     }
@@ -89,12 +95,6 @@ void arrival_speak(struct arrival *a, const struct prelude_part *part)
         arrival_end(a, TURBO_REASON_NONE, true);
         return;
     }
-    /* What came behind the stage before is heard first. */
-    size_t taken = a->length == 0 ? 0 : prelude_push(talk_prelude(a->talk), a->bytes, a->length);
-    if (taken < a->length) {
-        arrival_end(a, reason_of(a, PRELUDE_MALFORMED), true);
-        return;
-    }
-    a->length = 0;
+    talk_hear_first(a->talk, a->bytes, a->length);
     arrival_converse(a);
 }

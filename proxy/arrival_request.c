@@ -46,20 +46,30 @@ bool arrival_answer_late(struct arrival *a)
 {
     if (a->talk == NULL || prelude_state(talk_prelude(a->talk)) != PRELUDE_ASKED)
         return false;
+    arrival_limit_leaving(a); /* it may not even take the answer */
     refuse(a, PRELUDE_TIMED_OUT, TURBO_REASON_OPENING_TIMEOUT);
     return true;
 }
 
 /* ---- the far side ---- */
 
-/* The client waits for an answer: it may begin once TCP is up, or at once where UDP is used. */
+/* TCP is up, and what comes before the client's bytes has been said; or UDP is used. */
+static bool may_begin(const struct side *far)
+{
+    return (far->server != NULL && far->ops->room(far) > 0) ||
+           (far->ops->begins_early != NULL && far->ops->begins_early(far));
+}
+
+/* The client waits for an answer. */
 static void report(struct arrival *a)
 {
     struct side *far = a->far;
     if (far->lost != 0)
         refuse(a, answer_of(far), side_unreached_reason(far));
-    else if (far->server != NULL || (far->ops->begins_early != NULL && far->ops->begins_early(far)))
+    else if (may_begin(far))
         answer(a, PRELUDE_CONNECTED);
+    else
+        far->ops->watch(far, true, false);
 }
 
 /* The client has its answer, and has not begun. Plaintext of the server's is not for who awaits
@@ -69,8 +79,10 @@ static void listen_to(struct arrival *a)
     ssize_t bytes = a->far->ops->peek(a->far);
     if (bytes == SIDE_AGAIN)
         a->far->ops->watch(a->far, true, false);
+    else if (bytes == SIDE_UNREACHED)
+        arrival_end(a, side_unreached_reason(a->far), true);
     else if (a->only_tls || a->stage != ARRIVAL_OPENING)
-        arrival_end(a, TURBO_REASON_SERVER_FIRST, true);
+        arrival_end(a, bytes > 0 ? TURBO_REASON_SERVER_FIRST : TURBO_REASON_NONE, true);
     else
         arrival_become_relay(a, TURBO_OUTCOME_OPAQUE, TURBO_REASON_SERVER_FIRST);
 }

@@ -85,9 +85,12 @@ static bool start_dial(struct reach *r, const struct dial_target *target, double
     return r->dial != NULL;
 }
 
-/* The only one that the client has asked for. False: out of memory. */
+/* The only one that the client has asked for, at addresses that it may be connected to: its name is
+ * not looked up again. False: there are none, or no memory. */
 static bool try_requested(struct reach *r, const struct target *target)
 {
+    if (target->address_count == 0)
+        return false;
     struct dial_target there = {.host = target->host,
                                 .addresses = target->addresses,
                                 .address_count = target->address_count,

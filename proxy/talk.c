@@ -18,6 +18,8 @@ struct talk {
     int fd;
     char name[NAME_BYTES];
     struct prelude *prelude;
+    const uint8_t *ahead; /* of what is in the socket: not heard yet */
+    size_t ahead_length;
 };
 
 /* An address literal (RFC 5321 §4.1.3). */
@@ -52,6 +54,17 @@ struct talk *talk_start(const struct prelude_part *part, int fd, const struct pr
     return t;
 }
 
+void talk_hear_first(struct talk *t, const uint8_t *bytes, size_t length)
+{
+    t->ahead = bytes;
+    t->ahead_length = length;
+}
+
+size_t talk_unheard(const struct talk *t)
+{
+    return t->ahead_length;
+}
+
 void talk_end(struct talk *t)
 {
     if (t == NULL)
@@ -77,13 +90,14 @@ static bool is_again(ssize_t n)
 }
 
 /*
- * To be called whenever it may have come to its end, before anything more is sent: what is in the
- * socket then was sent without waiting for the last word before TLS (see prelude_push).
+ * To be called whenever it may have come to its end, before anything more is sent: what is there
+ * then was sent without waiting for the last word before TLS (see prelude_push).
  */
 static void look_for_injected(struct talk *t)
 {
-    uint8_t byte;
-    if (prelude_state(t->prelude) == PRELUDE_DONE && recv(t->fd, &byte, 1, MSG_PEEK) > 0)
+    uint8_t byte = 0;
+    if (prelude_state(t->prelude) == PRELUDE_DONE &&
+        (t->ahead_length > 0 || recv(t->fd, &byte, 1, MSG_PEEK) > 0))
         prelude_push(t->prelude, &byte, 1);
 }
 
@@ -92,13 +106,15 @@ static enum talk_result say(struct talk *t)
 {
     const uint8_t *data;
     size_t length;
+    if (talk_wants_write(t)) /* the socket may have been full for a while */
+        look_for_injected(t);
     while ((length = prelude_peek(t->prelude, &data)) > 0) {
         ssize_t n = send(t->fd, data, length, MSG_NOSIGNAL);
         if (n < 0)
             return is_again(n) ? TALK_MORE : TALK_LOST;
         bool goes_on = prelude_state(t->prelude) == PRELUDE_MORE;
         prelude_consume(t->prelude, (size_t)n);
-        if (goes_on)
+        if (goes_on || talk_wants_write(t))
             look_for_injected(t);
     }
     switch (prelude_state(t->prelude)) {
@@ -110,10 +126,25 @@ static enum talk_result say(struct talk *t)
     return TALK_MORE;
 }
 
+/* False: there are none. */
+static bool hear_ahead(struct talk *t)
+{
+    if (t->ahead_length == 0)
+        return false;
+    size_t taken = prelude_push(t->prelude, t->ahead, t->ahead_length);
+    t->ahead += taken;
+    t->ahead_length -= taken;
+    return true;
+}
+
 /* False: there is nothing to hear now, or the connection is lost. */
 static bool hear(struct talk *t, bool *lost)
 {
     uint8_t bytes[READ_BYTES];
+    if (hear_ahead(t)) {
+        look_for_injected(t);
+        return true;
+    }
     size_t room = prelude_room(t->prelude);
     ssize_t n = recv(t->fd, bytes, room < sizeof(bytes) ? room : sizeof(bytes), 0);
     *lost = n < 0 && !is_again(n);

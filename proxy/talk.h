@@ -20,6 +20,10 @@ enum talk_result {
  * of memory. */
 struct talk *talk_start(const struct prelude_part *part, int fd, const struct prelude_login *logins,
                         size_t login_count);
+/* These have come already: they are heard before what is in the socket, and are not copied. */
+void talk_hear_first(struct talk *talk, const uint8_t *bytes, size_t length);
+/* So many of them are left, behind prelude_rest. */
+size_t talk_unheard(const struct talk *talk);
 /* NULL is allowed. */
 void talk_end(struct talk *talk);
 

@@ -90,12 +90,20 @@ static void release_upstream(struct plain *p)
 
 /* ---- STARTTLS ---- */
 
+static void stop_talking(struct plain *p)
+{
+    struct starttls *s = p->starttls;
+    if (s == NULL)
+        return;
+    ev_timer_stop(p->worker->loop, &s->timer);
+    talk_end(s->talk);
+    s->talk = NULL;
+}
+
+/* Only then may bytes pass: where it comes to nothing, none of either end's does. */
 static void end_starttls(struct plain *p)
 {
-    if (p->starttls == NULL)
-        return;
-    ev_timer_stop(p->worker->loop, &p->starttls->timer);
-    talk_end(p->starttls->talk);
+    stop_talking(p);
     free(p->starttls);
     p->starttls = NULL;
 }
@@ -106,7 +114,7 @@ static void refuse_server(struct plain *p, enum turbo_reason reason, const char 
     upstream_refused(p->upstream, p->base.server, p->worker, fault, said);
     p->base.lost = SIDE_UNREACHED;
     p->base.reason = reason;
-    end_starttls(p);
+    stop_talking(p);
 }
 
 static void server_refused(struct plain *p)
@@ -163,7 +171,7 @@ static void talk_about_tls(struct plain *p)
         break;
     case TALK_OVER: server_refused(p); break;
     case TALK_LOST:
-        end_starttls(p);
+        stop_talking(p);
         p->base.lost = SIDE_RESET;
         break;
     }
