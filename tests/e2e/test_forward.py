@@ -29,6 +29,8 @@ from harness.sockets import TcpServer, is_reset, wait_until_taken
 from harness.tls import MemoryClient
 from harness.wait import DEADLINE_S, wait_until
 
+A = 1
+"""The type of an address record."""
 CONNECT_S = 1
 """What connecting may take, where a test waits for it."""
 BANNER = b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n"
@@ -186,6 +188,34 @@ def test_who_spoke_turbo_before_does_while_the_dns_is_silent(sidecar: Sidecar) -
         while sites.asked("again") == asked:
             sidecar.visit("again")
         sidecar.expect_turbo("again")
+
+
+@pytest.mark.parametrize("way", ["http", "socks"])
+def test_who_speaks_turbo_is_not_waited_for(proxies: Proxies, sites: Sites, tmp_path: Path, way: str) -> None:
+    """The client may go on at once; that nobody is there it learns by a reset, since the answer has been given."""
+    sidecar = Sidecar(proxies, sites, tmp_path, listeners() + upstream(connect_s=CONNECT_S))
+    with also(sites, f"vanished 60 A {BLACK_HOLE}\n vanished 60 HTTPS {TURBO}"):
+        with sidecar.tunnel(f"vanished.{ZONE}", SITE_PORT, way) as connection:
+            assert is_reset(connection, client_hello())
+    assert sidecar.outcome() == ("failed", "upstream-unreached")
+
+
+def test_names_are_the_same_in_any_case_and_with_a_dot(sidecar: Sidecar) -> None:
+    with sidecar.tunnel("PLAIN.Sites.Test.", SITE_PORT) as connection:
+        fetch(connection, sidecar, "plain")
+    record = sidecar.next_record()
+    assert (record["requested"], record["server_name"]) == ("plain.sites.test:443", "plain.sites.test")
+
+
+def test_what_is_asked_for_may_be_a_server_of_the_configuration(proxies: Proxies, sites: Sites, edges: Proxy,
+                                                                tmp_path: Path) -> None:
+    """Nobody looks its name up, and whether it speaks TurboTLS is known."""
+    fixed = 'route { name: "fixed" upstream: "fixed" requested_host: "nowhere.sites.test" }'
+    sidecar = Sidecar(proxies, sites, tmp_path, listeners(fixed + ROUTE) + upstream() + f"""
+        upstream {{ name: "fixed" protocol: TURBO server {{ address: "{EDGE}:{SITE_PORT}" }} }}""")
+    sidecar.expect_turbo("nowhere")
+    assert sidecar.proxy.records()[-1]["route"] == "fixed"
+    assert sites.asked("nowhere") == sites.asked("nowhere", A) == 0
 
 
 # ---- who is refused ----
