@@ -1,6 +1,7 @@
 /*
- * What the parts of arrivals share: arrival.c, one of them; arrival_prelude.c, what it says before
- * TLS; arrival_request.c, where it wants to go; arrivals.c, what happens to many.
+ * What the parts of arrivals share: arrival.c, one of them, from stage to stage; arrival_prelude.c,
+ * what it says before TLS; arrival_request.c, where it wants to go; arrival_opening.c, what its
+ * first bytes are; arrivals.c, what happens to many.
  */
 #ifndef PROXY_ARRIVAL_PARTS_H
 #define PROXY_ARRIVAL_PARTS_H
@@ -76,6 +77,16 @@ bool arrival_keep(struct arrival *arrival, const uint8_t *rest, size_t length, s
 /* The client's connection, and what it has asked for, go to a relay. */
 void arrival_become_relay(struct arrival *arrival, enum turbo_outcome outcome,
                           enum turbo_reason reason);
+
+/* What has been dealt with. */
+void arrival_drop_front(struct arrival *arrival, size_t length);
+
+/* ---- arrival_opening.c ---- */
+
+/* Looks at the bytes from `from` on: what are they? May end the arrival. */
+void arrival_judge(struct arrival *arrival, size_t from);
+/* NULL: it has none, or not all of it is there. */
+const struct turbo_client_hello *arrival_hello(const struct arrival *arrival);
 
 /* ---- arrival_prelude.c ---- */
 
