@@ -63,14 +63,19 @@ def swaks(visit: Visit) -> str:
                 "--h-Subject", visit.token])
 
 
-def curl(visit: Visit, scheme: str, *more: str | Path) -> str:
+def curl(visit: Visit, scheme: str, path: str, *more: str) -> str:
     return run([program("curl", "curl"), "--silent", "--show-error", "--ssl-reqd", "--cacert", visit.pki.ca,
-                "--resolve", f"{SERVER_NAME}:{visit.port}:127.0.0.1", visit.url(scheme), *more])
+                "--resolve", f"{SERVER_NAME}:{visit.port}:127.0.0.1", visit.url(scheme) + path, *more])
+
+
+def curl_mail(visit: Visit) -> str:
+    return curl(visit, "smtp", "client.test", "--mail-from", SENDER, "--mail-rcpt", MAIL_ADDRESS,
+                "--header", f"Subject: {visit.token}", "--form", "=A line.")
 
 
 def curl_mailbox(scheme: str, mail: str) -> Client:
     def read(visit: Visit) -> str:
-        return curl(visit, scheme, "--user", f"{USER}:{PASSWORD}", visit.url(scheme) + mail)
+        return curl(visit, scheme, mail, "--user", f"{USER}:{PASSWORD}")
     return read
 
 
@@ -142,7 +147,7 @@ _WORDS: dict[str, Callable[[Visit], bytes]] = {
 _FAREWELL = {"ldap": _LDAP_UNBIND}
 
 STARTTLS_CLIENTS: dict[str, dict[str, Client]] = {
-    "smtp": {"swaks": swaks},
+    "smtp": {"swaks": swaks, "curl": curl_mail},
     "imap": {"curl": curl_mailbox("imap", "INBOX;MAILINDEX=1")},
     "pop3": {"curl": curl_mailbox("pop3", "1")},
     "ldap": {"ldapsearch": ldapsearch},
