@@ -159,6 +159,32 @@ def test_one_end_alone_cannot_greet(ways: Ways, pki: Pki, servers: dict[str, Sta
             tls.recv(1)
 
 
+# ---- behind a request ----
+
+REQUESTS = {"HTTP_CONNECT": "http", "SOCKS5": "socks5h"}
+
+
+@pytest.mark.parametrize("request_", REQUESTS)
+@pytest.mark.parametrize("protocol", GREETS)
+def test_starttls_behind_a_request(proxies: Proxies, pki: Pki, servers: dict[str, StarttlsServer], tmp_path: Path,
+                                   protocol: str, request_: str) -> None:
+    """One proxy is both ends: it is asked for the server, plays it, and then the client towards it."""
+    server = servers[protocol]
+    proxy = proxies.configured(tmp_path, f"""
+        listener {{
+          protocol: TCP
+          address: "127.0.0.1:0"
+          request: {request_}
+          starttls: {protocol.upper()}
+          route {{ requested_host: "{SERVER_NAME}" requested_port: {server.port} upstream: "server" }}
+        }}
+        upstream {{ name: "server" starttls: {protocol.upper()} server {{ address: "127.0.0.1:{server.port}" }} }}""")
+    visit = Visit(server.port, pki, proxy=f"{REQUESTS[request_]}://127.0.0.1:{proxy.port}")
+    succeeds(server, STARTTLS_CLIENTS[protocol]["curl"], visit)
+    record = proxy.record()
+    assert (record["outcome"], record["server"]) == ("classic", f"tcp:127.0.0.1:{server.port}")
+
+
 # ---- PostgreSQL's TLS without an SSLRequest ----
 
 def test_direct_tls_of_postgresql_is_converted_too(ways: Ways, pki: Pki, servers: dict[str, StarttlsServer]) -> None:

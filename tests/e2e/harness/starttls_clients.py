@@ -31,6 +31,8 @@ class Visit:
     port: int
     pki: Pki
     implicit: bool = False
+    proxy: str = ""
+    """For curl: the URL of what to ask for the server, which is called SERVER_NAME then."""
     token: str = field(default_factory=lambda: f"mail number {next(_tokens)}")
     """The subject of the mail, where one is delivered."""
 
@@ -64,8 +66,10 @@ def swaks(visit: Visit) -> str:
 
 
 def curl(visit: Visit, scheme: str, path: str, *more: str) -> str:
+    way = (["--proxy", visit.proxy, "--proxytunnel"] if visit.proxy else
+           ["--resolve", f"{SERVER_NAME}:{visit.port}:127.0.0.1"])
     return run([program("curl", "curl"), "--silent", "--show-error", "--ssl-reqd", "--cacert", visit.pki.ca,
-                "--resolve", f"{SERVER_NAME}:{visit.port}:127.0.0.1", visit.url(scheme) + path, *more])
+                *way, visit.url(scheme) + path, *more])
 
 
 def curl_mail(visit: Visit) -> str:
