@@ -311,6 +311,7 @@ static void servers_that_do_not_do_tls_are_not_used(void **state)
          OVER(PRELUDE_REFUSED),
          "421 4.3.2 All server ports are busy"},
         {"another greeting", {PEER("250 x\r\n")}, OVER(PRELUDE_REFUSED), "250 x"},
+        {"one that is nearly right", {PEER("221 x\r\n")}, OVER(PRELUDE_REFUSED), "221 x"},
         {"no EHLO",
          {PEER("220 x\r\n"), EHLO, PEER("502 5.5.2 What?\r\n")},
          OVER(PRELUDE_REFUSED),
