@@ -307,7 +307,7 @@ static void start_sniffing(struct arrival *a)
 bool arrival_keep(struct arrival *a, const uint8_t *rest, size_t length, size_t unread)
 {
     if (unread < a->length)
-        drop_front(a, a->length - unread);
+        arrival_drop_front(a, a->length - unread);
     if (length == 0)
         return true;
     if (!make_room(a, length))
