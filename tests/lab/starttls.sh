@@ -159,7 +159,7 @@ ask_ldap() {
 # round trip that is neither STARTTLS's nor ours.
 ask_postgresql() {
     OPENSSL_CONF=$LAB_RUN/openssl.cnf PGPASSWORD=$PASSWORD lab_in client psql --no-psqlrc --command 'SELECT 1' \
-        "host=$1 port=$2 user=$USER_NAME dbname=postgres sslmode=verify-full sslrootcert=$LAB_PKI/ca.pem"
+        "host=$1 port=$2 user=$USER_NAME dbname=postgres sslmode=verify-full channel_binding=require sslrootcert=$LAB_PKI/ca.pem"
 }
 
 # What there is beside direct and the pair. Where TLS begins at once mail servers greet in TLS, and behind STARTTLS they
