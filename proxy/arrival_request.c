@@ -150,7 +150,7 @@ static void resolve(struct arrival *a)
     struct resolver *resolver = a->worker->resolver;
     if (a->connection.upstream->settings->turbo != CONFIG_TURBO_NEVER)
         a->record = resolver_discover(resolver, target->host, target->port, on_record, a);
-    a->query = resolver_resolve(resolver, target->host, on_resolved, a);
+    a->query = resolver_resolve_requested(resolver, target->host, on_resolved, a);
     if (a->query == NULL)
         refuse(a, PRELUDE_UNAVAILABLE, TURBO_REASON_NONE);
 }

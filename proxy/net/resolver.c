@@ -194,20 +194,27 @@ static void entry_forget(struct entry *entry)
     entry_free(entry);
 }
 
-/* Forgets the least recently used entry when there are too many; those in use stay. False: all are.
- */
-static bool make_room(struct resolver *resolver)
+/* The least recently used of those that are not in use. NULL: there is none. */
+static struct entry *entry_to_forget(struct resolver *resolver)
 {
     struct entry *entry;
 
-    if (resolver->entry_count < RESOLVER_NAMES_MAX)
-        return true;
     TAILQ_FOREACH_REVERSE(entry, &resolver->entries, entry_list, by_use)
     if (entry->users == 0 && !entry->asking)
         break;
-    if (entry == NULL)
-        return false;
-    entry_forget(entry);
+    return entry;
+}
+
+/* For one more, below `limit`. False: too many are in use. */
+static bool make_room(struct resolver *resolver, size_t limit)
+{
+    while (resolver->entry_count >= limit) {
+        struct entry *entry = entry_to_forget(resolver);
+
+        if (entry == NULL)
+            return false;
+        entry_forget(entry);
+    }
     return true;
 }
 
@@ -357,14 +364,15 @@ static struct resolver_query *query_new(struct resolver *resolver, void *owner)
     return query;
 }
 
-/* Connects the query with its name, which is asked for unless the last answer is good still. False:
- * out of memory. */
-static bool query_look_up(struct resolver_query *query, const char *host, uint16_t port)
+/* Connects the query with its name, which is asked for unless the last answer is good still; a new
+ * one has its place below `limit`. False: out of memory. */
+static bool query_look_up(struct resolver_query *query, const char *host, uint16_t port,
+                          size_t limit)
 {
     struct resolver *resolver = query->resolver;
     struct entry *entry = entry_find(resolver, host, port);
 
-    if (entry == NULL && !make_room(resolver)) {
+    if (entry == NULL && !make_room(resolver, limit)) {
         query->error = too_many;
         return true;
     }
@@ -388,20 +396,32 @@ static bool query_look_up(struct resolver_query *query, const char *host, uint16
     return true;
 }
 
-struct resolver_query *resolver_resolve(struct resolver *resolver, const char *host,
-                                        resolver_done *done, void *owner)
+static struct resolver_query *resolve(struct resolver *resolver, const char *host, size_t limit,
+                                      resolver_done *done, void *owner)
 {
     struct resolver_query *query = query_new(resolver, owner);
 
     if (query == NULL)
         return NULL;
     query->done = done;
-    if (!address_from_literal(&query->literal, host, 0) && !query_look_up(query, host, 0)) {
+    if (!address_from_literal(&query->literal, host, 0) && !query_look_up(query, host, 0, limit)) {
         query_free(query);
         return NULL;
     }
     schedule_answers(resolver);
     return query;
+}
+
+struct resolver_query *resolver_resolve(struct resolver *resolver, const char *host,
+                                        resolver_done *done, void *owner)
+{
+    return resolve(resolver, host, RESOLVER_NAMES_MAX, done, owner);
+}
+
+struct resolver_query *resolver_resolve_requested(struct resolver *resolver, const char *host,
+                                                  resolver_done *done, void *owner)
+{
+    return resolve(resolver, host, RESOLVER_REQUESTED_MAX, done, owner);
 }
 
 struct resolver_query *resolver_discover(struct resolver *resolver, const char *host, uint16_t port,
@@ -414,7 +434,8 @@ struct resolver_query *resolver_discover(struct resolver *resolver, const char *
     if (query == NULL)
         return NULL;
     query->discovered = done;
-    if (svcb_query_name(host, port, name) && !query_look_up(query, host, port)) {
+    if (svcb_query_name(host, port, name) &&
+        !query_look_up(query, host, port, RESOLVER_REQUESTED_MAX)) {
         query_free(query);
         return NULL;
     }

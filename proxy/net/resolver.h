@@ -11,11 +11,13 @@
 #include "proxy/net/address.h"
 
 enum {
-    RESOLVER_ADDRESSES_MAX = 16, /* of one name; further ones are ignored */
-    RESOLVER_NAMES_MAX = 2048,   /* names remembered, once for their addresses and once for each
-                                    record; the least recently used one makes room. When all of
-                                    them are in use, further names fail at once. */
-    RESOLVER_TTL_MIN_S = 1,      /* /etc/hosts and TTL 0: asked again after this */
+    RESOLVER_ADDRESSES_MAX = 16,   /* of one name; further ones are ignored */
+    RESOLVER_NAMES_MAX = 2048,     /* names remembered, once for their addresses and once for each
+                                      record; the least recently used one makes room. When all of
+                                      them are in use, further names fail at once. */
+    RESOLVER_REQUESTED_MAX = 1792, /* up to so many a client's names may take: those of the
+                                      configuration find room whatever clients ask for */
+    RESOLVER_TTL_MIN_S = 1,        /* /etc/hosts and TTL 0: asked again after this */
     RESOLVER_TTL_MAX_S = 3600,
     RESOLVER_FAILURE_TTL_S = 1, /* a failure is remembered this long, so a storm asks once */
     RESOLVER_TRY_MS = 1000,     /* a server's first chance to answer; doubled with each round */
@@ -60,6 +62,9 @@ bool resolver_set_servers(struct resolver *resolver, const char *servers);
  */
 struct resolver_query *resolver_resolve(struct resolver *resolver, const char *host,
                                         resolver_done *done, void *owner);
+/* The same for a name that a client asks for. */
+struct resolver_query *resolver_resolve_requested(struct resolver *resolver, const char *host,
+                                                  resolver_done *done, void *owner);
 void resolver_cancel(struct resolver_query *query);
 
 /*
@@ -71,10 +76,10 @@ typedef void resolver_discovered(void *owner, bool known, bool turbo, uint16_t u
 
 /*
  * Asks for the HTTPS record of `host` at TCP port `port`, not 0 (RFC 9460 §9.1; "_PORT._https.HOST"
- * for ports other than 443), and what it says of TurboTLS (docs/protocol.md §10.2, svcb.h). Answers
- * are kept, shared and given as those of resolver_resolve; that there is no record as long as the
- * zone says (RFC 2308). Literals, names of one label and those below .onion are not asked for: not
- * known. Cancelled by resolver_cancel. NULL: out of memory.
+ * for ports other than 443), and what it says of TurboTLS (docs/protocol.md §10.2, svcb.h). For
+ * names that clients ask for. Answers are kept, shared and given as those of resolver_resolve; that
+ * there is no record as long as the zone says (RFC 2308). Literals, names of one label and those
+ * below .onion are not asked for: not known. Cancelled by resolver_cancel. NULL: out of memory.
  */
 struct resolver_query *resolver_discover(struct resolver *resolver, const char *host, uint16_t port,
                                          resolver_discovered *done, void *owner);

@@ -477,37 +477,53 @@ static void count_addresses(void *owner, const struct address *addresses, size_t
     assert_string_equal(error, "Too many names are being looked up");
 }
 
+static void find_addresses(void *owner, const struct address *addresses, size_t count,
+                           const char *error)
+{
+    struct answer *answer = owner;
+    (void)addresses;
+
+    answer->calls++;
+    assert_true(count > 0);
+    assert_null(error);
+}
+
+/* Those of clients take what there is for them, and leave room for the configuration's. */
 static void names_in_use_are_never_more_than_there_is_room_for(void **state)
 {
-    static struct resolver_query *queries[RESOLVER_NAMES_MAX];
+    static struct resolver_query *queries[RESOLVER_REQUESTED_MAX];
     struct world *world = *state;
     struct answer waiting = {.calls = 0}, refused = {.calls = 0}, first = {.calls = 0};
+    struct answer configured = {.calls = 0};
     char host[64];
 
     assert_turbo(world, "at.test", 443, 8443);
     assert_turbo(world, "turbo.test", 443, 443); /* makes room */
     discover(world, "at.test", 443, &first);     /* is in use until it is answered */
-    for (int i = 0; i < RESOLVER_NAMES_MAX; i++) {
+    for (int i = 0; i < RESOLVER_REQUESTED_MAX; i++) {
         (void)snprintf(host, sizeof(host), "m%d.silent.test", i);
         queries[i] = discover(world, host, 443, &waiting);
     }
     run_until_answered(world, &first, 1);
     assert_int_equal(first.udp_port, 8443);
-    for (int i = 0; i < RESOLVER_NAMES_MAX - 1; i++) /* the last one found no room */
+    for (int i = 0; i < RESOLVER_REQUESTED_MAX - 1; i++) /* the last one found no room */
         resolver_cancel(queries[i]);
     assert_int_equal(waiting.calls, 1);
     make_resolver(world, 0);
     waiting.calls = 0;
     assert_turbo(world, "turbo.test", 443, 443);
-    for (int i = 0; i < RESOLVER_NAMES_MAX; i++) {
+    for (int i = 0; i < RESOLVER_REQUESTED_MAX; i++) {
         (void)snprintf(host, sizeof(host), "n%d.silent.test", i);
         queries[i] = discover(world, host, 443, &waiting);
     }
     assert_classic(world, "turbo.test", false);
-    assert_non_null(resolver_resolve(world->resolver, "other.test", count_addresses, &refused));
+    assert_non_null(
+        resolver_resolve_requested(world->resolver, "other.test", count_addresses, &refused));
     run_until_answered(world, &refused, 1);
     assert_false(refused.known);
-    for (int i = 0; i < RESOLVER_NAMES_MAX; i++)
+    assert_non_null(resolver_resolve(world->resolver, "localhost", find_addresses, &configured));
+    run_until_answered(world, &configured, 1);
+    for (int i = 0; i < RESOLVER_REQUESTED_MAX; i++)
         resolver_cancel(queries[i]);
     assert_classic(world, "turbo.test", false); /* c-ares has them still */
     make_resolver(world, 0);
