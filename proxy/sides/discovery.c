@@ -40,9 +40,12 @@ void discovery_stop(struct discovery *d)
 bool discovery_allows(const struct discovery *d, struct server *server, const struct address *peer,
                       const struct turbo_learned *learned)
 {
-    bool by_record = d->turbo && address_is_public(peer);
+    bool is_public = address_is_public(peer);
+    bool by_record = d->turbo && is_public;
     if (by_record)
         server->udp_port = d->udp_port;
+    else if (d->settings->requested && (d->known || !is_public))
+        server->udp_port = server->port; /* not what a record said before, or of another address */
     if (!d->settings->requested || d->settings->turbo != CONFIG_TURBO_AUTO)
         return true;
     /* An answer of today says more than what it was before. */
