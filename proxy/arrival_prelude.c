@@ -43,6 +43,8 @@ static enum turbo_reason reason_of(const struct arrival *a, enum prelude_fault f
         return a->otherwise;
     if (fault == PRELUDE_INJECTED)
         return TURBO_REASON_INJECTED;
+    if (fault == PRELUDE_NO_LOGIN)
+        return TURBO_REASON_NO_LOGIN;
     return a->stage == ARRIVAL_REQUEST ? TURBO_REASON_BAD_REQUEST : TURBO_REASON_NO_TLS;
 }
 

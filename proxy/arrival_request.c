@@ -47,7 +47,9 @@ bool arrival_answer_late(struct arrival *a)
     if (a->talk == NULL || prelude_state(talk_prelude(a->talk)) != PRELUDE_ASKED)
         return false;
     arrival_limit_leaving(a); /* it may not even take the answer */
-    refuse(a, PRELUDE_TIMED_OUT, TURBO_REASON_OPENING_TIMEOUT);
+    /* The client has said all it had to. */
+    refuse(a, PRELUDE_TIMED_OUT,
+           a->query != NULL ? TURBO_REASON_NAME_NOT_FOUND : TURBO_REASON_UPSTREAM_UNREACHED);
     return true;
 }
 
@@ -125,7 +127,9 @@ static void on_resolved(void *owner, const struct address *addresses, size_t cou
     struct arrival *a = owner;
     assert(a->tag == ARRIVAL_TAG);
     a->query = NULL;
-    (void)error; /* the access record has the name */
+    if (error != NULL)
+        log_event(a->worker->log, LOG_LEVEL_INFO, "cannot resolve a name that was asked for",
+                  LOG_TEXT("name", a->connection.target->host), LOG_TEXT("error", error));
     keep_allowed(a, addresses, count);
     if (count == 0)
         refuse(a, PRELUDE_NOT_FOUND, TURBO_REASON_NAME_NOT_FOUND);

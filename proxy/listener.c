@@ -244,7 +244,8 @@ static const char *advise(const struct listener *l, int error)
     case EPERM:
         return l->settings->request == CONFIG_REQUEST_TPROXY
                    ? "TPROXY needs CAP_NET_RAW: start as root, or with "
-                     "AmbientCapabilities=CAP_NET_RAW, and with such a listener"
+                     "AmbientCapabilities=CAP_NET_RAW; a reload needs it kept, by a TPROXY "
+                     "listener or process.mark at the start"
                    : NULL;
     case EADDRNOTAVAIL: return "the address is not one of this host's";
     case EINVAL:

@@ -131,7 +131,7 @@ static void on_failed(void *owner, const char *error, int code)
     }
     server_note_connect(r->server, false);
     if (r->upstream->settings->requested) {
-        log_event(r->worker->log, LOG_LEVEL_DEBUG, "cannot connect to a server that was asked for",
+        log_event(r->worker->log, LOG_LEVEL_INFO, "cannot connect to a server that was asked for",
                   LOG_TEXT("server", r->server->text), LOG_TEXT("error", error));
         fail(r, code);
         return;

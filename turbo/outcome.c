@@ -44,6 +44,7 @@ const char *turbo_reason_text(enum turbo_reason reason)
     case TURBO_REASON_IDLE: return "idle";
     case TURBO_REASON_NOT_KNOWN: return "not-known";
     case TURBO_REASON_BAD_REQUEST: return "bad-request";
+    case TURBO_REASON_NO_LOGIN: return "no-login";
     case TURBO_REASON_FORBIDDEN: return "forbidden";
     case TURBO_REASON_NAME_NOT_FOUND: return "name-not-found";
     case TURBO_REASON_NOT_REDIRECTED: return "not-redirected";

@@ -12,6 +12,7 @@ const char *prelude_fault_text(enum prelude_fault fault)
     case PRELUDE_LEFT: return "left";
     case PRELUDE_MALFORMED: return "malformed";
     case PRELUDE_REFUSED: return "refused";
+    case PRELUDE_NO_LOGIN: return "no-login";
     case PRELUDE_INJECTED: return "injected";
     case PRELUDE_CUT_SHORT: return "cut-short";
     }

@@ -49,6 +49,7 @@ enum prelude_fault {
     PRELUDE_LEFT,      /* the client has taken its leave, or wants no TLS */
     PRELUDE_MALFORMED, /* what it says is not the protocol, or too long, or too much of it */
     PRELUDE_REFUSED,   /* the client's request was, here; or the server does not do TLS */
+    PRELUDE_NO_LOGIN,  /* the client has not said one of the logins */
     PRELUDE_INJECTED,  /* bytes came together with the last word before TLS (CVE-2011-0411) */
     PRELUDE_CUT_SHORT, /* the peer's stream has ended */
 };

@@ -69,7 +69,7 @@ static void choose_method(struct prelude *p, const uint8_t *methods, size_t coun
 
     if (memchr(methods, wanted, count) == NULL) {
         prelude_put(p, (uint8_t[]){VERSION, METHOD_NO_ACCEPTABLE}, 2);
-        prelude_over(p, PRELUDE_REFUSED);
+        prelude_over(p, login ? PRELUDE_NO_LOGIN : PRELUDE_REFUSED);
         return;
     }
     prelude_put(p, (uint8_t[]){VERSION, wanted}, 2);
@@ -142,7 +142,7 @@ static void take_login(struct prelude *p, struct reader *in)
     if (right)
         p->step = STEP_REQUEST;
     else
-        prelude_over(p, PRELUDE_REFUSED);
+        prelude_over(p, PRELUDE_NO_LOGIN);
 }
 
 /* ---- the request ---- */

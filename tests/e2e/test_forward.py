@@ -302,7 +302,7 @@ def test_nobody_comes_in_without_a_login_where_one_is_asked_for(sidecar: Sidecar
     for login in wrong:
         with pytest.raises(Refused, match="login"), sidecar.connected("login") as connection:
             socks5(connection, PLAIN, SITE_PORT, login)
-        assert sidecar.outcome() == ("failed", "bad-request")
+        assert sidecar.outcome() == ("failed", "no-login")
     for way, login in (("login", None), ("socks", LOGIN)):
         with pytest.raises(Refused, match=f"^{NO_METHOD} "), sidecar.connected(way) as connection:
             socks5(connection, PLAIN, SITE_PORT, login)

@@ -303,6 +303,7 @@ static void a_name_that_is_none_is_not_found(void **state)
     start(f, "HTTP_CONNECT", route(f, LOOPBACK), "");
     assert_refused(f, asking(f, "nowhere.test", f->server_port), "HTTP/1.1 502 ", "error=dns_error",
                    "reason=name-not-found");
+    assert_true(fixture_logged(f, "cannot resolve a name that was asked for name=nowhere.test"));
 }
 
 static void a_port_that_is_closed_refuses(void **state)
@@ -371,7 +372,7 @@ static void and_no_longer_than_an_opening_may_take(void **state)
     struct fixture *f = *state;
     start_silent(f, "opening_timeout_seconds: 0.05", "");
     assert_refused(f, waiting(f), "HTTP/1.1 504 ", "error=connection_timeout",
-                   "reason=opening-timeout");
+                   "reason=upstream-unreached");
     close(silent.fd);
 }
 
@@ -382,7 +383,7 @@ static void a_name_is_waited_for_no_longer_either(void **state)
     fixture_settings(f, 0)->opening_timeout_s = 0.05;
     zone.holds = ZONE_A;
     assert_refused(f, asking(f, "server.test", f->server_port), "HTTP/1.1 504 ",
-                   "error=connection_timeout", "reason=opening-timeout");
+                   "error=connection_timeout", "reason=name-not-found");
     zone_release(&zone);
 }
 

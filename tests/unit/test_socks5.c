@@ -104,74 +104,74 @@ static void test_logins(void **state)
                "alice\x07"
                "builder"),
           WRONG},
-         OVER(PRELUDE_REFUSED)},
+         OVER(PRELUDE_NO_LOGIN)},
         {"other's name",
          {LOGIN,
           PEER("\x01\x03"
                "bob\x0awonderland"),
           WRONG},
-         OVER(PRELUDE_REFUSED)},
+         OVER(PRELUDE_NO_LOGIN)},
         {"last byte",
          {LOGIN,
           PEER("\x01\x03"
                "bob\x07"
                "buildeR"),
           WRONG},
-         OVER(PRELUDE_REFUSED)},
+         OVER(PRELUDE_NO_LOGIN)},
         {"first byte",
          {LOGIN,
           PEER("\x01\x03"
                "Bob\x07"
                "builder"),
           WRONG},
-         OVER(PRELUDE_REFUSED)},
+         OVER(PRELUDE_NO_LOGIN)},
         {"shorter",
          {LOGIN,
           PEER("\x01\x03"
                "bob\x06"
                "builde"),
           WRONG},
-         OVER(PRELUDE_REFUSED)},
+         OVER(PRELUDE_NO_LOGIN)},
         {"longer",
          {LOGIN,
           PEER("\x01\x03"
                "bob\x08"
                "builders"),
           WRONG},
-         OVER(PRELUDE_REFUSED)},
+         OVER(PRELUDE_NO_LOGIN)},
         {"longer by a zero",
          {LOGIN,
           PEER("\x01\x03"
                "bob\x08"
                "builder\0"),
           WRONG},
-         OVER(PRELUDE_REFUSED)},
+         OVER(PRELUDE_NO_LOGIN)},
         {"name longer by a zero",
          {LOGIN,
           PEER("\x01\x04"
                "bob\0\x07"
                "builder"),
           WRONG},
-         OVER(PRELUDE_REFUSED)},
-        {"empty", {LOGIN, PEER("\x01\x00\x00"), WRONG}, OVER(PRELUDE_REFUSED)},
+         OVER(PRELUDE_NO_LOGIN)},
+        {"empty", {LOGIN, PEER("\x01\x00\x00"), WRONG}, OVER(PRELUDE_NO_LOGIN)},
         {"no password",
          {LOGIN,
           PEER("\x01\x03"
                "bob\x00"),
           WRONG},
-         OVER(PRELUDE_REFUSED)},
+         OVER(PRELUDE_NO_LOGIN)},
         {"wrong, and goes on",
          {LOGIN,
           PEER("\x01\x03"
                "bob\x00" TO(NAME)),
           WRONG},
-         OVER(PRELUDE_REFUSED)},
+         OVER(PRELUDE_NO_LOGIN)},
         {"wrong version",
          {LOGIN, PEER("\x05\x03"
                       "bob\x07"
                       "builder")},
          OVER(PRELUDE_MALFORMED)},
-        {"no login", {PEER("\x05\x01\x00"), WE("\x05\xff")}, OVER(PRELUDE_REFUSED)},
+        {"no login", {PEER("\x05\x01\x00"), WE("\x05\xff")}, OVER(PRELUDE_NO_LOGIN)},
         {"the request at once", {LOGIN, PEER(TO(NAME))}, OVER(PRELUDE_MALFORMED)},
         {"half",
          {LOGIN, PEER("\x01\x03"
@@ -210,10 +210,10 @@ static void test_the_longest_login(void **state)
     struct talk_line right = RIGHT, wrong = WRONG;
 
     hold_long_login(255, 'x', right, PRELUDE_MORE, PRELUDE_NO_FAULT);
-    hold_long_login(255, 'y', wrong, PRELUDE_OVER, PRELUDE_REFUSED);
-    hold_long_login(254, 'x', wrong, PRELUDE_OVER, PRELUDE_REFUSED);
+    hold_long_login(255, 'y', wrong, PRELUDE_OVER, PRELUDE_NO_LOGIN);
+    hold_long_login(254, 'x', wrong, PRELUDE_OVER, PRELUDE_NO_LOGIN);
     /* One that nobody can say matches nothing that somebody does. */
-    hold_long_login(256, 'x', wrong, PRELUDE_OVER, PRELUDE_REFUSED);
+    hold_long_login(256, 'x', wrong, PRELUDE_OVER, PRELUDE_NO_LOGIN);
 }
 
 /* ---- requests ---- */

@@ -43,7 +43,8 @@ enum turbo_reason {
     TURBO_REASON_HANDSHAKE_TIMEOUT, /* no answer to the server's first flight in time */
     TURBO_REASON_IDLE,              /* nothing came from either end for too long */
     TURBO_REASON_NOT_KNOWN,   /* nothing says that the server speaks TurboTLS (protocol §10.1) */
-    TURBO_REASON_BAD_REQUEST, /* for CONNECT or SOCKS5: not the protocol, or nobody we know */
+    TURBO_REASON_BAD_REQUEST, /* for CONNECT or SOCKS5: not the protocol, or more than we do */
+    TURBO_REASON_NO_LOGIN,    /* for SOCKS5: not one of the logins */
     TURBO_REASON_FORBIDDEN, /* the host or port asked for, or what it resolves to, is not allowed */
     TURBO_REASON_NAME_NOT_FOUND, /* the host asked for does not resolve */
     TURBO_REASON_NOT_REDIRECTED, /* it was not meant for another address before it came here */
