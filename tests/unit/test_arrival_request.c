@@ -77,7 +77,7 @@ static bool begins_with(const struct peer *peer, const char *words)
 
 static bool has(const struct peer *peer, const char *words)
 {
-    return memmem(peer->received, peer->length, words, strlen(words)) != NULL;
+    return peer->length > 0 && memmem(peer->received, peer->length, words, strlen(words)) != NULL;
 }
 
 static bool nothing_is_left(const struct fixture *f)
