@@ -23,6 +23,7 @@ set(documents share/doc/turbotls-proxy)
 turbotls_compressed(${deploy}/man/turbotls-proxy.8 ${CMAKE_INSTALL_MANDIR}/man8 proxy)
 turbotls_compressed(${deploy}/man/turbotls-proxy.txtpb.5 ${CMAKE_INSTALL_MANDIR}/man5 proxy)
 install(DIRECTORY ${deploy}/examples ${deploy}/nftables DESTINATION ${documents} COMPONENT proxy)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs DESTINATION ${documents} COMPONENT proxy FILES_MATCHING PATTERN "*.md")
 install(FILES ${deploy}/systemd/turbotls-sidecar-intercept.conf DESTINATION ${documents}/systemd COMPONENT proxy)
 install(FILES ${PROJECT_SOURCE_DIR}/proto/turbotls/v1/proxy.proto DESTINATION ${documents} COMPONENT proxy)
 

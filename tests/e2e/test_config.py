@@ -186,7 +186,7 @@ def test_a_file_is_served(file: Path) -> None:
 
 
 DOCUMENTS = Path(__file__).parents[2]
-EXAMPLES = [(name, number, text) for name in ("README.md", "docs/configuration.md")
+EXAMPLES = [(name, number, text) for name in ("README.md", "docs/configuration.md", "docs/starttls.md")
             for number, text in enumerate(re.findall(r"^```\n(listener \{.*?)^```$",
                                                      (DOCUMENTS / name).read_text(), re.M | re.S))]
 
@@ -200,7 +200,8 @@ def test_an_example_of_the_documents_is_valid(file: Path, name: str, number: int
 
 def test_the_documents_have_examples() -> None:
     assert [(name, number) for name, number, _ in EXAMPLES] == [
-        ("README.md", 0), *(("docs/configuration.md", number) for number in range(7))]
+        ("README.md", 0), *(("docs/configuration.md", number) for number in range(5)),
+        *(("docs/starttls.md", number) for number in range(2))]
 
 
 INSTALLED = sorted((DOCUMENTS / "deploy/examples").glob("*.txtpb"))
@@ -222,7 +223,8 @@ def test_there_is_an_example_of_everything() -> None:
         assert word in texts
 
 
-COMMANDS = [line for line in (DOCUMENTS / "docs/configuration.md").read_text().splitlines()
+COMMANDS = [line for name in ("docs/configuration.md", "docs/starttls.md")
+            for line in (DOCUMENTS / name).read_text().splitlines()
             if line.startswith("turbotls-proxy --listen") and line.count("'") % 2 == 0 and not line.endswith("\\")]
 
 
