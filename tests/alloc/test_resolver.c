@@ -3,63 +3,24 @@
  * only with a failure, the next one works, and nothing is left behind.
  */
 #include "tests/alloc/faults.h"
-#include "tests/unit/support/check.h"
-
-#include <arpa/inet.h>
-#include <ev.h>
-#include <stdio.h>
-#include <unistd.h>
+#include "tests/unit/support/dns_server.h"
 
 #include "proxy/net/resolver.h"
-#include "proxy/net/socket.h"
-#include "proxy/net/svcb.h"
-
-enum { HEADER = 12, TYPE_A = 1, MESSAGE_MAX = 512 };
 
 static struct ev_loop *loop;
-static ev_io server;
-static char server_name[32];
+static struct dns_server server;
 
-/* ---- a server: every name has an address, and a record with TurboTLS ---- */
-
-static void serve(struct ev_loop *l, ev_io *io, int events)
+/* Every name has an address, and a record with TurboTLS. */
+static void answer(void *owner, struct dns_message *message)
 {
-    static const uint8_t address[] = {0xc0, HEADER, 0, TYPE_A, 0,   1, 0, 0,
-                                      0,    60,     0, 4,      127, 0, 0, 1};
-    static const uint8_t record[] = {
-        0xc0, HEADER, 0, SVCB_TYPE_HTTPS, 0, 1, 0, 0, 0, 60, 0, 7, 0, 1, 0, 0xff, 0xc8, 0, 0};
-    uint8_t bytes[2 * MESSAGE_MAX];
-    struct sockaddr_storage from;
-    socklen_t from_length = sizeof(from);
-    ssize_t length =
-        recvfrom(io->fd, bytes, MESSAGE_MAX, 0, (struct sockaddr *)&from, &from_length);
-    (void)l, (void)events;
+    static const uint8_t address[] = {127, 0, 0, 1}, record[] = {0, 1, 0, 0xff, 0xc8, 0, 0};
+    (void)owner;
 
-    if (length <= HEADER)
-        return;
-    uint8_t type = bytes[length - 3];
-    bytes[2] |= 0x80;
-    bytes[7] = type == TYPE_A || type == SVCB_TYPE_HTTPS;
-    if (type == TYPE_A) {
-        memcpy(bytes + length, address, sizeof(address));
-        length += (ssize_t)sizeof(address);
-    } else if (type == SVCB_TYPE_HTTPS) {
-        memcpy(bytes + length, record, sizeof(record));
-        length += (ssize_t)sizeof(record);
-    }
-    (void)sendto(io->fd, bytes, (size_t)length, 0, (struct sockaddr *)&from, from_length);
-}
-
-static void start_server(void)
-{
-    struct address address;
-
-    assert_true(address_from_literal(&address, "127.0.0.1", 0));
-    int fd = socket_listen_udp(&address);
-    assert_true(fd >= 0);
-    ev_io_init(&server, serve, fd, EV_READ);
-    ev_io_start(loop, &server);
-    (void)snprintf(server_name, sizeof(server_name), "127.0.0.1:%u", address_port(&address));
+    if (message->type == DNS_A)
+        dns_put_record(message, DNS_A, 60, address, sizeof(address));
+    else if (message->type == DNS_HTTPS)
+        dns_put_record(message, DNS_HTTPS, 60, record, sizeof(record));
+    dns_server_send(&server, message);
 }
 
 /* ---- look-ups ---- */
@@ -113,12 +74,12 @@ static bool survives(const struct fault *fault, unsigned n)
     unsigned good = 0;
     if (resolver == NULL)
         assert_non_null(error);
-    else if (resolver_set_servers(resolver, server_name))
+    else if (resolver_set_servers(resolver, server.name))
         good = look_up(resolver, "one.test");
     faults_off();
     bool struck = faults_cancel();
     assert_true(struck || good == 2);
-    if (resolver != NULL && resolver_set_servers(resolver, server_name))
+    if (resolver != NULL && resolver_set_servers(resolver, server.name))
         assert_int_equal(look_up(resolver, "two.test"), 2);
     resolver_destroy(resolver);
     assert_int_equal(faults_blocks(), before);
@@ -133,14 +94,13 @@ static void at_every_n(void **state)
     assert_false(faults[0].descriptor || faults[0].in_a_row > 1);
     loop = ev_loop_new(EVFLAG_AUTO);
     assert_non_null(loop);
-    start_server();
+    dns_server_start(&server, loop, answer, NULL);
     /* Several in a row cost c-ares its tries, seconds each, and show nothing more. */
     while (survives(&faults[0], n))
         n++;
     print_message("look-ups: %u times a failed %s\n", n - 1, faults[0].name);
     faults_plan(NULL, 0);
-    ev_io_stop(loop, &server);
-    close(server.fd);
+    dns_server_stop(&server, loop);
     ev_loop_destroy(loop);
 }
 

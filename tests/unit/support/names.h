@@ -5,12 +5,12 @@
 #ifndef TEST_NAMES_H
 #define TEST_NAMES_H
 
+#include "tests/unit/support/dns_server.h"
 #include "tests/unit/support/worker_fixture.h"
 
 struct names {
     struct ev_loop *loop;
-    int fd;
-    ev_io io;
+    struct dns_server server;
 };
 
 #define NAMES_FIRST  "127.0.0.7"

@@ -5,10 +5,11 @@
 #ifndef TEST_ZONE_H
 #define TEST_ZONE_H
 
+#include "tests/unit/support/dns_server.h"
 #include "tests/unit/support/worker_fixture.h"
 
-enum { ZONE_NAMES_MAX = 8, ZONE_HELD_MAX = 8, ZONE_MESSAGE_MAX = 1024 };
-enum { ZONE_A = 1, ZONE_AAAA = 28, ZONE_HTTPS = 65 };
+enum { ZONE_NAMES_MAX = 8, ZONE_HELD_MAX = 8 };
+enum { ZONE_A = DNS_A };
 
 struct zone_name {
     const char *name;
@@ -19,17 +20,11 @@ struct zone_name {
 
 struct zone {
     struct ev_loop *loop;
-    int fd;
-    ev_io io;
+    struct dns_server server;
     struct zone_name names[ZONE_NAMES_MAX];
     size_t count;
     uint16_t holds; /* answers to questions of this type; 0: none */
-    struct {
-        struct sockaddr_storage to;
-        socklen_t to_length;
-        size_t length;
-        uint8_t bytes[ZONE_MESSAGE_MAX];
-    } held[ZONE_HELD_MAX];
+    struct dns_message held[ZONE_HELD_MAX];
     size_t held_count;
     size_t asked; /* questions so far */
 };
