@@ -1,26 +1,11 @@
 /* The resolver against a real DNS server, which lives on the same loop and has a zone to play with.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "tests/unit/support/resolver_world.h"
 
-#include <cmocka.h>
-
-#include <arpa/inet.h>
-#include <ev.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
-#include "proxy/net/resolver.h"
-
-enum { TYPE_A = 1, TYPE_CNAME = 5, TYPE_AAAA = 28, NXDOMAIN = 3 };
-enum { MESSAGE_MAX = 512, QUESTIONS_MAX = 2 * RESOLVER_NAMES_MAX, HELD_MAX = 16 };
-
-enum manner { ANSWERS, HOLDS_BACK, IS_SILENT, LOSES_THE_FIRST };
+#include "proxy/net/socket.h"
 
 /* Names n0.test, n1.test, ... exist too, as n.test does. */
 static const struct zone {
@@ -38,25 +23,8 @@ static const struct zone {
     {"n.test", 200, 1, 0, ANSWERS, NULL},
 };
 
-struct message {
-    struct sockaddr_in peer;
-    size_t length;
-    uint8_t bytes[MESSAGE_MAX];
-};
-
-struct world {
-    struct ev_loop *loop;
-    struct resolver *resolver;
-    ev_timer guard; /* ends a test that hangs */
-    ev_io server;
-    char questions[QUESTIONS_MAX][64]; /* the names A was asked for */
-    size_t question_count;
-    struct message held[HELD_MAX];
-    size_t held_count;
-};
-
 struct answer {
-    struct world *world;
+    struct resolver_world *world;
     int calls;
     struct address addresses[RESOLVER_ADDRESSES_MAX];
     size_t count;
@@ -68,202 +36,64 @@ struct answer {
 
 /* ---- The server ---- */
 
-static void put(struct message *message, const void *bytes, size_t length)
-{
-    assert_true(message->length + length <= sizeof(message->bytes));
-    memcpy(message->bytes + message->length, bytes, length);
-    message->length += length;
-}
-
-/* A record; `owner` and `data` are as they go over the wire. */
-static void put_record(struct message *message, const char *owner, size_t owner_length,
-                       uint8_t type, uint8_t ttl, const void *data, uint8_t length)
-{
-    const uint8_t fixed[] = {0, type, 0, 1, 0, 0, 0, ttl, 0, length};
-
-    put(message, owner, owner_length);
-    put(message, fixed, sizeof(fixed));
-    put(message, data, length);
-    message->bytes[7]++;
-}
-
 static const struct zone *find_zone(const char *name)
 {
-    char plain[64];
-
-    (void)snprintf(plain, sizeof(plain), "%s", name);
-    if (plain[0] == 'n' && plain[1] >= '0' && plain[1] <= '9')
-        (void)snprintf(plain, sizeof(plain), "n.test");
-    for (size_t i = 0; i < sizeof(zone) / sizeof(zone[0]); i++)
-        if (strcasecmp(zone[i].name, plain) == 0)
+    if (name[0] == 'n' && name[1] >= '0' && name[1] <= '9')
+        name = "n.test";
+    for (size_t i = 0; i < COUNT(zone); i++)
+        if (strcasecmp(zone[i].name, name) == 0)
             return &zone[i];
     return NULL;
 }
 
-/* Turns the question into its answer. */
-static void answer_message(struct message *message, const struct zone *found, uint8_t type)
+static void put_addresses(struct dns_message *message, const struct zone *found)
 {
-    static const char question[] = "\xc0\x0c", target[] = "\2v4\4test";
+    static const char question[] = {'\xc0', 12}, target[] = "\2v4\4test";
     const char *owner = question;
-    size_t owner_length = 2;
+    size_t owner_length = sizeof(question);
     uint8_t ipv4[4] = {192, 0, 2, 1}, ipv6[16] = {0x20, 0x01, 0x0d, 0xb8, [15] = 1};
 
-    message->bytes[2] |= 0x80;
-    message->bytes[3] = 0x80 | (found == NULL ? NXDOMAIN : 0);
-    if (found == NULL)
-        return;
     if (found->alias_of != NULL) {
-        put_record(message, owner, owner_length, TYPE_CNAME, 1, target, sizeof(target));
+        dns_put_record(message, DNS_CNAME, 1, target, sizeof(target));
         owner = target;
         owner_length = sizeof(target);
     }
-    for (ipv4[3] = 1; type == TYPE_A && ipv4[3] <= found->ipv4_count; ipv4[3]++)
-        put_record(message, owner, owner_length, TYPE_A, found->ttl, ipv4, sizeof(ipv4));
-    for (; type == TYPE_AAAA && ipv6[15] <= found->ipv6_count; ipv6[15]++)
-        put_record(message, owner, owner_length, TYPE_AAAA, found->ttl, ipv6, sizeof(ipv6));
+    for (; message->type == DNS_A && ipv4[3] <= found->ipv4_count; ipv4[3]++)
+        dns_put_record_at(message, owner, owner_length, DNS_A, found->ttl, ipv4, sizeof(ipv4));
+    for (; message->type == DNS_AAAA && ipv6[15] <= found->ipv6_count; ipv6[15]++)
+        dns_put_record_at(message, owner, owner_length, DNS_AAAA, found->ttl, ipv6, sizeof(ipv6));
 }
 
-/* How often the name was asked for. */
-static int asked(const struct world *world, const char *name)
+static enum manner answer_question(struct dns_message *message)
 {
-    int times = 0;
+    const struct zone *found = find_zone(message->name);
 
-    for (size_t i = 0; i < world->question_count; i++)
-        times += strcasecmp(world->questions[i], name) == 0;
-    return times;
-}
-
-/* Reads the question's name and type and cuts the message behind it. */
-static uint8_t read_question(struct message *message, char name[static 64])
-{
-    size_t at = 12, length = 0;
-
-    while (at + 5 <= message->length && message->bytes[at] != 0) {
-        uint8_t label = message->bytes[at++];
-
-        assert_true(at + label + 5 <= message->length && length + label + 1 < 64);
-        memcpy(name + length, message->bytes + at, label);
-        length += label;
-        name[length++] = '.';
-        at += label;
+    if (found == NULL) {
+        dns_set_rcode(message, DNS_NXDOMAIN);
+        return ANSWERS;
     }
-    assert_true(length > 0 && at + 5 <= message->length);
-    name[length - 1] = '\0';
-    message->length = at + 5;
-    return message->bytes[at + 2];
-}
-
-static void send_message(const struct world *world, const struct message *message)
-{
-    assert_int_equal(sendto(world->server.fd, message->bytes, message->length, 0,
-                            (const struct sockaddr *)&message->peer, sizeof(message->peer)),
-                     message->length);
-}
-
-static void serve(struct ev_loop *loop, ev_io *io, int events)
-{
-    struct world *world = io->data;
-    struct message message = {.length = 0};
-    socklen_t peer_length = sizeof(message.peer);
-    ssize_t received = recvfrom(io->fd, message.bytes, sizeof(message.bytes), MSG_DONTWAIT,
-                                (struct sockaddr *)&message.peer, &peer_length);
-    char name[64] = "";
-    (void)loop, (void)events;
-
-    if (received < 12)
-        return;
-    message.length = (size_t)received;
-    uint8_t type = read_question(&message, name);
-    const struct zone *found = find_zone(name);
-    enum manner manner = found == NULL ? ANSWERS : found->manner;
-
-    if (type == TYPE_A && world->question_count < QUESTIONS_MAX)
-        memcpy(world->questions[world->question_count++], name, sizeof(name));
-    if (manner == IS_SILENT || (manner == LOSES_THE_FIRST && asked(world, name) == 1))
-        return;
-    answer_message(&message, found, type);
-    if (manner == HOLDS_BACK && world->held_count < HELD_MAX)
-        world->held[world->held_count++] = message;
-    else
-        send_message(world, &message);
-}
-
-static void release_held(struct world *world)
-{
-    for (size_t i = 0; i < world->held_count; i++)
-        send_message(world, &world->held[i]);
-    world->held_count = 0;
+    put_addresses(message, found);
+    return found->manner;
 }
 
 /* ---- A loop, a server and a resolver that asks it ---- */
 
-static int bind_loopback(struct sockaddr_in *address)
-{
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    socklen_t length = sizeof(*address);
-
-    *address = (struct sockaddr_in){.sin_family = AF_INET};
-    address->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    assert_true(fd >= 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)address, length), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)address, &length), 0);
-    return fd;
-}
-
-static void ask_server_at(struct world *world, uint16_t port)
-{
-    char servers[32];
-
-    (void)snprintf(servers, sizeof(servers), "127.0.0.1:%u", (unsigned int)port);
-    assert_true(resolver_set_servers(world->resolver, servers));
-}
-
-static void hangs(struct ev_loop *loop, ev_timer *timer, int events)
-{
-    (void)loop, (void)timer, (void)events;
-    fail_msg("nothing happens any more");
-}
-
 static int setup(void **state)
 {
-    struct world *world = calloc(1, sizeof(*world));
-    struct sockaddr_in address;
-    const char *error = "";
-
-    assert_non_null(world);
-    world->loop = ev_loop_new(EVFLAG_AUTO);
-    assert_non_null(world->loop);
-    ev_timer_init(&world->guard, hangs, 20, 0);
-    ev_timer_start(world->loop, &world->guard);
-    ev_unref(world->loop);
-    ev_io_init(&world->server, serve, bind_loopback(&address), EV_READ);
-    world->server.data = world;
-    ev_io_start(world->loop, &world->server);
-    world->resolver = resolver_create(world->loop, 0, &error);
-    assert_non_null(world->resolver);
-    ask_server_at(world, ntohs(address.sin_port));
-    *state = world;
+    *state = resolver_world_create(DNS_A, answer_question);
     return 0;
 }
 
 static int teardown(void **state)
 {
-    struct world *world = *state;
-
-    resolver_destroy(world->resolver);
-    ev_io_stop(world->loop, &world->server);
-    close(world->server.fd);
-    ev_ref(world->loop);
-    ev_timer_stop(world->loop, &world->guard);
-    assert_int_equal(ev_pending_count(world->loop), 0);
-    ev_loop_destroy(world->loop);
-    free(world);
+    resolver_world_destroy(*state);
     return 0;
 }
 
 static void done(void *owner, const struct address *addresses, size_t count, const char *error);
 
-static struct resolver_query *resolve(struct world *world, const char *name, struct answer *answer)
+static struct resolver_query *resolve(struct resolver_world *world, const char *name,
+                                      struct answer *answer)
 {
     struct resolver_query *query = resolver_resolve(world->resolver, name, done, answer);
 
@@ -292,32 +122,19 @@ static void done(void *owner, const struct address *addresses, size_t count, con
     }
 }
 
-static void run_until_answered(struct world *world, const struct answer *answer, int calls)
-{
-    while (answer->calls < calls)
-        ev_run(world->loop, EVRUN_ONCE);
-    assert_int_equal(answer->calls, calls);
-}
-
-static void run_until_asked(struct world *world, const char *name, int times)
-{
-    while (asked(world, name) < times)
-        ev_run(world->loop, EVRUN_ONCE);
-}
-
 /* Whatever can still happen without waiting. */
-static void run_out(struct world *world)
+static void run_out(struct resolver_world *world)
 {
     for (int i = 0; i < 10; i++)
         ev_run(world->loop, EVRUN_NOWAIT);
 }
 
-static struct answer look_up(struct world *world, const char *name)
+static struct answer look_up(struct resolver_world *world, const char *name)
 {
     struct answer answer = {.calls = 0};
 
     resolve(world, name, &answer);
-    run_until_answered(world, &answer, 1);
+    run_until_answered(world, &answer.calls, 1);
     return answer;
 }
 
@@ -337,9 +154,9 @@ static bool has_address(const struct answer *answer, const char *literal)
 static void a_literal_is_answered_from_the_loop_without_asking(void **state)
 {
     static const char *const literals[] = {"192.0.2.7", "2001:db8::7", "fe80::1%lo"};
-    struct world *world = *state;
+    struct resolver_world *world = *state;
 
-    for (size_t i = 0; i < sizeof(literals) / sizeof(literals[0]); i++) {
+    for (size_t i = 0; i < COUNT(literals); i++) {
         struct answer answer = {.calls = 0};
 
         resolve(world, literals[i], &answer);
@@ -354,7 +171,7 @@ static void a_literal_is_answered_from_the_loop_without_asking(void **state)
 
 static void a_name_of_the_hosts_file_needs_no_server(void **state)
 {
-    struct world *world = *state;
+    struct resolver_world *world = *state;
     struct answer answer = {.calls = 0};
 
     resolve(world, "localhost", &answer);
@@ -367,7 +184,7 @@ static void a_name_of_the_hosts_file_needs_no_server(void **state)
 
 static void a_name_has_its_addresses_of_both_families(void **state)
 {
-    struct world *world = *state;
+    struct resolver_world *world = *state;
     struct answer answer = look_up(world, "both.test");
 
     assert_int_equal(answer.count, 2);
@@ -389,7 +206,7 @@ static void addresses_beyond_the_limit_are_ignored(void **state)
 
 static void a_failure_says_why_and_is_not_asked_again_at_once(void **state)
 {
-    struct world *world = *state;
+    struct resolver_world *world = *state;
 
     for (int i = 0; i < 3; i++) {
         assert_string_equal(look_up(world, "unknown.test").error, "Domain name not found");
@@ -401,12 +218,15 @@ static void a_failure_says_why_and_is_not_asked_again_at_once(void **state)
 
 static void a_dead_server_is_a_failure_in_words(void **state)
 {
-    struct world *world = *state;
-    struct sockaddr_in address;
+    struct resolver_world *world = *state;
+    struct address address;
     struct answer answer;
+    char server[64];
 
-    close(bind_loopback(&address));
-    ask_server_at(world, ntohs(address.sin_port));
+    assert_true(address_from_literal(&address, "127.0.0.1", 0));
+    socket_close(socket_listen_udp(&address));
+    (void)snprintf(server, sizeof(server), "127.0.0.1:%u", address_port(&address));
+    assert_true(resolver_set_servers(world->resolver, server));
     answer = look_up(world, "both.test");
     assert_int_equal(answer.count, 0);
     assert_non_null(strstr(answer.error, "contact")); /* "Could not" or "Timeout while", by luck */
@@ -414,23 +234,23 @@ static void a_dead_server_is_a_failure_in_words(void **state)
 
 static void a_server_list_that_is_none_is_refused(void **state)
 {
-    struct world *world = *state;
+    struct resolver_world *world = *state;
 
     assert_false(resolver_set_servers(world->resolver, "not an address"));
 }
 
 static void an_idle_resolver_keeps_no_loop_alive(void **state)
 {
-    struct world *world = *state;
+    struct resolver_world *world = *state;
 
     assert_int_equal(look_up(world, "both.test").count, 2);
-    ev_io_stop(world->loop, &world->server);
+    ev_io_stop(world->loop, &world->server.io);
     ev_run(world->loop, 0); /* the guard fails the test if this does not return */
 }
 
 static void queries_for_one_name_share_one_look_up_whatever_its_case(void **state)
 {
-    struct world *world = *state;
+    struct resolver_world *world = *state;
     struct answer answers[3] = {{.calls = 0}};
 
     resolve(world, "held.test", &answers[0]);
@@ -441,14 +261,14 @@ static void queries_for_one_name_share_one_look_up_whatever_its_case(void **stat
     assert_int_equal(world->held_count, 2); /* A and AAAA, once */
     release_held(world);
     for (int i = 0; i < 3; i++) {
-        run_until_answered(world, &answers[i], 1);
+        run_until_answered(world, &answers[i].calls, 1);
         assert_int_equal(answers[i].count, 2);
     }
 }
 
 static void a_fresh_answer_is_given_again_from_the_loop_without_asking(void **state)
 {
-    struct world *world = *state;
+    struct resolver_world *world = *state;
     struct answer answer = look_up(world, "both.test");
 
     resolve(world, "Both.Test", &answer);
@@ -466,7 +286,7 @@ static void time_is_over(struct ev_loop *loop, ev_timer *timer, int events)
 }
 
 /* TTLs count in seconds, so here real time has to pass. */
-static void run_for_a_second(struct world *world)
+static void run_for_a_second(struct resolver_world *world)
 {
     ev_timer second;
 
@@ -480,11 +300,11 @@ static void run_for_a_second(struct world *world)
 static void an_answer_is_good_for_the_smallest_ttl_on_the_way_to_it(void **state)
 {
     static const char *const brief[] = {"second.test", "zero.test", "alias.test", "unknown.test"};
-    struct world *world = *state;
+    struct resolver_world *world = *state;
 
     assert_int_equal(look_up(world, "both.test").count, 2);
     for (int round = 1; round <= 2; round++) {
-        for (size_t i = 0; i < sizeof(brief) / sizeof(brief[0]); i++) {
+        for (size_t i = 0; i < COUNT(brief); i++) {
             struct answer first = look_up(world, brief[i]), again = look_up(world, brief[i]);
 
             assert_int_equal(first.count, again.count);
@@ -499,7 +319,7 @@ static void an_answer_is_good_for_the_smallest_ttl_on_the_way_to_it(void **state
 
 static void a_question_that_got_lost_is_asked_again(void **state)
 {
-    struct world *world = *state;
+    struct resolver_world *world = *state;
 
     assert_int_equal(look_up(world, "lost.test").count, 2);
     assert_int_equal(asked(world, "lost.test"), 2);
@@ -507,7 +327,7 @@ static void a_question_that_got_lost_is_asked_again(void **state)
 
 static void of_two_queries_for_a_name_one_can_be_cancelled(void **state)
 {
-    struct world *world = *state;
+    struct resolver_world *world = *state;
     struct answer cancelled = {.calls = 0}, kept = {.calls = 0};
     struct resolver_query *query = resolve(world, "held.test", &cancelled);
 
@@ -516,14 +336,14 @@ static void of_two_queries_for_a_name_one_can_be_cancelled(void **state)
     resolver_cancel(query);
     run_out(world);
     release_held(world);
-    run_until_answered(world, &kept, 1);
+    run_until_answered(world, &kept.calls, 1);
     assert_int_equal(kept.count, 2);
     assert_int_equal(cancelled.calls, 0);
 }
 
 static void a_look_up_nobody_waits_for_still_fills_the_cache(void **state)
 {
-    struct world *world = *state;
+    struct resolver_world *world = *state;
     struct answer cancelled = {.calls = 0};
     struct resolver_query *query = resolve(world, "held.test", &cancelled);
     int before; /* more than once when this machine is slow */
@@ -540,7 +360,7 @@ static void a_look_up_nobody_waits_for_still_fills_the_cache(void **state)
 
 static void a_cancelled_literal_or_cached_name_is_not_answered(void **state)
 {
-    struct world *world = *state;
+    struct resolver_world *world = *state;
     struct answer cancelled = {.calls = 0};
 
     assert_int_equal(look_up(world, "both.test").count, 2);
@@ -552,7 +372,7 @@ static void a_cancelled_literal_or_cached_name_is_not_answered(void **state)
 
 static void a_resolver_can_be_destroyed_while_a_cancelled_look_up_goes_on(void **state)
 {
-    struct world *world = *state;
+    struct resolver_world *world = *state;
     struct answer cancelled = {.calls = 0};
     struct resolver_query *query = resolve(world, "silent.test", &cancelled);
 
@@ -562,13 +382,13 @@ static void a_resolver_can_be_destroyed_while_a_cancelled_look_up_goes_on(void *
     world->resolver = NULL;
     run_out(world);
     assert_int_equal(cancelled.calls, 0);
-    ev_io_stop(world->loop, &world->server);
+    ev_io_stop(world->loop, &world->server.io);
     ev_run(world->loop, 0); /* and it leaves nothing on the loop */
 }
 
 static void an_answer_may_cancel_the_next_one_and_destroy_the_resolver(void **state)
 {
-    struct world *world = *state;
+    struct resolver_world *world = *state;
     struct answer first = {.to_destroy = true}, second = {.calls = 0};
 
     resolve(world, "held.test", &first);
@@ -576,7 +396,7 @@ static void an_answer_may_cancel_the_next_one_and_destroy_the_resolver(void **st
     run_until_asked(world, "held.test", 1);
     run_out(world);
     release_held(world);
-    run_until_answered(world, &first, 1);
+    run_until_answered(world, &first.calls, 1);
     run_out(world);
     assert_int_equal(second.calls, 0);
     assert_null(world->resolver);
@@ -584,7 +404,7 @@ static void an_answer_may_cancel_the_next_one_and_destroy_the_resolver(void **st
 
 static void an_answer_that_asks_again_does_not_hold_the_loop_up(void **state)
 {
-    struct world *world = *state;
+    struct resolver_world *world = *state;
     struct answer answer = {.to_resolve = "192.0.2.1"};
 
     resolve(world, "192.0.2.1", &answer);
@@ -593,12 +413,12 @@ static void an_answer_that_asks_again_does_not_hold_the_loop_up(void **state)
         assert_int_equal(answer.calls, i);
     }
     answer.to_resolve = NULL;
-    run_until_answered(world, &answer, 6);
+    run_until_answered(world, &answer.calls, 6);
 }
 
 static void the_least_recently_used_name_makes_room(void **state)
 {
-    struct world *world = *state;
+    struct resolver_world *world = *state;
     char name[32];
 
     for (int i = 0; i < RESOLVER_NAMES_MAX + 1; i++) {
@@ -615,7 +435,7 @@ static void the_least_recently_used_name_makes_room(void **state)
 
 static void a_name_still_being_asked_for_is_not_forgotten(void **state)
 {
-    struct world *world = *state;
+    struct resolver_world *world = *state;
     struct answer kept = {.calls = 0}, cancelled = {.calls = 0};
     struct resolver_query *query = resolve(world, "held2.test", &cancelled);
     char name[32];
@@ -630,37 +450,37 @@ static void a_name_still_being_asked_for_is_not_forgotten(void **state)
     }
     before = asked(world, "held2.test");
     release_held(world);
-    run_until_answered(world, &kept, 1);
+    run_until_answered(world, &kept.calls, 1);
     assert_int_equal(kept.count, 2);
     assert_int_equal(look_up(world, "held2.test").count, 2);
     assert_int_equal(asked(world, "held2.test"), before);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define RESOLVER_CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(a_literal_is_answered_from_the_loop_without_asking),
-        CASE(a_name_of_the_hosts_file_needs_no_server),
-        CASE(a_name_has_its_addresses_of_both_families),
-        CASE(addresses_beyond_the_limit_are_ignored),
-        CASE(a_failure_says_why_and_is_not_asked_again_at_once),
-        CASE(a_dead_server_is_a_failure_in_words),
-        CASE(a_server_list_that_is_none_is_refused),
-        CASE(an_idle_resolver_keeps_no_loop_alive),
-        CASE(queries_for_one_name_share_one_look_up_whatever_its_case),
-        CASE(a_fresh_answer_is_given_again_from_the_loop_without_asking),
-        CASE(an_answer_is_good_for_the_smallest_ttl_on_the_way_to_it),
-        CASE(a_question_that_got_lost_is_asked_again),
-        CASE(of_two_queries_for_a_name_one_can_be_cancelled),
-        CASE(a_look_up_nobody_waits_for_still_fills_the_cache),
-        CASE(a_cancelled_literal_or_cached_name_is_not_answered),
-        CASE(a_resolver_can_be_destroyed_while_a_cancelled_look_up_goes_on),
-        CASE(an_answer_may_cancel_the_next_one_and_destroy_the_resolver),
-        CASE(an_answer_that_asks_again_does_not_hold_the_loop_up),
-        CASE(the_least_recently_used_name_makes_room),
-        CASE(a_name_still_being_asked_for_is_not_forgotten),
+        RESOLVER_CASE(a_literal_is_answered_from_the_loop_without_asking),
+        RESOLVER_CASE(a_name_of_the_hosts_file_needs_no_server),
+        RESOLVER_CASE(a_name_has_its_addresses_of_both_families),
+        RESOLVER_CASE(addresses_beyond_the_limit_are_ignored),
+        RESOLVER_CASE(a_failure_says_why_and_is_not_asked_again_at_once),
+        RESOLVER_CASE(a_dead_server_is_a_failure_in_words),
+        RESOLVER_CASE(a_server_list_that_is_none_is_refused),
+        RESOLVER_CASE(an_idle_resolver_keeps_no_loop_alive),
+        RESOLVER_CASE(queries_for_one_name_share_one_look_up_whatever_its_case),
+        RESOLVER_CASE(a_fresh_answer_is_given_again_from_the_loop_without_asking),
+        RESOLVER_CASE(an_answer_is_good_for_the_smallest_ttl_on_the_way_to_it),
+        RESOLVER_CASE(a_question_that_got_lost_is_asked_again),
+        RESOLVER_CASE(of_two_queries_for_a_name_one_can_be_cancelled),
+        RESOLVER_CASE(a_look_up_nobody_waits_for_still_fills_the_cache),
+        RESOLVER_CASE(a_cancelled_literal_or_cached_name_is_not_answered),
+        RESOLVER_CASE(a_resolver_can_be_destroyed_while_a_cancelled_look_up_goes_on),
+        RESOLVER_CASE(an_answer_may_cancel_the_next_one_and_destroy_the_resolver),
+        RESOLVER_CASE(an_answer_that_asks_again_does_not_hold_the_loop_up),
+        RESOLVER_CASE(the_least_recently_used_name_makes_room),
+        RESOLVER_CASE(a_name_still_being_asked_for_is_not_forgotten),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,25 +1,12 @@
 /* HTTPS records: asked for, shared, kept and forgotten; against a DNS server on the same loop. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "tests/unit/support/resolver_world.h"
 
-#include <cmocka.h>
-
-#include <arpa/inet.h>
-#include <ev.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-#include "proxy/net/resolver.h"
-#include "proxy/net/socket.h"
-#include "proxy/net/svcb.h"
-
-enum { MESSAGE_MAX = 1024, HEADER_BYTES = 12, QUESTIONS_MAX = 1024, HELD_MAX = 16 };
-enum { NXDOMAIN = 3, SERVFAIL = 2, MARK = 0x7e50 };
+enum { MARK = 0x7e50 };
 
 /* What the server says behind the question. */
 #define BYTES(text) text, sizeof(text) - 1
@@ -36,38 +23,21 @@ static const struct zone {
     const char *says;
     size_t length;
     uint8_t rcode, answers, authorities;
-    bool held, silent;
+    enum manner manner;
 } zone[] = {
-    {"turbo.test", BYTES(RECORD("\xc8", "\7", "\xff\xc8\0\0")), 0, 1, 0, false, false},
-    {"at.test", BYTES(RECORD("\xc8", "\x09", "\xff\xc8\0\2\x20\xfb")), 0, 1, 0, false, false},
-    {"second.test", BYTES(RECORD("\1", "\7", "\xff\xc8\0\0")), 0, 1, 0, false, false},
-    {"plain.test", BYTES(RECORD("\xc8", "\3", "")), 0, 1, 0, false, false},
-    {"_8443._https.at.test", BYTES(RECORD("\xc8", "\7", "\xff\xc8\0\0")), 0, 1, 0, false, false},
-    {"none.test", BYTES(SOA("\xc8")), 0, 0, 1, false, false},
-    {"nowhere.test", BYTES(SOA("\xc8")), NXDOMAIN, 0, 1, false, false},
-    {"none-brief.test", BYTES(SOA("\1")), 0, 0, 1, false, false},
-    {"none-bare.test", BYTES(""), 0, 0, 0, false, false},
-    {"broken.test", BYTES("\xc0\xff"), 0, 1, 0, false, false},
-    {"fails.test", BYTES(""), SERVFAIL, 0, 0, false, false},
-    {"held.test", BYTES(RECORD("\xc8", "\7", "\xff\xc8\0\0")), 0, 1, 0, true, false},
-    {"silent.test", BYTES(""), 0, 0, 0, false, true},
-};
-
-struct message {
-    struct sockaddr_in peer;
-    size_t length;
-    uint8_t bytes[MESSAGE_MAX];
-};
-
-struct world {
-    struct ev_loop *loop;
-    struct resolver *resolver;
-    ev_timer guard; /* ends a test that hangs */
-    ev_io server;
-    char questions[QUESTIONS_MAX][80]; /* names that were asked for, with type 65 */
-    size_t question_count, other_count /* with another type */;
-    struct message held[HELD_MAX];
-    size_t held_count;
+    {"turbo.test", BYTES(RECORD("\xc8", "\7", "\xff\xc8\0\0")), 0, 1, 0, ANSWERS},
+    {"at.test", BYTES(RECORD("\xc8", "\x09", "\xff\xc8\0\2\x20\xfb")), 0, 1, 0, ANSWERS},
+    {"second.test", BYTES(RECORD("\1", "\7", "\xff\xc8\0\0")), 0, 1, 0, ANSWERS},
+    {"plain.test", BYTES(RECORD("\xc8", "\3", "")), 0, 1, 0, ANSWERS},
+    {"_8443._https.at.test", BYTES(RECORD("\xc8", "\7", "\xff\xc8\0\0")), 0, 1, 0, ANSWERS},
+    {"none.test", BYTES(SOA("\xc8")), 0, 0, 1, ANSWERS},
+    {"nowhere.test", BYTES(SOA("\xc8")), DNS_NXDOMAIN, 0, 1, ANSWERS},
+    {"none-brief.test", BYTES(SOA("\1")), 0, 0, 1, ANSWERS},
+    {"none-bare.test", BYTES(""), 0, 0, 0, ANSWERS},
+    {"broken.test", BYTES("\xc0\xff"), 0, 1, 0, ANSWERS},
+    {"fails.test", BYTES(""), DNS_SERVFAIL, 0, 0, ANSWERS},
+    {"held.test", BYTES(RECORD("\xc8", "\7", "\xff\xc8\0\0")), 0, 1, 0, HOLDS_BACK},
+    {"silent.test", BYTES(""), 0, 0, 0, IS_SILENT},
 };
 
 struct answer {
@@ -84,7 +54,7 @@ static const struct zone *find_zone(const char *name)
     static const char silent[] = ".silent.test";
     size_t length = strlen(name);
 
-    for (size_t i = 0; i < sizeof(zone) / sizeof(zone[0]); i++)
+    for (size_t i = 0; i < COUNT(zone); i++)
         if (strcasecmp(zone[i].name, name) == 0)
             return &zone[i];
     return length > strlen(silent) && strcmp(name + length - strlen(silent), silent) == 0
@@ -92,138 +62,30 @@ static const struct zone *find_zone(const char *name)
                : NULL;
 }
 
-/* The question's name, and its type. Cuts the message behind it. */
-static uint16_t read_question(struct message *message, char name[static 80])
+static enum manner answer_question(struct dns_message *message)
 {
-    size_t at = HEADER_BYTES, length = 0;
+    const struct zone *found = find_zone(message->name);
 
-    for (; at + 5 <= message->length && message->bytes[at] != 0; at += message->bytes[at] + 1u) {
-        int n = snprintf(name + length, 80 - length, "%s%.*s", length > 0 ? "." : "",
-                         message->bytes[at], (const char *)message->bytes + at + 1);
-        assert_true(n > 0 && length + (size_t)n < 80);
-        length += (size_t)n;
+    if (found == NULL) {
+        dns_set_rcode(message, DNS_NXDOMAIN);
+        return ANSWERS;
     }
-    assert_true(at + 5 <= message->length);
-    message->length = at + 5;
-    return (uint16_t)(message->bytes[at + 1] << 8 | message->bytes[at + 2]);
-}
-
-static void send_message(const struct world *world, const struct message *message)
-{
-    assert_int_equal(sendto(world->server.fd, message->bytes, message->length, 0,
-                            (const struct sockaddr *)&message->peer, sizeof(message->peer)),
-                     message->length);
-}
-
-static void serve(struct ev_loop *loop, ev_io *io, int events)
-{
-    struct world *world = io->data;
-    struct message message = {.length = 0};
-    socklen_t peer_length = sizeof(message.peer);
-    ssize_t received = recvfrom(io->fd, message.bytes, sizeof(message.bytes) / 2, MSG_DONTWAIT,
-                                (struct sockaddr *)&message.peer, &peer_length);
-    char name[80] = "";
-    (void)loop, (void)events;
-
-    if (received < HEADER_BYTES)
-        return;
-    message.length = (size_t)received;
-    if (read_question(&message, name) != SVCB_TYPE_HTTPS)
-        world->other_count++;
-    else if (world->question_count < QUESTIONS_MAX)
-        memcpy(world->questions[world->question_count++], name, sizeof(name));
-    const struct zone *found = find_zone(name);
-    if (found != NULL && found->silent)
-        return;
-    message.bytes[2] |= 0x80;
-    message.bytes[3] = (uint8_t)(0x80 | (found == NULL ? NXDOMAIN : found->rcode));
-    message.bytes[7] = found == NULL ? 0 : found->answers;
-    message.bytes[9] = found == NULL ? 0 : found->authorities;
-    message.bytes[11] = 0;
-    if (found != NULL) {
-        memcpy(message.bytes + message.length, found->says, found->length);
-        message.length += found->length;
-    }
-    if (found != NULL && found->held && world->held_count < HELD_MAX)
-        world->held[world->held_count++] = message;
-    else
-        send_message(world, &message);
-}
-
-static void release_held(struct world *world)
-{
-    for (size_t i = 0; i < world->held_count; i++)
-        send_message(world, &world->held[i]);
-    world->held_count = 0;
-}
-
-/* How often the record was asked for. */
-static int asked(const struct world *world, const char *name)
-{
-    int times = 0;
-
-    for (size_t i = 0; i < world->question_count; i++)
-        times += strcasecmp(world->questions[i], name) == 0;
-    return times;
+    dns_set_rcode(message, found->rcode);
+    dns_put(message, found->answers, found->authorities, found->says, found->length);
+    return found->manner;
 }
 
 /* ---- a loop, a server and a resolver that asks it ---- */
 
-static void hangs(struct ev_loop *loop, ev_timer *timer, int events)
-{
-    (void)loop, (void)timer, (void)events;
-    fail_msg("nothing happens any more");
-}
-
-static void make_resolver(struct world *world, uint32_t mark)
-{
-    struct sockaddr_in address;
-    socklen_t length = sizeof(address);
-    const char *error = "";
-    char servers[32];
-
-    resolver_destroy(world->resolver);
-    world->resolver = resolver_create(world->loop, mark, &error);
-    assert_non_null(world->resolver);
-    assert_int_equal(getsockname(world->server.fd, (struct sockaddr *)&address, &length), 0);
-    (void)snprintf(servers, sizeof(servers), "127.0.0.1:%u", ntohs(address.sin_port));
-    assert_true(resolver_set_servers(world->resolver, servers));
-}
-
 static int setup(void **state)
 {
-    struct world *world = calloc(1, sizeof(*world));
-    struct address address;
-    int fd;
-
-    assert_non_null(world);
-    assert_true(address_from_literal(&address, "127.0.0.1", 0));
-    fd = socket_listen_udp(&address);
-    assert_true(fd >= 0);
-    world->loop = ev_loop_new(EVFLAG_AUTO);
-    assert_non_null(world->loop);
-    ev_timer_init(&world->guard, hangs, 20, 0);
-    ev_timer_start(world->loop, &world->guard);
-    ev_unref(world->loop);
-    ev_io_init(&world->server, serve, fd, EV_READ);
-    world->server.data = world;
-    ev_io_start(world->loop, &world->server);
-    make_resolver(world, 0);
-    *state = world;
+    *state = resolver_world_create(DNS_HTTPS, answer_question);
     return 0;
 }
 
 static int teardown(void **state)
 {
-    struct world *world = *state;
-
-    resolver_destroy(world->resolver);
-    ev_io_stop(world->loop, &world->server);
-    close(world->server.fd);
-    ev_ref(world->loop);
-    ev_timer_stop(world->loop, &world->guard);
-    ev_loop_destroy(world->loop);
-    free(world);
+    resolver_world_destroy(*state);
     return 0;
 }
 
@@ -237,8 +99,8 @@ static void discovered(void *owner, bool known, bool turbo, uint16_t udp_port)
     answer->udp_port = udp_port;
 }
 
-static struct resolver_query *discover(struct world *world, const char *host, uint16_t port,
-                                       struct answer *answer)
+static struct resolver_query *discover(struct resolver_world *world, const char *host,
+                                       uint16_t port, struct answer *answer)
 {
     struct resolver_query *query =
         resolver_discover(world->resolver, host, port, discovered, answer);
@@ -247,30 +109,18 @@ static struct resolver_query *discover(struct world *world, const char *host, ui
     return query;
 }
 
-static void run_until_answered(struct world *world, const struct answer *answer, int calls)
-{
-    while (answer->calls < calls)
-        ev_run(world->loop, EVRUN_ONCE);
-    assert_int_equal(answer->calls, calls);
-}
-
-static void run_until_asked(struct world *world, const char *name)
-{
-    while (asked(world, name) == 0)
-        ev_run(world->loop, EVRUN_ONCE);
-}
-
-static struct answer look_up(struct world *world, const char *host, uint16_t port)
+static struct answer look_up(struct resolver_world *world, const char *host, uint16_t port)
 {
     struct answer answer = {.calls = 0};
 
     discover(world, host, port, &answer);
     assert_int_equal(answer.calls, 0); /* never from within the call */
-    run_until_answered(world, &answer, 1);
+    run_until_answered(world, &answer.calls, 1);
     return answer;
 }
 
-static void assert_turbo(struct world *world, const char *host, uint16_t port, uint16_t udp_port)
+static void assert_turbo(struct resolver_world *world, const char *host, uint16_t port,
+                         uint16_t udp_port)
 {
     struct answer answer = look_up(world, host, port);
 
@@ -279,7 +129,7 @@ static void assert_turbo(struct world *world, const char *host, uint16_t port, u
     assert_int_equal(answer.udp_port, udp_port);
 }
 
-static void assert_classic(struct world *world, const char *host, bool known)
+static void assert_classic(struct resolver_world *world, const char *host, bool known)
 {
     struct answer answer = look_up(world, host, 443);
 
@@ -297,7 +147,7 @@ static void wait_a_second(void)
 
 static void a_record_says_who_speaks_turbo_and_is_asked_for_once(void **state)
 {
-    struct world *world = *state;
+    struct resolver_world *world = *state;
 
     for (int i = 0; i < 2; i++) {
         assert_turbo(world, "turbo.test", 443, 443);
@@ -310,7 +160,7 @@ static void a_record_says_who_speaks_turbo_and_is_asked_for_once(void **state)
 
 static void each_port_has_a_record_of_its_own(void **state)
 {
-    struct world *world = *state;
+    struct resolver_world *world = *state;
     struct answer answer;
 
     assert_turbo(world, "at.test", 8443, 8443);
@@ -328,7 +178,7 @@ static void each_port_has_a_record_of_its_own(void **state)
 
 static void that_there_is_no_record_is_known_and_kept(void **state)
 {
-    struct world *world = *state;
+    struct resolver_world *world = *state;
 
     for (int i = 0; i < 2; i++) {
         assert_classic(world, "none.test", true);
@@ -341,7 +191,7 @@ static void that_there_is_no_record_is_known_and_kept(void **state)
 static void what_could_not_be_had_is_not_known(void **state)
 {
     static const char *const failing[] = {"broken.test", "fails.test"};
-    struct world *world = *state;
+    struct resolver_world *world = *state;
 
     for (size_t i = 0; i < 2; i++) {
         int times;
@@ -358,7 +208,7 @@ static void an_answer_holds_as_long_as_it_says(void **state)
 {
     static const char *const brief[] = {"second.test", "none-brief.test", "none-bare.test",
                                         "broken.test"};
-    struct world *world = *state;
+    struct resolver_world *world = *state;
 
     assert_turbo(world, "turbo.test", 443, 443);
     assert_classic(world, "none.test", true);
@@ -374,7 +224,7 @@ static void an_answer_holds_as_long_as_it_says(void **state)
     assert_int_equal(asked(world, "turbo.test") + asked(world, "none.test"), 2);
 }
 
-static bool recalls(struct world *world, const char *host, uint16_t port, bool expected)
+static bool recalls(struct resolver_world *world, const char *host, uint16_t port, bool expected)
 {
     bool turbo = !expected;
     uint16_t udp_port = 0;
@@ -388,7 +238,7 @@ static bool recalls(struct world *world, const char *host, uint16_t port, bool e
 
 static void what_is_known_is_told_at_once_as_long_as_it_holds(void **state)
 {
-    struct world *world = *state;
+    struct resolver_world *world = *state;
     struct answer held = {.calls = 0};
 
     assert_false(recalls(world, "at.test", 443, true));
@@ -411,10 +261,10 @@ static void who_can_have_no_record_is_not_asked_for(void **state)
 {
     static const char *const hosts[] = {"192.0.2.1",  "2001:db8::1",  "localhost",
                                         "localhost.", "hidden.onion", "hidden.ONION."};
-    struct world *world = *state;
+    struct resolver_world *world = *state;
     char longest[260];
 
-    for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
+    for (size_t i = 0; i < COUNT(hosts); i++) {
         struct answer answer = {.calls = 0};
 
         discover(world, hosts[i], 443, &answer);
@@ -432,18 +282,18 @@ static void who_can_have_no_record_is_not_asked_for(void **state)
 
 static void queries_for_one_record_share_a_look_up(void **state)
 {
-    struct world *world = *state;
+    struct resolver_world *world = *state;
     struct answer answers[3] = {{.calls = 0}}, cancelled = {.calls = 0};
     struct resolver_query *query = discover(world, "held.test", 443, &cancelled);
 
     discover(world, "held.test", 443, &answers[0]);
-    run_until_asked(world, "held.test");
+    run_until_asked(world, "held.test", 1);
     discover(world, "HELD.test", 443, &answers[1]);
     discover(world, "held.test", 443, &answers[2]);
     resolver_cancel(query);
     release_held(world);
     for (int i = 0; i < 3; i++) {
-        run_until_answered(world, &answers[i], 1);
+        run_until_answered(world, &answers[i].calls, 1);
         assert_true(answers[i].turbo);
     }
     assert_int_equal(asked(world, "held.test"), 1);
@@ -455,11 +305,11 @@ static void queries_for_one_record_share_a_look_up(void **state)
 
 static void a_resolver_can_be_destroyed_while_a_cancelled_look_up_goes_on(void **state)
 {
-    struct world *world = *state;
+    struct resolver_world *world = *state;
     struct answer cancelled = {.calls = 0};
     struct resolver_query *query = discover(world, "silent.test", 443, &cancelled);
 
-    run_until_asked(world, "silent.test");
+    run_until_asked(world, "silent.test", 1);
     resolver_cancel(query);
     resolver_destroy(world->resolver);
     world->resolver = NULL;
@@ -492,7 +342,7 @@ static void find_addresses(void *owner, const struct address *addresses, size_t 
 static void names_in_use_are_never_more_than_there_is_room_for(void **state)
 {
     static struct resolver_query *queries[RESOLVER_REQUESTED_MAX];
-    struct world *world = *state;
+    struct resolver_world *world = *state;
     struct answer waiting = {.calls = 0}, refused = {.calls = 0}, first = {.calls = 0};
     struct answer configured = {.calls = 0};
     char host[64];
@@ -504,7 +354,7 @@ static void names_in_use_are_never_more_than_there_is_room_for(void **state)
         (void)snprintf(host, sizeof(host), "m%d.silent.test", i);
         queries[i] = discover(world, host, 443, &waiting);
     }
-    run_until_answered(world, &first, 1);
+    run_until_answered(world, &first.calls, 1);
     assert_int_equal(first.udp_port, 8443);
     for (int i = 0; i < RESOLVER_REQUESTED_MAX - 1; i++) /* the last one found no room */
         resolver_cancel(queries[i]);
@@ -519,10 +369,10 @@ static void names_in_use_are_never_more_than_there_is_room_for(void **state)
     assert_classic(world, "turbo.test", false);
     assert_non_null(
         resolver_resolve_requested(world->resolver, "other.test", count_addresses, &refused));
-    run_until_answered(world, &refused, 1);
+    run_until_answered(world, &refused.calls, 1);
     assert_false(refused.known);
     assert_non_null(resolver_resolve(world->resolver, "localhost", find_addresses, &configured));
-    run_until_answered(world, &configured, 1);
+    run_until_answered(world, &configured.calls, 1);
     for (int i = 0; i < RESOLVER_REQUESTED_MAX; i++)
         resolver_cancel(queries[i]);
     assert_classic(world, "turbo.test", false); /* c-ares has them still */
@@ -545,17 +395,17 @@ static int count_marked(void)
     return marked;
 }
 
-static bool may_mark(const struct world *world)
+static bool may_mark(const struct resolver_world *world)
 {
     uint32_t mark = 0;
 
-    return setsockopt(world->server.fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) == 0;
+    return setsockopt(world->server.io.fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) == 0;
 }
 
 /* Who may not mark its sockets asks nobody: unmarked questions may run in a circle. */
 static void questions_leave_from_sockets_with_the_mark(void **state)
 {
-    struct world *world = *state;
+    struct resolver_world *world = *state;
     struct answer held = {.calls = 0};
     struct resolver_query *query;
 
@@ -566,35 +416,35 @@ static void questions_leave_from_sockets_with_the_mark(void **state)
         return;
     }
     discover(world, "held.test", 443, &held);
-    run_until_asked(world, "held.test");
+    run_until_asked(world, "held.test", 1);
     assert_int_equal(count_marked(), 1);
     release_held(world);
-    run_until_answered(world, &held, 1);
+    run_until_answered(world, &held.calls, 1);
     assert_int_equal(count_marked(), 0);
     resolver_set_mark(world->resolver, 0);
     assert_turbo(world, "turbo.test", 443, 443);
     query = discover(world, "silent.test", 443, &held);
-    run_until_asked(world, "silent.test");
+    run_until_asked(world, "silent.test", 1);
     assert_int_equal(count_marked(), 0);
     resolver_cancel(query);
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define RESOLVER_CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(a_record_says_who_speaks_turbo_and_is_asked_for_once),
-        CASE(each_port_has_a_record_of_its_own),
-        CASE(that_there_is_no_record_is_known_and_kept),
-        CASE(what_could_not_be_had_is_not_known),
-        CASE(an_answer_holds_as_long_as_it_says),
-        CASE(what_is_known_is_told_at_once_as_long_as_it_holds),
-        CASE(who_can_have_no_record_is_not_asked_for),
-        CASE(queries_for_one_record_share_a_look_up),
-        CASE(a_resolver_can_be_destroyed_while_a_cancelled_look_up_goes_on),
-        CASE(names_in_use_are_never_more_than_there_is_room_for),
-        CASE(questions_leave_from_sockets_with_the_mark),
+        RESOLVER_CASE(a_record_says_who_speaks_turbo_and_is_asked_for_once),
+        RESOLVER_CASE(each_port_has_a_record_of_its_own),
+        RESOLVER_CASE(that_there_is_no_record_is_known_and_kept),
+        RESOLVER_CASE(what_could_not_be_had_is_not_known),
+        RESOLVER_CASE(an_answer_holds_as_long_as_it_says),
+        RESOLVER_CASE(what_is_known_is_told_at_once_as_long_as_it_holds),
+        RESOLVER_CASE(who_can_have_no_record_is_not_asked_for),
+        RESOLVER_CASE(queries_for_one_record_share_a_look_up),
+        RESOLVER_CASE(a_resolver_can_be_destroyed_while_a_cancelled_look_up_goes_on),
+        RESOLVER_CASE(names_in_use_are_never_more_than_there_is_room_for),
+        RESOLVER_CASE(questions_leave_from_sockets_with_the_mark),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
