@@ -1,6 +1,7 @@
 /*
- * A TCP connection until its first bytes have told where it goes: behind a PROXY header where one
- * is due, TCP for a session that began on UDP, classic TLS, or something else (protocol §5).
+ * A TCP connection until its first bytes have told where it goes: behind a PROXY header, a request
+ * and what leads to STARTTLS, where these are due, TCP for a session that began on UDP, classic
+ * TLS, or something else (protocol §5).
  */
 #ifndef PROXY_ARRIVAL_H
 #define PROXY_ARRIVAL_H

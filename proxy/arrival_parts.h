@@ -59,9 +59,6 @@ struct turbo_endpoint *arrival_endpoint(const struct arrival *arrival);
 void arrival_dismiss(struct arrival *arrival);
 /* It leads nowhere. It is a connection all the same, and has its access line. */
 void arrival_end(struct arrival *arrival, enum turbo_reason reason, bool reset);
-/* It comes to nothing, and the record says why; the client is given time to read what it was told.
- */
-void arrival_leave(struct arrival *arrival, enum turbo_reason reason);
 /* From now on it has only the time that is for reading an answer. */
 void arrival_limit_leaving(struct arrival *arrival);
 
@@ -77,8 +74,7 @@ bool arrival_keep(struct arrival *arrival, const uint8_t *rest, size_t length, s
 /* The client's connection, and what it has asked for, go to a relay. */
 void arrival_become_relay(struct arrival *arrival, enum turbo_outcome outcome,
                           enum turbo_reason reason);
-
-/* What has been dealt with. */
+/* The first `length` bytes have been dealt with. */
 void arrival_drop_front(struct arrival *arrival, size_t length);
 
 /* ---- arrival_opening.c ---- */

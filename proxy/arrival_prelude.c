@@ -25,7 +25,9 @@ void arrival_limit_leaving(struct arrival *a)
     ev_timer_start(loop, &a->timeout);
 }
 
-void arrival_leave(struct arrival *a, enum turbo_reason reason)
+/* It comes to nothing, and the record says why; the client is given time to read what it was told.
+ */
+static void leave(struct arrival *a, enum turbo_reason reason)
 {
     arrival_drop_plans(a);
     a->stage = ARRIVAL_LEAVING;
@@ -72,7 +74,7 @@ static void over(struct arrival *a)
     if (fault == PRELUDE_INJECTED)
         arrival_end(a, reason, true);
     else
-        arrival_leave(a, reason);
+        leave(a, reason);
 }
 
 void arrival_converse(struct arrival *a)

@@ -55,10 +55,7 @@ void relay_destroy(struct relay *r)
     worker_connection_ended(worker);
 }
 
-static void on_wake(void *owner)
-{
-    relay_run(owner);
-}
+static void on_wake(void *owner);
 
 static void give_up(struct side *near, struct side *far, const struct connection *connection)
 {
@@ -92,7 +89,7 @@ void relay_start(struct side *near, struct side *far, const struct connection *c
     link_in(r);
     worker_connection_began(worker);
     relay_start_timeouts(r);
-    relay_run(r);
+    on_wake(r);
 }
 
 void relay_abort(struct relay *r)
@@ -197,8 +194,10 @@ static enum outcome turn(struct relay *r)
     return outcome;
 }
 
-void relay_run(struct relay *r)
+/* Moves what can be moved. May destroy the relay and both sides. */
+static void on_wake(void *owner)
 {
+    struct relay *r = owner;
     assert(r->tag == RELAY_TAG);
     if (r->doom != NULL) {
         relay_run_doomed(r);

@@ -20,9 +20,6 @@ struct relay;
  */
 void relay_start(struct side *near, struct side *far, const struct connection *connection);
 
-/* Moves what can be moved. May destroy the relay and both sides. */
-void relay_run(struct relay *relay);
-
 /* Resets both sides and ends it: shutting down. */
 void relay_abort(struct relay *relay);
 
