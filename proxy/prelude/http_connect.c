@@ -370,7 +370,6 @@ static size_t take(struct prelude *p, const uint8_t *data, size_t length)
 }
 
 const struct prelude_part prelude_http_connect = {
-    .name = "http_connect",
     .input_max = HEAD_BYTES_MAX,
     .may_go_on = true,
     .take = take,

@@ -118,11 +118,8 @@ static size_t take_command(struct prelude *p, const uint8_t *data, size_t length
     return lines_take(p, &server_rules, data, length);
 }
 
-const struct prelude_part prelude_imap_server = {.name = "imap",
-                                                 .input_max = PRELUDE_LINE_MAX,
-                                                 .start = greet,
-                                                 .take = take_command,
-                                                 .overlong = say_too_long};
+const struct prelude_part prelude_imap_server = {
+    .input_max = PRELUDE_LINE_MAX, .start = greet, .take = take_command, .overlong = say_too_long};
 
 /* ---- as the client ---- */
 
@@ -186,5 +183,5 @@ static size_t take_response(struct prelude *p, const uint8_t *data, size_t lengt
     return lines_take(p, &client_rules, data, length);
 }
 
-const struct prelude_part prelude_imap_client = {
-    .name = "imap", .input_max = PRELUDE_LINE_MAX, .take = take_response};
+const struct prelude_part prelude_imap_client = {.input_max = PRELUDE_LINE_MAX,
+                                                 .take = take_response};

@@ -223,8 +223,8 @@ static size_t take_request(struct prelude *p, const uint8_t *data, size_t length
     return taken;
 }
 
-const struct prelude_part prelude_ldap_server = {
-    .name = "ldap", .input_max = MESSAGE_BYTES_MAX, .take = take_request};
+const struct prelude_part prelude_ldap_server = {.input_max = MESSAGE_BYTES_MAX,
+                                                 .take = take_request};
 
 /* ---- as the client ---- */
 
@@ -303,4 +303,4 @@ static size_t take_response(struct prelude *p, const uint8_t *data, size_t lengt
 }
 
 const struct prelude_part prelude_ldap_client = {
-    .name = "ldap", .input_max = MESSAGE_BYTES_MAX, .start = request, .take = take_response};
+    .input_max = MESSAGE_BYTES_MAX, .start = request, .take = take_response};

@@ -78,11 +78,8 @@ static size_t take_command(struct prelude *p, const uint8_t *data, size_t length
     return lines_take(p, &server_rules, data, length);
 }
 
-const struct prelude_part prelude_pop3_server = {.name = "pop3",
-                                                 .input_max = PRELUDE_LINE_MAX,
-                                                 .start = greet,
-                                                 .take = take_command,
-                                                 .overlong = say_too_long};
+const struct prelude_part prelude_pop3_server = {
+    .input_max = PRELUDE_LINE_MAX, .start = greet, .take = take_command, .overlong = say_too_long};
 
 /* ---- as the client ---- */
 
@@ -122,5 +119,5 @@ static size_t take_response(struct prelude *p, const uint8_t *data, size_t lengt
     return lines_take(p, &client_rules, data, length);
 }
 
-const struct prelude_part prelude_pop3_client = {
-    .name = "pop3", .input_max = PRELUDE_LINE_MAX, .take = take_response};
+const struct prelude_part prelude_pop3_client = {.input_max = PRELUDE_LINE_MAX,
+                                                 .take = take_response};

@@ -62,7 +62,6 @@ static size_t take_message(struct prelude *p, const uint8_t *data, size_t length
     struct reader in = reader_of(data, length);
 
     if (p->step == FIRST && data[0] == TLS_HANDSHAKE) {
-        p->direct = true;
         p->direct_alpn = "postgresql";
         prelude_done(p);
         return 0;
@@ -80,8 +79,8 @@ static size_t take_message(struct prelude *p, const uint8_t *data, size_t length
     return announced;
 }
 
-const struct prelude_part prelude_postgresql_server = {
-    .name = "postgresql", .input_max = MESSAGE_BYTES_MAX, .take = take_message};
+const struct prelude_part prelude_postgresql_server = {.input_max = MESSAGE_BYTES_MAX,
+                                                       .take = take_message};
 
 /* ---- as the client ---- */
 
@@ -115,4 +114,4 @@ static size_t take_answer(struct prelude *p, const uint8_t *data, size_t length)
 }
 
 const struct prelude_part prelude_postgresql_client = {
-    .name = "postgresql", .input_max = 1, .start = request, .take = take_answer};
+    .input_max = 1, .start = request, .take = take_answer};

@@ -72,7 +72,7 @@ static void refuse_injected(struct prelude *p)
 /* Is whatever comes behind the last unit as injected? */
 static bool must_wait(const struct prelude *p)
 {
-    return p->state == PRELUDE_DONE && !p->part->may_go_on && !p->direct;
+    return p->state == PRELUDE_DONE && !p->part->may_go_on && p->direct_alpn == NULL;
 }
 
 static void take(struct prelude *p)

@@ -136,7 +136,8 @@ void prelude_answer(struct prelude *prelude, enum prelude_answer answer,
  * Elsewhere there are none: see prelude_push.
  */
 size_t prelude_rest(const struct prelude *prelude, const uint8_t **data);
-/* DONE: was nothing said, because TLS began at once? Then what it must offer, NULL: anything. */
+/* DONE, with nothing said, since TLS began at once: the ALPN protocol that its ClientHello must
+ * offer. NULL: it did not. */
 const char *prelude_direct_alpn(const struct prelude *prelude);
 
 /* OVER, the server's last words, printable, or what is missing in them, in parentheses; "": none.

@@ -14,7 +14,6 @@ enum {
 };
 
 struct prelude_part {
-    const char *name; /* for the log: "smtp" */
     size_t input_max; /* the longest unit: a command, reply or message */
     bool may_go_on;   /* bytes behind the last unit belong to what follows; else: injected */
     /* At the beginning. NULL: waits for the peer. */
@@ -43,8 +42,7 @@ struct prelude {
     bool offered;        /* and whether it told of STARTTLS */
     char host[PRELUDE_HOST_MAX + 1];
     uint16_t port;
-    const char *direct_alpn;
-    bool direct;
+    const char *direct_alpn; /* NULL: TLS has not begun at once */
     char said[PRELUDE_SAID_MAX + 1];
     uint8_t output[PRELUDE_OUTPUT_MAX];
     size_t output_length, output_used;

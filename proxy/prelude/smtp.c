@@ -85,11 +85,8 @@ static size_t take_command(struct prelude *p, const uint8_t *data, size_t length
     return lines_take(p, &server_rules, data, length);
 }
 
-const struct prelude_part prelude_smtp_server = {.name = "smtp",
-                                                 .input_max = PRELUDE_LINE_MAX,
-                                                 .start = greet,
-                                                 .take = take_command,
-                                                 .overlong = say_too_long};
+const struct prelude_part prelude_smtp_server = {
+    .input_max = PRELUDE_LINE_MAX, .start = greet, .take = take_command, .overlong = say_too_long};
 
 /* ---- as the client ---- */
 
@@ -180,5 +177,4 @@ static size_t take_reply(struct prelude *p, const uint8_t *data, size_t length)
     return lines_take(p, &client_rules, data, length);
 }
 
-const struct prelude_part prelude_smtp_client = {
-    .name = "smtp", .input_max = PRELUDE_LINE_MAX, .take = take_reply};
+const struct prelude_part prelude_smtp_client = {.input_max = PRELUDE_LINE_MAX, .take = take_reply};

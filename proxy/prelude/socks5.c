@@ -273,7 +273,6 @@ static size_t take(struct prelude *p, const uint8_t *data, size_t length)
 }
 
 const struct prelude_part prelude_socks5 = {
-    .name = "socks5",
     .input_max = INPUT_BYTES_MAX,
     .may_go_on = true,
     .take = take,

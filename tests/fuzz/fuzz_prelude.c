@@ -139,7 +139,7 @@ static void run(const struct scene *s, struct run *r, bool whole)
 
 static bool is_strict(const struct scene *s, const struct run *r)
 {
-    return !s->part->may_go_on && !r->prelude->direct;
+    return !s->part->may_go_on && prelude_direct_alpn(r->prelude) == NULL;
 }
 
 static void check_state(const struct scene *s, const struct run *r)
