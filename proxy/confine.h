@@ -14,8 +14,8 @@
 bool confine_permits(const struct config *config, struct log *log);
 /* `config_file`: NULL: there is none. False, with an explanation in the log: it must not go on. */
 bool confine(const struct config *config, const char *config_file, struct log *log);
-/* What only a start can change is in `next` as it is in `now`. Returns whether `next` asked for
- * something else. */
+/* Whether `next` asks for what only a start can change. The mark, which would be used at once, is
+ * in `next` as it is in `now` from here on. */
 bool confine_keep(const struct config *now, struct config *next);
 
 #endif

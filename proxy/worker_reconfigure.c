@@ -111,7 +111,6 @@ static void succeed(struct worker *w, struct generation *g, const struct success
     worker_start_checks(w);
     generation_release(before);
     worker_share_files(w, g->config);
-    resolver_set_mark(w->resolver, g->config->mark);
     worker_start_handover_timer(w);
     worker_check_drained(w);
 }

@@ -121,11 +121,6 @@ struct dns *dns_create(struct ev_loop *loop, int try_ms, int tries, uint32_t mar
     return dns;
 }
 
-void dns_set_mark(struct dns *dns, uint32_t mark)
-{
-    dns->mark = mark;
-}
-
 void dns_destroy(struct dns *dns)
 {
     if (dns == NULL)

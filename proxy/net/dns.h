@@ -17,8 +17,6 @@ struct dns;
  */
 struct dns *dns_create(struct ev_loop *loop, int try_ms, int tries, uint32_t mark,
                        const char **error);
-/* The mark of sockets from now on. */
-void dns_set_mark(struct dns *dns, uint32_t mark);
 /* Ends every look-up with ARES_EDESTRUCTION. NULL is allowed. */
 void dns_destroy(struct dns *dns);
 

@@ -489,11 +489,6 @@ struct resolver *resolver_create(struct ev_loop *loop, uint32_t mark, const char
     return resolver;
 }
 
-void resolver_set_mark(struct resolver *resolver, uint32_t mark)
-{
-    dns_set_mark(resolver->dns, mark);
-}
-
 void resolver_destroy(struct resolver *resolver)
 {
     struct entry *entry, *next;

@@ -42,8 +42,6 @@ typedef void resolver_done(void *owner, const struct address *addresses, size_t 
  * Returns NULL when c-ares cannot be set up; the reason goes to `*error` (static text).
  */
 struct resolver *resolver_create(struct ev_loop *loop, uint32_t mark, const char **error);
-/* The mark of sockets from now on. */
-void resolver_set_mark(struct resolver *resolver, uint32_t mark);
 /* Every query must have been answered or cancelled. NULL is allowed. */
 void resolver_destroy(struct resolver *resolver);
 

@@ -421,7 +421,7 @@ static void questions_leave_from_sockets_with_the_mark(void **state)
     release_held(world);
     run_until_answered(world, &held.calls, 1);
     assert_int_equal(count_marked(), 0);
-    resolver_set_mark(world->resolver, 0);
+    make_resolver(world, 0);
     assert_turbo(world, "turbo.test", 443, 443);
     query = discover(world, "silent.test", 443, &held);
     run_until_asked(world, "silent.test", 1);
