@@ -1,13 +1,18 @@
 #include "proxy/sides/discovery.h"
 
+#include <assert.h>
+
 #include "proxy/net/resolver.h"
 #include "proxy/target.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
 
+enum { DISCOVERY_TAG = 0x44697363 /* "Disc" */ };
+
 static void on_discovered(void *owner, bool known, bool turbo, uint16_t udp_port)
 {
     struct discovery *d = owner;
+    assert(d->tag == DISCOVERY_TAG);
     d->query = NULL;
     d->known = known;
     d->turbo = turbo;
@@ -18,7 +23,8 @@ static void on_discovered(void *owner, bool known, bool turbo, uint16_t udp_port
 void discovery_start(struct discovery *d, struct worker *worker, const struct upstream *upstream,
                      const struct upstream_call *call, void (*told)(void *owner), void *owner)
 {
-    *d = (struct discovery){.settings = upstream->settings, .told = told, .owner = owner};
+    *d = (struct discovery){
+        .tag = DISCOVERY_TAG, .settings = upstream->settings, .told = told, .owner = owner};
     if (!upstream->settings->requested || call->name == NULL)
         return;
     /* What is known must be so from the start: the first SYN leaves before `told` could be called.

@@ -20,6 +20,7 @@ struct upstream_call;
 struct worker;
 
 struct discovery {
+    uint32_t tag;
     const struct config_upstream *settings; /* of an upstream that outlives it */
     struct resolver_query *query;           /* for the record; NULL: none is under way */
     bool known;                             /* there was an answer */
