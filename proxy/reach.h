@@ -32,7 +32,8 @@ struct reach_events {
 };
 
 /* Holds `upstream` while it lasts. `target`: of a `requested` upstream, not needed afterwards; else
- * NULL. Whether it can be reached says nothing about others, and is not kept. NULL: out of memory.
+ * NULL. Whether it can be reached says nothing about others, and is not kept. NULL: out of memory,
+ * or `target` has no address.
  */
 struct reach *reach_start(struct worker *worker, struct upstream *upstream,
                           const struct target *target, const struct reach_events *events,

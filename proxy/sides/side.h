@@ -58,7 +58,7 @@ struct side_ops {
      * when there is no peer to take them yet. NULL: never any.
      */
     size_t (*undelivered)(const struct side *side);
-    /* Wake the relay when bytes can be read, or room has grown. */
+    /* Wake the owner when bytes can be read, or room has grown. */
     void (*watch)(struct side *side, bool readable, bool writable);
     /* Only a TCP socket is left of it: see hand_over. NULL: it never changes. */
     bool (*settled)(const struct side *side);
@@ -76,7 +76,7 @@ struct side {
     void *owner;
     /*
      * SIDE_RESET or SIDE_UNREACHED: it is over, whether or not anybody reads from it now. Set by
-     * the side before it wakes the relay; 0 while all is well.
+     * the side before it wakes its owner; 0 while all is well.
      */
     int lost;
     /* SIDE_UNREACHED: why, NONE where it just could not be connected to; and the errno of the last
