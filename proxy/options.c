@@ -51,7 +51,7 @@ static const struct option_row rows[] = {
      "      the TCP port unless udp= names another. turbo= says when TurboTLS is\n"
      "      spoken: auto (the default) and try, unless TCP is connected first; always,\n"
      "      also then; never. With starttls= the proxy plays the client until TLS\n"
-     "      begins; a server that refuses it counts as down.\n"},
+     "      begins; where a server refuses it, the client is reset.\n"},
     {"sniff-timeout", "SECONDS", options_take_sniff_timeout, true,
      "      For ports whose server speaks first (SMTP, IMAP): when a client of turbo:\n"
      "      has sent nothing for this long, connect to the upstream to see whether it\n"
