@@ -4,6 +4,8 @@
  * works; nothing is kept.
  */
 #include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "tests/alloc/faults.h"
 #include "tests/alloc/world.h"
@@ -43,6 +45,44 @@ static bool talk_to_a_name(struct world *w)
     struct server *server = fixture_upstream(w->f)->servers[0];
     snprintf(server->host, sizeof(server->host), "server%u.test", w->sessions);
     return talk(w);
+}
+
+/* Before TLS. False: it was told something else, or nothing. */
+static bool be_answered(struct world *w, struct peer *client, const void *words, size_t length,
+                        const char *answer)
+{
+    peer_send(client, words, length);
+    UNTIL_OR_LOST(w, world_lost(w, client), client->length >= strlen(answer));
+    bool good = peer_heard(client, answer);
+    client->length = 0;
+    if (!good)
+        peer_reset(client);
+    return good;
+}
+
+/* Each session asks for another name. */
+static bool ask_for_a_name(struct world *w)
+{
+    char text[128];
+    world_begin(w);
+    struct peer *client = fixture_client(w->f);
+    int length = snprintf(text, sizeof(text), "CONNECT server%u.test:%u HTTP/1.1\r\n\r\n",
+                          w->sessions, w->asked_port);
+    if (!be_answered(w, client, text, (size_t)length,
+                     "HTTP/1.1 200 Connection established\r\n\r\n"))
+        return false;
+    wire_client_hello(&w->wire, client);
+    return finish_session(w, client, WORLD_ANSWER);
+}
+
+static bool ask_for_tls(struct world *w)
+{
+    world_begin(w);
+    struct peer *client = fixture_client(w->f);
+    if (!be_answered(w, client, world_starttls, sizeof(world_starttls), WORLD_AGREED))
+        return false;
+    wire_client_hello(&w->wire, client);
+    return finish_session(w, client, WORLD_ANSWER);
 }
 
 /* The UDP session that never got an answer: refused, or let go. */
@@ -206,6 +246,54 @@ static void start_classic(struct world *w)
     start_both(w, "");
 }
 
+#define ASKING                                                                                     \
+    "listener { address: '127.0.0.1:0' protocol: TCP request: HTTP_CONNECT "                       \
+    "route { requested_host: ['*', '127.0.0.0/8'] requested_port: %u upstream: 'asked' } } "       \
+    "upstream { name: 'asked' requested: true %s }"
+
+/* As from a file: what the proxy allocates it frees itself. */
+static void configure(const struct world *w, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static void configure(const struct world *w, const char *format, ...)
+{
+    va_list values;
+    int fd = memfd_create("configuration", MFD_CLOEXEC);
+    assert_true(fd >= 0);
+    va_start(values, format);
+    assert_true(vdprintf(fd, format, values) > 0);
+    va_end(values);
+    fixture_parse(w->f, "--config /proc/self/fd/%d", fd);
+    close(fd);
+    fixture_serve(w->f);
+}
+
+static void start_asking(struct world *w, unsigned port, const char *upstream)
+{
+    w->asked_port = port;
+    configure(w, ASKING, port, upstream);
+    world_start_names(w);
+}
+
+static void start_request(struct world *w)
+{
+    start_asking(w, w->f->server_port, "protocol: TCP");
+}
+
+static void start_turbo_request(struct world *w)
+{
+    start_asking(w, world_start_edge(w), "protocol: TURBO turbo: ALWAYS");
+}
+
+static void start_starttls(struct world *w)
+{
+    w->starttls = true;
+    configure(w,
+              "listener { address: '127.0.0.1:0' protocol: TCP starttls: POSTGRESQL "
+              "route { upstream: 'u' } } upstream { name: 'u' protocol: TCP "
+              "starttls: POSTGRESQL server { address: '127.0.0.1:%u' } }",
+              w->f->server_port);
+}
+
 /* ---- every n ---- */
 
 static struct world w;
@@ -270,6 +358,9 @@ static const struct scenario scenarios[] = {
     {"a server that speaks first", start_sniffing_edge, let_the_server_speak},
     {"turbo, through both", start_turbo, talk},
     {"classic, through both", start_classic, talk},
+    {"a request", start_request, ask_for_a_name},
+    {"a request, to an edge", start_turbo_request, ask_for_a_name},
+    {"STARTTLS at both ends", start_starttls, ask_for_tls},
 };
 
 int main(int argc, char *argv[])

@@ -105,10 +105,28 @@ static bool has_come(const struct world *w, const struct peer *server, const cha
     return server->length >= length + strlen(answer);
 }
 
+const uint8_t world_starttls[8] = {0, 0, 0, 8, 4, 210, 22, 47};
+
+static bool agree(struct world *w, size_t i)
+{
+    struct peer *server = w->f->served[i];
+    if (!w->starttls || w->agreed[i])
+        return true;
+    if (server->length < sizeof(world_starttls))
+        return false;
+    assert_true(peer_heard_bytes(server, world_starttls, sizeof(world_starttls)));
+    server->length = 0;
+    peer_say(server, WORLD_AGREED);
+    w->agreed[i] = true;
+    return true;
+}
+
 static void serve(struct world *w, size_t i)
 {
     static const char reply[WORLD_REPLY_MAX];
     struct peer *server = w->f->served[i];
+    if (!agree(w, i))
+        return;
     if (w->said[i] == 0 && has_come(w, server, ""))
         say(w, i, WORLD_FLIGHT, strlen(WORLD_FLIGHT));
     if (w->said[i] == 1 && has_come(w, server, WORLD_ANSWER))

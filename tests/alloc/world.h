@@ -10,7 +10,10 @@
 
 #include "tests/unit/support/wire_client.h"
 
-#define WORLD_FLIGHT "flight"
+/* As TLS begins: nothing else comes behind STARTTLS. */
+#define WORLD_FLIGHT                                                                               \
+    "\x16"                                                                                         \
+    "flight"
 #define WORLD_ANSWER "answer"
 
 enum { WORLD_REPLY_BYTES = 40, WORLD_REPLY_MAX = 8 << 20 };
@@ -25,6 +28,9 @@ struct world {
     size_t said[FIXTURE_SERVED_MAX];
     size_t reply_bytes;
     bool speaks_first;
+    unsigned asked_port;
+    bool starttls; /* as PostgreSQL does it */
+    bool agreed[FIXTURE_SERVED_MAX];
     /* A second worker, which the fixture's one has as its upstream; NULL: none. */
     struct worker *edge;
     size_t blocks_before;
@@ -53,6 +59,9 @@ void world_let_happen(struct world *world);
 bool world_is_over(const struct world *world);
 /* The client's connection has ended, or something failed and it has no patience any more. */
 bool world_lost(const struct world *world, struct peer *client);
+/* What a client says to ask for STARTTLS, and hears. */
+extern const uint8_t world_starttls[8];
+#define WORLD_AGREED "S"
 /* The flight has come, and all of the reply behind it. */
 bool world_heard_flight(const struct peer *client);
 bool world_heard_all(const struct world *world, const struct peer *client);
