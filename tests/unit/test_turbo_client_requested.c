@@ -194,7 +194,7 @@ static void one_that_comes_while_tcp_connects_counts_too(void **state)
 {
     struct fixture *f = *state;
     start(f, "AUTO", PUBLIC, true);
-    zone.holds = ZONE_HTTPS;
+    zone.holds = DNS_HTTPS;
     call(f, PUBLIC);
     is_calling(f);
     UNTIL(f, zone.held_count > 0);
@@ -212,7 +212,7 @@ static void what_was_said_before_goes_by_udp(void **state)
 {
     struct fixture *f = *state;
     start(f, "AUTO", PUBLIC, true);
-    zone.holds = ZONE_HTTPS;
+    zone.holds = DNS_HTTPS;
     call(f, PUBLIC);
     is_calling(f);
     says(0, 300);
@@ -227,7 +227,7 @@ static void also_when_it_was_all(void **state)
 {
     struct fixture *f = *state;
     start(f, "AUTO", PUBLIC, true);
-    zone.holds = ZONE_HTTPS;
+    zone.holds = DNS_HTTPS;
     call(f, PUBLIC);
     is_calling(f);
     says(0, wire.hello.length);
@@ -241,7 +241,7 @@ static void one_that_comes_when_tcp_is_up_is_too_late(void **state)
 {
     struct fixture *f = *state;
     start(f, "AUTO", PUBLIC, false);
-    zone.holds = ZONE_HTTPS;
+    zone.holds = DNS_HTTPS;
     call(f, PUBLIC);
     struct peer *there = fixture_other_accepts(f, server);
     UNTIL(f, side->server != NULL && zone.held_count > 0);
@@ -268,7 +268,7 @@ static void nor_if_it_comes_later(void **state)
 {
     struct fixture *f = *state;
     start(f, "AUTO", OWN, true);
-    zone.holds = ZONE_HTTPS;
+    zone.holds = DNS_HTTPS;
     call(f, OWN);
     is_calling(f);
     says(0, wire.hello.length);
@@ -284,7 +284,7 @@ static void one_that_has_answered_before_is_asked(void **state)
     struct fixture *f = *state;
     start(f, "AUTO", PUBLIC, true);
     learn_memory(f, PUBLIC);
-    zone.holds = ZONE_HTTPS;
+    zone.holds = DNS_HTTPS;
     call(f, PUBLIC);
     is_calling(f);
     says(0, wire.hello.length);
@@ -367,10 +367,10 @@ static void it_may_be_given_up_at_any_time(void **state)
 {
     struct fixture *f = *state;
     start(f, "AUTO", PUBLIC, true);
-    zone.holds = ZONE_HTTPS;
+    zone.holds = DNS_HTTPS;
     call(f, PUBLIC);
     give_up(f); /* before the SYN */
-    zone.holds = ZONE_HTTPS;
+    zone.holds = DNS_HTTPS;
     call(f, PUBLIC);
     is_calling(f);
     says(0, 100);
