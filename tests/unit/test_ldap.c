@@ -208,8 +208,7 @@ static void requests_before_starttls_are_counted(void **state)
     static char answers[MOST * (sizeof(TLS_FIRST("\x01", "\x61")) - 1)];
     struct talk talk = {
         .title = "one too many",
-        .lines = {{.kind = TALK_PEER, .bytes = requests, .length = sizeof(requests)},
-                  {.kind = TALK_WE, .bytes = answers, .length = sizeof(answers)},
+        .lines = {PEER_BYTES(requests, sizeof(requests)), WE_BYTES(answers, sizeof(answers)),
                   WE(NOTICE("\x45", "\x40", "\x21", "too many requests before StartTLS"))},
         OVER(PRELUDE_MALFORMED),
     };

@@ -6,7 +6,6 @@
 #define TLS_FIRST WE("-ERR TLS first: STLS\r\n")
 #define ARGUMENTS WE("-ERR no arguments are due\r\n")
 #define SYNTAX    WE("-ERR syntax error\r\n")
-#define BROKEN    WE("-ERR lines end in CR LF, and have no zero byte\r\n")
 
 static void hold_server(const struct talk *talks, size_t count)
 {
@@ -76,43 +75,6 @@ static void what_is_no_command_is_told_so(void **state)
     };
     (void)state;
 
-    hold_server(talks, COUNT(talks));
-}
-
-static void lines_end_in_cr_lf_only(void **state)
-{
-    static const struct talk talks[] = {
-        {"LF", {GREETING, PEER("NOOP\nSTLS\r\n"), BROKEN}, OVER(PRELUDE_MALFORMED)},
-        {"CR", {GREETING, PEER("NOOP\rSTLS\r\n"), BROKEN}, OVER(PRELUDE_MALFORMED)},
-        {"a zero byte", {GREETING, PEER("STLS\0\r\n"), BROKEN}, OVER(PRELUDE_MALFORMED)},
-        {"TLS at once", {GREETING, PEER("\x16\x03\x01\x02\0\1"), BROKEN}, OVER(PRELUDE_MALFORMED)},
-    };
-    (void)state;
-
-    hold_server(talks, COUNT(talks));
-}
-
-static void commands_are_short_and_few(void **state)
-{
-    static char longest[2048], longer[2048], many[33 * 6];
-    struct talk talks[] = {
-        {"the longest line", {GREETING, PEER_BYTES(longest, sizeof(longest)), TLS_FIRST}, MORE},
-        {"a longer one",
-         {GREETING, PEER_BYTES(longer, sizeof(longer)), WE("-ERR line too long\r\n")},
-         OVER(PRELUDE_MALFORMED)},
-        {"many", {GREETING, PEER_BYTES(many, 32 * 6)}, MORE},
-        {"too many", {GREETING, PEER_BYTES(many, sizeof(many))}, OVER(PRELUDE_MALFORMED)},
-    };
-    (void)state;
-
-    memset(longer, 'x', sizeof(longer));
-    memcpy(longest, longer, sizeof(longer));
-    memcpy(longest + sizeof(longest) - 2, "\r\n", 2);
-    for (size_t i = 0; i < sizeof(many); i += 6)
-        memcpy(many + i, "NOOP\r\n", 6);
-    for (size_t i = 2; i < 2 + 32; i++)
-        talks[2].lines[i] = talks[3].lines[i] = (struct talk_line)TLS_FIRST;
-    talks[3].lines[2 + 32] = (struct talk_line)WE("-ERR too many commands before STLS\r\n");
     hold_server(talks, COUNT(talks));
 }
 
@@ -236,8 +198,6 @@ int main(void)
         CASE(clients_are_led_to_stls),
         CASE(before_tls_nobody_logs_in),
         CASE(what_is_no_command_is_told_so),
-        CASE(lines_end_in_cr_lf_only),
-        CASE(commands_are_short_and_few),
         CASE(commands_behind_stls_are_injected),
         CASE(servers_are_asked_for_tls),
         CASE(nothing_is_asked_before_the_greeting),

@@ -74,8 +74,7 @@ static void the_longest_message_is_heard_out(void **state)
     static char message[10000] = "\0\0\x27\x10\0\x03\0\0";
     struct talk talk = {
         .title = "10000 bytes",
-        .lines = {{.kind = TALK_PEER, .bytes = message, .length = sizeof(message)},
-                  WE(ENCRYPTED_ONLY)},
+        .lines = {PEER_BYTES(message, sizeof(message)), WE(ENCRYPTED_ONLY)},
         OVER(PRELUDE_LEFT),
     };
     (void)state;

@@ -251,3 +251,21 @@ void talks_hold(const struct prelude_part *part, const struct prelude_setting *s
     for (size_t i = 0; i < count; i++)
         hold_every_way(part, setting == NULL ? &nobody : setting, &talks[i]);
 }
+
+/* ---- bytes ---- */
+
+void talk_repeat(char *bytes, size_t size, const char *line)
+{
+    size_t length = strlen(line);
+
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = line[i % length];
+}
+
+void talk_stretch(char *bytes, size_t size, const char *begin, const char *end)
+{
+    assert_true(strlen(begin) + strlen(end) <= size);
+    memset(bytes, 'x', size);
+    memcpy(bytes, begin, strlen(begin));
+    memcpy(bytes + size - strlen(end), end, strlen(end));
+}

@@ -45,6 +45,10 @@ struct talk_line {
     {                                                                                              \
         .kind = TALK_PEER, .bytes = (text), .length = (size)                                       \
     }
+#define WE_BYTES(text, size)                                                                       \
+    {                                                                                              \
+        .kind = TALK_WE, .bytes = (text), .length = (size)                                         \
+    }
 /* What was asked for by now; and how that is answered. */
 #define ASKS(host, to)                                                                             \
     {                                                                                              \
@@ -82,6 +86,10 @@ struct talk {
     /* Only line by line: it would be another dialogue if the peer did not wait. */
     bool waits;
 };
+
+/* Bytes for them: `line` over and over; `begin`, x as often as there is room for it, and `end`. */
+void talk_repeat(char *bytes, size_t size, const char *line);
+void talk_stretch(char *bytes, size_t size, const char *begin, const char *end);
 
 /* `setting` may be NULL: of one who is called [192.0.2.1]. Fails naming the talk and the way. */
 void talks_hold(const struct prelude_part *part, const struct prelude_setting *setting,
