@@ -300,6 +300,7 @@ static void unless_its_record_says_no_more(void **state)
     learn_record(f);
     call(f, PUBLIC);
     is_calling(f);
+    assert_false(side->ops->begins_early(side));
     says(0, wire.hello.length);
     assert_not_asked(f);
 }
