@@ -9,6 +9,7 @@ import pytest
 from harness.pki import Pki
 from harness.proxy import Proxies, Proxy
 from harness.sites import Sites
+from harness.starttls import Ways
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +23,11 @@ def proxies() -> Iterator[Proxies]:
     started = Proxies()
     yield started
     started.stop()
+
+
+@pytest.fixture
+def ways(proxies: Proxies) -> Ways:
+    return Ways(proxies)
 
 
 @pytest.fixture(scope="module")

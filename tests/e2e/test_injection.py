@@ -17,15 +17,13 @@ import pytest
 
 from harness.admin import Admin
 from harness.hello import client_hello, read_client_hello
-from harness.proxy import Pair, Proxies, Proxy
+from harness.proxy import Proxies, Proxy
 from harness.scripted import FLIGHT, echo, finish
 from harness.sockets import TcpServer, connect
+from harness.starttls import ADMIN, Ways, Witness
 from harness.starttls_clients import ber, startup_message
 from harness.starttls_servers import LDAP_USER, PASSWORD, USER
 from harness.wait import wait_until
-
-ADMIN = ["--admin", "127.0.0.1:0"]
-
 
 # ---- what the protocols say ----
 
@@ -166,31 +164,12 @@ def assert_counted(proxy: Proxy, reason: str, connections: int = 1) -> None:
 
 # ---- from a client's side, or by who is between it and the near side ----
 
-class Listening:
-    """The other side: answers as TLS servers do, and keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.heard: list[bytearray] = []
-        self._tcp = TcpServer(self._serve)
-        self.port = self._tcp.port
-
-    def _serve(self, connection: socket.socket) -> None:
-        heard = bytearray()
-        self.heard.append(heard)
-        with contextlib.suppress(ConnectionError):
-            while piece := connection.recv(1 << 16):
-                heard += piece
-
-    def close(self) -> None:
-        self._tcp.close()
-
-
 @dataclass(frozen=True)
 class Near:
     """A near side alone, so that the other side is as near as can be."""
 
     speech: Speech
-    server: Listening
+    server: Witness
     proxy: Proxy
 
     def connect(self) -> socket.socket:
@@ -212,11 +191,10 @@ class Near:
 
 
 @pytest.fixture
-def near(proxies: Proxies, protocol: str) -> Iterator[Near]:
-    server = Listening()
-    yield Near(SPEECHES[protocol], server, proxies.start(
-        listen=f"tcp:127.0.0.1:0,starttls={protocol}", upstream=f"tcp:127.0.0.1:{server.port}", options=ADMIN))
-    server.close()
+def near(ways: Ways, protocol: str) -> Iterator[Near]:
+    with Witness() as server:
+        yield Near(SPEECHES[protocol], server,
+                   ways.near(protocol, upstream=f"tcp:127.0.0.1:{server.port}", options=ADMIN))
 
 
 @every_protocol
@@ -297,66 +275,32 @@ def test_a_cancel_request_without_tls(near: Near, protocol: str) -> None:
 
 # ---- from the server's side, or by who is between it and the far side ----
 
-class Attacker:
-    """Plays the server until TLS is due, and then says `last`; keeps what it is told, and tells when that is all."""
+class Attacker(Witness):
+    """Plays the server until TLS is due, and then says `last`; `later` once it is told anything behind that."""
 
     def __init__(self, server: Sequence[tuple[bytes, bytes]], last: Sequence[bytes], later: bytes = b"") -> None:
-        """`later` is said once it has been told anything behind the go-ahead."""
         self._server = server
         self._last = last
         self._later = later
         self.proxy: Proxy | None = None
         """Stopped while the last words are said."""
-        self.heard: list[bytearray] = []
-        self._tcp = TcpServer(self._serve)
-        self.port = self._tcp.port
+        super().__init__()
 
-    def _serve(self, connection: socket.socket) -> None:
-        heard = bytearray()
-        self.heard.append(heard)
-        with contextlib.suppress(ConnectionError):
-            for say, wanted in self._server:
-                connection.sendall(say)
-                while not heard.endswith(wanted):
-                    piece = connection.recv(1 << 16)
-                    if not piece:
-                        return
-                    heard += piece
-            with stopped(self.proxy) if self.proxy else contextlib.nullcontext():
-                for piece in self._last:
-                    connection.sendall(piece)
-            while piece := connection.recv(1 << 16):
+    def converse(self, connection: socket.socket, heard: bytearray) -> None:
+        for say, wanted in self._server:
+            connection.sendall(say)
+            while not heard.endswith(wanted):
+                piece = connection.recv(1 << 16)
+                if not piece:
+                    return
                 heard += piece
-                if self._later:
-                    connection.sendall(self._later)
-
-    def __enter__(self) -> "Attacker":
-        return self
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        self._tcp.__exit__(kind)
-
-
-@dataclass(frozen=True)
-class Fars:
-    """Far sides, alone or with a near side in front."""
-
-    proxies: Proxies
-
-    def alone(self, protocol: str, port: int) -> Proxy:
-        return self.proxies.start(listen="tcp:127.0.0.1:0", upstream=f"tcp:127.0.0.1:{port},starttls={protocol}",
-                                  options=ADMIN)
-
-    def edge(self, protocol: str, port: int) -> Pair:
-        edge = self.proxies.start(listen="turbo:127.0.0.1:0", upstream=f"tcp:127.0.0.1:{port},starttls={protocol}",
-                                  options=ADMIN)
-        return Pair(self.proxies.start(listen=f"tcp:127.0.0.1:0,starttls={protocol}",
-                                       upstream=f"turbo:127.0.0.1:{edge.port},udp={edge.udp_port},turbo=always"), edge)
-
-
-@pytest.fixture
-def fars(proxies: Proxies) -> Fars:
-    return Fars(proxies)
+        with stopped(self.proxy) if self.proxy else contextlib.nullcontext():
+            for piece in self._last:
+                connection.sendall(piece)
+        while piece := connection.recv(1 << 16):
+            heard += piece
+            if self._later:
+                connection.sendall(self._later)
 
 
 SERVER_HELLO = b"\x16\x03\x03" + len(FLIGHT).to_bytes(2, "big") + FLIGHT
@@ -382,7 +326,7 @@ def what_comes_behind_starttls(port: int, speech: Speech) -> bytes:
 
 
 @every_protocol
-def test_without_an_attack_the_servers_tls_reaches_the_client(fars: Fars, protocol: str) -> None:
+def test_without_an_attack_the_servers_tls_reaches_the_client(ways: Ways, protocol: str) -> None:
     """And nothing of what the server has said before, such as IMAP's responses without a tag."""
     speech = SPEECHES[protocol]
     chatter = b"* OK [ALERT] hello\r\n* CAPABILITY IMAP4rev1\r\n* 23 EXISTS\r\n" if protocol == "imap" else b""
@@ -398,7 +342,7 @@ def test_without_an_attack_the_servers_tls_reaches_the_client(fars: Fars, protoc
         echo(connection)
         return heard
 
-    with TcpServer(serve) as server, connect(fars.alone(protocol, server.port).port) as client:
+    with TcpServer(serve) as server, connect(ways.far(protocol, server.port, options=ADMIN).port) as client:
         client.sendall(client_hello())
         assert client.recv(len(SERVER_HELLO), socket.MSG_WAITALL) == SERVER_HELLO
         assert finish(client) == b""
@@ -415,11 +359,11 @@ INJECTED: dict[str, Callable[[Speech], Sequence[bytes]]] = {
 
 @every_protocol
 @pytest.mark.parametrize("how", INJECTED)
-def test_responses_behind_the_go_ahead(fars: Fars, protocol: str, how: str) -> None:
+def test_responses_behind_the_go_ahead(ways: Ways, protocol: str, how: str) -> None:
     """CVE-2021-23222. The ClientHello is not given to such a server either."""
     speech = SPEECHES[protocol]
     with Attacker(speech.server, INJECTED[how](speech)) as attacker:
-        far = fars.alone(protocol, attacker.port)
+        far = ways.far(protocol, attacker.port, options=ADMIN)
         attacker.proxy = far
         assert what_comes(far.port) == b""
         assert_counted(far, "injected")
@@ -427,10 +371,10 @@ def test_responses_behind_the_go_ahead(fars: Fars, protocol: str, how: str) -> N
 
 
 @every_protocol
-def test_responses_behind_the_go_ahead_of_a_turbotls_connection(fars: Fars, protocol: str) -> None:
+def test_responses_behind_the_go_ahead_of_a_turbotls_connection(ways: Ways, protocol: str) -> None:
     speech = SPEECHES[protocol]
     with Attacker(speech.server, [speech.server_go_ahead + speech.response]) as attacker:
-        pair = fars.edge(protocol, attacker.port)
+        pair = ways.both(protocol, attacker.port)
         assert what_comes_behind_starttls(pair.port, speech) == b""
         assert {record["reason"] for record in pair.edge.wait_for_records()} == {"injected"}
     assert all(heard == speech.told for heard in attacker.heard), attacker.heard
@@ -438,16 +382,16 @@ def test_responses_behind_the_go_ahead_of_a_turbotls_connection(fars: Fars, prot
 
 @every_protocol
 @pytest.mark.parametrize("turbo", [False, True], ids=["alone", "turbo"])
-def test_responses_instead_of_tls(fars: Fars, protocol: str, turbo: bool) -> None:
+def test_responses_instead_of_tls(ways: Ways, protocol: str, turbo: bool) -> None:
     """They come when the ClientHello has gone to the server: the client, whose answer is due, still gets none of it."""
     speech = SPEECHES[protocol]
     with Attacker(speech.server, [speech.server_go_ahead], speech.response) as attacker:
         if turbo:
-            pair = fars.edge(protocol, attacker.port)
+            pair = ways.both(protocol, attacker.port)
             assert what_comes_behind_starttls(pair.port, speech) == b""
             assert {record["reason"] for record in pair.edge.wait_for_records()} == {"injected"}
         else:
-            far = fars.alone(protocol, attacker.port)
+            far = ways.far(protocol, attacker.port, options=ADMIN)
             assert what_comes(far.port) == b""
             assert_counted(far, "injected")
     assert all(heard.startswith(speech.told + b"\x16") for heard in attacker.heard), attacker.heard
@@ -455,11 +399,11 @@ def test_responses_instead_of_tls(fars: Fars, protocol: str, turbo: bool) -> Non
 
 @pytest.mark.parametrize("protocol,how", [(protocol, how) for protocol, speech in SPEECHES.items()
                                           for how in speech.downgrades])
-def test_tls_is_talked_away(fars: Fars, protocol: str, how: str) -> None:
+def test_tls_is_talked_away(ways: Ways, protocol: str, how: str) -> None:
     """The server is told no more, whatever it says next, and the client nothing."""
     server, last = SPEECHES[protocol].downgrades[how]
     with Attacker(server, [last]) as attacker:
-        far = fars.alone(protocol, attacker.port)
+        far = ways.far(protocol, attacker.port, options=ADMIN)
         assert what_comes(far.port) == b""
         assert_counted(far, "starttls-refused")
         assert far.stderr.matching(lambda line: f'"server":"tcp:127.0.0.1:{attacker.port}"' in line

@@ -11,9 +11,8 @@ import socket
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Iterator
 
 import pytest
 
@@ -21,8 +20,9 @@ from harness.admin import Admin
 from harness.clients import ClientFailed
 from harness.pki import SERVER_NAME, Pki
 from harness.programs import program
-from harness.proxy import Pair, Proxies, Proxy
-from harness.sockets import TcpServer, connect
+from harness.proxy import Proxies
+from harness.sockets import connect
+from harness.starttls import Ways, Witness
 from harness.starttls_clients import IMPLICIT_CLIENTS, STARTTLS_CLIENTS, Visit, run, succeeds, swaks
 from harness.starttls_servers import SERVERS, StarttlsServer
 from harness.wait import DEADLINE_S, SILENCE_S
@@ -75,33 +75,6 @@ def test_implicit_tls_directly(pki: Pki, servers: dict[str, StarttlsServer], pro
 
 
 # ---- converted ----
-
-@dataclass(frozen=True)
-class Ways:
-    """The two ends of a conversion, in front of a server."""
-
-    proxies: Proxies
-
-    def near(self, protocol: str, **arguments: Any) -> Proxy:
-        """Plays the server; towards TLS from the start."""
-        return self.proxies.start(listen=f"tcp:127.0.0.1:0,starttls={protocol}", **arguments)
-
-    def far(self, protocol: str, port: int, listen: str = "tcp:127.0.0.1:0", **arguments: Any) -> Proxy:
-        """Plays the client."""
-        return self.proxies.start(listen=listen, upstream=f"tcp:127.0.0.1:{port},starttls={protocol}", **arguments)
-
-    def both(self, protocol: str, port: int) -> Pair:
-        edge = self.far(protocol, port, "turbo:127.0.0.1:0", options=ADMIN)
-        return Pair(self.near(protocol, upstream=f"turbo:127.0.0.1:{edge.port},udp={edge.udp_port},turbo=always"), edge)
-
-
-ADMIN = ["--admin", "127.0.0.1:0"]
-
-
-@pytest.fixture
-def ways(proxies: Proxies) -> Ways:
-    return Ways(proxies)
-
 
 @every_starttls
 def test_starttls_as_turbotls(ways: Ways, pki: Pki, servers: dict[str, StarttlsServer], protocol: str,
@@ -212,19 +185,15 @@ def plain_servers(pki: Pki, open_folder: Path) -> Iterator[dict[str, StarttlsSer
         yield started
 
 
-class Tap:
-    """On the way to a server; keeps what it is told."""
+class Tap(Witness):
+    """On the way to a server."""
 
     def __init__(self, port: int) -> None:
         self._port = port
-        self.heard: list[bytearray] = []
-        self._tcp = TcpServer(self._serve)
-        self.port = self._tcp.port
+        super().__init__()
 
-    def _serve(self, connection: socket.socket) -> None:
-        heard = bytearray()
-        self.heard.append(heard)
-        with connect(self._port) as server, contextlib.suppress(ConnectionError):
+    def converse(self, connection: socket.socket, heard: bytearray) -> None:
+        with connect(self._port) as server:
             back = threading.Thread(target=self._pump, args=(server, connection), daemon=True)
             back.start()
             while piece := connection.recv(1 << 16):
@@ -239,12 +208,6 @@ class Tap:
             while piece := source.recv(1 << 16):
                 sink.sendall(piece)
             sink.shutdown(socket.SHUT_WR)
-
-    def __enter__(self) -> "Tap":
-        return self
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        self._tcp.__exit__(kind)
 
 
 PRELUDE = {
