@@ -178,14 +178,10 @@ static enum options_result take_help(struct parser *parser)
 /* The row that "--name", "--name=value" or "-h" names. */
 static const struct row *find_row(const char *argument)
 {
-    size_t length;
-
     if (strcmp(argument, "-h") == 0)
         argument = "--help";
-    length = strcspn(argument, "=");
     for (size_t i = 0; i < row_count; i++)
-        if (length == strlen(rows[i].name) + 2 && strncmp(argument, "--", 2) == 0 &&
-            strncmp(argument + 2, rows[i].name, length - 2) == 0)
+        if (option_is(argument, rows[i].name))
             return &rows[i];
     return NULL;
 }
@@ -193,7 +189,7 @@ static const struct row *find_row(const char *argument)
 /* Takes the option at argv[*at]; its value may be the next argument. */
 static enum options_result take_argument(struct parser *parser, char *const argv[], int *at)
 {
-    const char *argument = argv[*at], *equals = strchr(argument, '=');
+    const char *argument = argv[*at];
 
     parser->value = NULL;
     parser->row = find_row(argument);
@@ -201,13 +197,12 @@ static enum options_result take_argument(struct parser *parser, char *const argv
         return refuse(parser, "%s is not an option of it; %s --help lists them",
                       quote(argument).text, word);
     if (parser->row->syntax == NULL)
-        return equals == NULL ? parser->row->take(parser)
-                              : refuse(parser, "--%s takes no value", parser->row->name);
-    parser->value = equals != NULL ? equals + 1 : argv[++*at];
-    if (parser->value == NULL || (equals == NULL && strncmp(parser->value, "--", 2) == 0)) {
-        parser->value = NULL;
+        return strchr(argument, '=') == NULL
+                   ? parser->row->take(parser)
+                   : refuse(parser, "--%s takes no value", parser->row->name);
+    parser->value = option_value(argv, at);
+    if (parser->value == NULL)
         return refuse(parser, "--%s needs a value: %s", parser->row->name, parser->row->syntax);
-    }
     return parser->row->take(parser);
 }
 

@@ -182,19 +182,33 @@ static enum options_result take_help(struct options_parser *parser)
     return OPTIONS_DONE;
 }
 
+bool option_is(const char *argument, const char *name)
+{
+    size_t length = strcspn(argument, "=");
+
+    return length == strlen(name) + 2 && strncmp(argument, "--", 2) == 0 &&
+           strncmp(argument + 2, name, length - 2) == 0;
+}
+
+const char *option_value(char *const argv[], int *at)
+{
+    const char *equals = strchr(argv[*at], '=');
+
+    if (equals != NULL)
+        return equals + 1;
+    ++*at;
+    return argv[*at] == NULL || strncmp(argv[*at], "--", 2) == 0 ? NULL : argv[*at];
+}
+
 /* The row that `argument` ("--name", "--name=value", "-h" or "-V") names. */
 static const struct option_row *find_row(const char *argument)
 {
-    size_t length;
-
     if (strcmp(argument, "-h") == 0)
         argument = "--help";
     else if (strcmp(argument, "-V") == 0)
         argument = "--version";
-    length = strcspn(argument, "=");
     for (size_t i = 0; i < row_count; i++)
-        if (length == strlen(rows[i].name) + 2 && strncmp(argument, "--", 2) == 0 &&
-            strncmp(argument + 2, rows[i].name, length - 2) == 0)
+        if (option_is(argument, rows[i].name))
             return &rows[i];
     return NULL;
 }
@@ -238,12 +252,10 @@ static enum options_result take_argument(struct options_parser *parser, char *co
         return options_refuse(parser, "--%s takes no value, but got %s", parser->row->name,
                               quote(equals + 1).text);
     if (parser->row->syntax != NULL) {
-        parser->value = equals != NULL ? equals + 1 : argv[++*at];
-        if (parser->value == NULL || (equals == NULL && strncmp(parser->value, "--", 2) == 0)) {
-            parser->value = NULL;
+        parser->value = option_value(argv, at);
+        if (parser->value == NULL)
             return options_refuse(parser, "--%s needs a value: %s", parser->row->name,
                                   parser->row->syntax);
-        }
     }
     if (parser->row->fileless)
         parser->fileless = parser->row;

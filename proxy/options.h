@@ -81,4 +81,12 @@ enum {
 enum options_result options_parse(struct options *out, int argc, char *const argv[],
                                   char message[static OPTIONS_MESSAGE_BYTES]);
 
+/* For this and other command lines. Is `argument` "--name" or "--name=VALUE"? */
+bool option_is(const char *argument, const char *name);
+/*
+ * The value of the option at argv[*at]: what is behind its "=", or else the next argument, to which
+ * *at moves. NULL: there is none; what begins with "--" is the next option.
+ */
+const char *option_value(char *const argv[], int *at);
+
 #endif
