@@ -88,8 +88,10 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events_)
     assert(c->tag == CHECK_TAG);
     struct worker *w = c->all->worker;
     c->on_trial = health_try(&c->server->health, w->now);
-    struct dial_target target = {
-        .host = c->server->host, .port = c->server->port, .mark = c->all->upstream->config->mark};
+    struct dial_target target = {.host = c->server->host,
+                                 .port = c->server->port,
+                                 .mark = c->all->upstream->config->mark,
+                                 .spares = &w->spares};
     c->dial = dial_start(loop, w->resolver, &target,
                          c->all->upstream->settings->health.check_timeout_s, &events, c);
     if (c->dial == NULL) {

@@ -95,7 +95,8 @@ static bool try_requested(struct reach *r, const struct target *target)
                                 .addresses = target->addresses,
                                 .address_count = target->address_count,
                                 .port = target->port,
-                                .mark = r->upstream->config->mark};
+                                .mark = r->upstream->config->mark,
+                                .spares = &r->worker->spares};
     struct server *server = upstream_requested(r->upstream, target);
     if (server == NULL)
         return false;
@@ -110,8 +111,10 @@ static bool try_next(struct reach *r)
     struct server *server = upstream_pick(r->upstream, r->worker->now, &r->tried);
     if (server == NULL)
         return false;
-    struct dial_target there = {
-        .host = server->host, .port = server->port, .mark = r->upstream->config->mark};
+    struct dial_target there = {.host = server->host,
+                                .port = server->port,
+                                .mark = r->upstream->config->mark,
+                                .spares = &r->worker->spares};
     r->server = server_joined(server);
     r->on_trial = health_try(&server->health, r->worker->now);
     if (start_dial(r, &there, seconds_for_one(r)))

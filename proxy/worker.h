@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "proxy/config/config.h"
+#include "proxy/net/dial.h"
 #include "proxy/net/hangup.h"
 #include "proxy/net/resolver.h"
 #include "proxy/ops/log.h"
@@ -62,6 +63,7 @@ struct worker {
     void *quiet_owner;
     ev_prepare quiet_event; /* never started, only fed */
     struct pump_pool pipes;
+    struct dial_spares spares;
     uint8_t *scratch; /* for one read; nothing in it outlives the call */
 };
 

@@ -32,7 +32,8 @@ static size_t raise_file_limit(void)
     return limit.rlim_cur;
 }
 
-/* Two TCP sockets, and UDP while a turbo upstream's session begins. */
+/* Two TCP sockets, and UDP while a turbo upstream's session begins. Third TCP sockets, while
+ * connecting takes long, are spares. */
 static size_t files_a_connection(const struct config *config)
 {
     for (size_t i = 0; i < config->upstream_count; i++)
@@ -54,7 +55,8 @@ void worker_share_files(struct worker *w, const struct config *config)
     size_t each = files_a_connection(config);
     files = files > reserved ? files - reserved : 0;
     w->pipes.max = files / PIPES_SHARE < PIPES_MAX ? files / PIPES_SHARE : PIPES_MAX;
-    w->connections_max = (files - FILES_A_PIPE * w->pipes.max) / each;
+    w->spares.max = w->pipes.max;
+    w->connections_max = (files - FILES_A_PIPE * w->pipes.max - w->spares.max) / each;
     /* Whoever opens connections and says nothing must not fill it all. */
     w->arrivals_max = w->connections_max / ARRIVALS_SHARE;
     if (w->arrivals_max < ARRIVALS_LEAST)

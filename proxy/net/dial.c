@@ -19,6 +19,7 @@ struct dial {
     size_t count, next;
     uint16_t port;
     uint32_t mark;
+    struct dial_spares *spares;
     struct attempt {
         int fd; /* -1: none */
         ev_io io;
@@ -30,11 +31,25 @@ struct dial {
     double attempt_seconds;
 };
 
-static void drop(struct dial *d, struct attempt *a)
+static bool is_spare(const struct dial *d, const struct attempt *a)
+{
+    return a == &d->attempts[1] && d->spares != NULL;
+}
+
+/* Its socket is somebody else's, or closed. */
+static void forget(struct dial *d, struct attempt *a)
 {
     ev_io_stop(d->loop, &a->io);
-    socket_close(a->fd);
+    if (a->fd >= 0 && is_spare(d, a))
+        d->spares->used--;
     a->fd = -1;
+}
+
+static void drop(struct dial *d, struct attempt *a)
+{
+    int fd = a->fd;
+    forget(d, a);
+    socket_close(fd);
 }
 
 static void stop_attempts(struct dial *d)
@@ -71,6 +86,8 @@ static const struct address *current(const struct dial *d)
 static void watch(struct dial *d, struct attempt *a, int fd)
 {
     a->fd = fd;
+    if (is_spare(d, a))
+        d->spares->used++;
     ev_io_set(&a->io, fd, EV_WRITE);
     ev_io_start(d->loop, &a->io);
 }
@@ -91,7 +108,8 @@ static void start_attempt(struct dial *d, int fd)
 
 void dial_again(struct dial *d)
 {
-    if (d->attempts[0].fd < 0 || d->attempts[1].fd >= 0)
+    if (d->attempts[0].fd < 0 || d->attempts[1].fd >= 0 ||
+        (d->spares != NULL && d->spares->used >= d->spares->max))
         return;
     int fd = socket_connect_tcp(current(d), d->mark);
     if (fd >= 0)
@@ -155,8 +173,7 @@ static void on_writable(struct ev_loop *loop, ev_io *io, int revents)
     void *owner = d->owner;
     struct address peer = *current(d);
     int fd = a->fd;
-    ev_io_stop(d->loop, &a->io);
-    a->fd = -1;
+    forget(d, a);
     destroy(d);
     events->up(owner, fd, &peer);
 }
@@ -221,6 +238,7 @@ struct dial *dial_start(struct ev_loop *loop, struct resolver *resolver,
     d->owner = owner;
     d->port = target->port;
     d->mark = target->mark;
+    d->spares = target->spares;
     d->seconds_left = seconds;
     for (size_t i = 0; i < 2; i++) {
         d->attempts[i].fd = -1;

@@ -28,12 +28,18 @@ struct dial_events {
     void (*failed)(void *owner, const char *error, int code);
 };
 
+/* How many second SYNs there are, of all dials together: each takes a descriptor more. */
+struct dial_spares {
+    size_t used, max;
+};
+
 struct dial_target {
     const char *host;                /* not needed afterwards */
     const struct address *addresses; /* copied; if there are any the host is not looked up */
     size_t address_count;            /* at most RESOLVER_ADDRESSES_MAX */
     uint16_t port;
-    uint32_t mark; /* SO_MARK; 0: none */
+    uint32_t mark;              /* SO_MARK; 0: none */
+    struct dial_spares *spares; /* outlives the dial; NULL: no limit */
 };
 
 /*

@@ -146,6 +146,28 @@ static void without_a_descriptor_the_first_goes_on_alone(void **state)
     close(silent);
 }
 
+static void without_a_spare_descriptor_the_first_goes_on_alone(void **state)
+{
+    struct fixture *f = *state;
+    struct caller c;
+    struct dial_spares spares = {.used = 1, .max = 1};
+    int silent = lose_a_syn(f, &c);
+    c.dial->spares = &spares;
+    dial_again(c.dial);
+    assert_int_equal(c.dial->attempts[1].fd, -1);
+    spares.used = 0; /* another's has ended */
+    dial_again(c.dial);
+    assert_int_equal(spares.used, 1);
+    on_fresh(f->loop, &c.dial->fresh, EV_TIMER);
+    assert_true(c.dial->attempts[1].fd >= 0);
+    assert_int_equal(spares.used, 1);
+    make_room(f, silent);
+    UNTIL(f, c.ups == 1);
+    assert_int_equal(spares.used, 0);
+    socket_close(c.fd);
+    close(silent);
+}
+
 static void giving_up_ends_both(void **state) /* the fixture counts descriptors */
 {
     struct fixture *f = *state;
@@ -169,6 +191,7 @@ int main(void)
         FIXTURE_CASE(now_and_then_a_fresh_syn_takes_the_second_ones_place),
         FIXTURE_CASE(the_time_is_over_for_both),
         FIXTURE_CASE(without_a_descriptor_the_first_goes_on_alone),
+        FIXTURE_CASE(without_a_spare_descriptor_the_first_goes_on_alone),
         FIXTURE_CASE(giving_up_ends_both),
     };
     return cmocka_run_group_tests_name("dial again", tests, NULL, NULL);
