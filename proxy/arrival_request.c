@@ -17,7 +17,7 @@
 
 static void answer(struct arrival *a, enum prelude_answer answer_)
 {
-    prelude_answer(talk_prelude(a->talk), answer_, NULL);
+    prelude_answer(talk_prelude(a->talk), answer_);
     arrival_converse(a);
 }
 

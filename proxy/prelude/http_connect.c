@@ -115,9 +115,8 @@ static void say(struct prelude *p, const struct refusal *refusal)
                   strlen(refusal->body), refusal->body);
 }
 
-static void answer(struct prelude *p, enum prelude_answer answer, const struct address *bound)
+static void answer(struct prelude *p, enum prelude_answer answer)
 {
-    (void)bound;
     if (answer == PRELUDE_CONNECTED) {
         prelude_print(p, "HTTP/1.1 200 Connection established\r\n\r\n");
         prelude_done(p);

@@ -166,10 +166,10 @@ uint16_t prelude_port(const struct prelude *p)
     return p->port;
 }
 
-void prelude_answer(struct prelude *p, enum prelude_answer answer, const struct address *bound)
+void prelude_answer(struct prelude *p, enum prelude_answer answer)
 {
     assert(p->state == PRELUDE_ASKED);
-    p->part->answer(p, answer, bound);
+    p->part->answer(p, answer);
     assert(p->state == PRELUDE_DONE || p->state == PRELUDE_OVER);
 }
 

@@ -125,10 +125,8 @@ void prelude_consume(struct prelude *prelude, size_t length);
  * the one form that inet_ntop gives it, mapped IPv4 as IPv4; and the port, which is not 0. */
 const char *prelude_host(const struct prelude *prelude);
 uint16_t prelude_port(const struct prelude *prelude);
-/* ASKED: it becomes DONE, or OVER with output that says why. `bound`: of the connection to the
- * server, where it is known; may be NULL. */
-void prelude_answer(struct prelude *prelude, enum prelude_answer answer,
-                    const struct address *bound);
+/* ASKED: it becomes DONE, or OVER with output that says why. */
+void prelude_answer(struct prelude *prelude, enum prelude_answer answer);
 
 /*
  * DONE: bytes that came behind the prelude's and belong to what follows; only where the client may

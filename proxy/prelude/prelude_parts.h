@@ -25,8 +25,7 @@ struct prelude_part {
      */
     size_t (*take)(struct prelude *prelude, const uint8_t *data, size_t length);
     /* NULL: nothing can be asked for. */
-    void (*answer)(struct prelude *prelude, enum prelude_answer answer,
-                   const struct address *bound);
+    void (*answer)(struct prelude *prelude, enum prelude_answer answer);
     /* What is told to a peer whose unit is too long, or who has said too much; NULL: nothing. */
     void (*overlong)(struct prelude *prelude);
 };

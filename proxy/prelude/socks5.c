@@ -147,31 +147,18 @@ static void take_login(struct prelude *p, struct reader *in)
 
 /* ---- the request ---- */
 
-/* `bound` as in prelude_answer. */
-static void reply(struct prelude *p, enum reply code, const struct address *bound)
+/* BND.ADDR and BND.PORT stay zero: where there is no TCP yet nobody knows them, and for CONNECT
+ * nobody needs them. */
+static void reply(struct prelude *p, enum reply code)
 {
-    uint8_t text[4 + IPV6_BYTES + 2];
-    struct writer out = writer_of(text, sizeof(text));
-    int family = bound == NULL ? AF_UNSPEC : address_family(bound);
+    const uint8_t text[4 + IPV4_BYTES + 2] = {VERSION, (uint8_t)code, 0, TYPE_IPV4};
 
-    writer_number(&out, VERSION, 1);
-    writer_number(&out, code, 1);
-    writer_number(&out, 0, 1);
-    if (family == AF_INET6) {
-        writer_number(&out, TYPE_IPV6, 1);
-        writer_bytes(&out, &bound->v6.sin6_addr, IPV6_BYTES);
-    } else {
-        static const struct in_addr none = {0};
-        writer_number(&out, TYPE_IPV4, 1);
-        writer_bytes(&out, family == AF_INET ? &bound->v4.sin_addr : &none, IPV4_BYTES);
-    }
-    writer_number(&out, family == AF_UNSPEC ? 0 : address_port(bound), 2);
-    prelude_put(p, text, sizeof(text) - out.left);
+    prelude_put(p, text, sizeof(text));
 }
 
 static void refuse(struct prelude *p, enum reply code, enum prelude_fault fault)
 {
-    reply(p, code, NULL);
+    reply(p, code);
     prelude_over(p, fault);
 }
 
@@ -240,7 +227,7 @@ static void take_request(struct prelude *p, struct reader *in)
         refuse(p, REPLY_GENERAL_FAILURE, PRELUDE_MALFORMED);
 }
 
-static void answer(struct prelude *p, enum prelude_answer answer, const struct address *bound)
+static void answer(struct prelude *p, enum prelude_answer answer)
 {
     static const enum reply codes[] = {
         [PRELUDE_CONNECTED] = REPLY_SUCCEEDED,
@@ -256,7 +243,7 @@ static void answer(struct prelude *p, enum prelude_answer answer, const struct a
         refuse(p, codes[answer], PRELUDE_REFUSED);
         return;
     }
-    reply(p, REPLY_SUCCEEDED, bound);
+    reply(p, REPLY_SUCCEEDED);
     prelude_done(p);
 }
 

@@ -12,7 +12,7 @@
 
 #include "proxy/prelude/prelude_parts.h"
 
-enum { SIPS = 1, ENDS = 2, LOGINS = 4, BOUND4 = 8, BOUND6 = 16, GOES_ON = 32 };
+enum { SIPS = 1, ENDS = 2, LOGINS = 4, GOES_ON = 8 };
 
 enum role { REQUESTS = 2, ROLES = REQUESTS + 2 * (STARTTLS_COUNT - 1) };
 
@@ -25,7 +25,6 @@ struct scene {
     struct prelude_setting setting;
     unsigned flags;
     enum prelude_answer answer;
-    struct address bound;
     const uint8_t *data;
     size_t length;
 };
@@ -101,7 +100,7 @@ static bool answer(const struct scene *s, struct run *r)
         return false;
     assert(prelude_host(r->prelude)[0] != '\0');
     assert(strlen(prelude_host(r->prelude)) <= PRELUDE_HOST_MAX);
-    prelude_answer(r->prelude, s->answer, s->bound.length == 0 ? NULL : &s->bound);
+    prelude_answer(r->prelude, s->answer);
     assert(prelude_state(r->prelude) == PRELUDE_DONE || prelude_state(r->prelude) == PRELUDE_OVER);
     return true;
 }
@@ -314,10 +313,6 @@ static struct scene take_scene(struct input *in)
         s.setting.logins = logins;
         s.setting.login_count = COUNT(logins);
     }
-    if ((s.flags & BOUND4) != 0)
-        assert(address_from_literal(&s.bound, "192.0.2.7", 1080));
-    else if ((s.flags & BOUND6) != 0)
-        assert(address_from_literal(&s.bound, "2001:db8::7", 1080));
     return s;
 }
 
@@ -353,7 +348,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 static void seed(unsigned role, const char *text, size_t length)
 {
     const uint8_t cuts[] = {(uint8_t)role, GOES_ON, 0, 3, 1, 7, 2};
-    const uint8_t whole[] = {(uint8_t)role, ENDS | SIPS | LOGINS | BOUND4, 0, 0};
+    const uint8_t whole[] = {(uint8_t)role, ENDS | SIPS | LOGINS, 0, 0};
 
     seed_write_behind(cuts, sizeof(cuts), text, length);
     seed_write_behind(whole, sizeof(whole), text, length);

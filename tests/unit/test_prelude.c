@@ -37,9 +37,9 @@ static size_t take(struct prelude *p, const uint8_t *data, size_t length)
     return 1;
 }
 
-static void answer(struct prelude *p, enum prelude_answer answer, const struct address *bound)
+static void answer(struct prelude *p, enum prelude_answer answer)
 {
-    prelude_print(p, "%d %s\n", (int)answer, bound == NULL ? "-" : "bound");
+    prelude_print(p, "%d -\n", (int)answer);
     if (answer == PRELUDE_CONNECTED)
         prelude_done(p);
     else

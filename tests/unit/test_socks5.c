@@ -391,31 +391,9 @@ static void test_a_long_beginning_is_taken_whole(void **state)
     assert_int_equal(prelude_push(p, bytes, sizeof(bytes)), sizeof(bytes));
     prelude_consume(p, prelude_peek(p, &data));
     assert_int_equal(prelude_state(p), PRELUDE_ASKED);
-    prelude_answer(p, PRELUDE_CONNECTED, NULL);
+    prelude_answer(p, PRELUDE_CONNECTED);
     assert_int_equal(prelude_rest(p, &data), 2000);
     free(memory);
-}
-
-static void test_bound_addresses(void **state)
-{
-    (void)state;
-    struct address v4, v6, none = {.length = 0};
-    assert_true(address_from_literal(&v4, "198.51.100.7", 50000));
-    assert_true(address_from_literal(&v6, "2001:db8::7", 50000));
-    const struct talk talks[] = {
-        {"IPv4",
-         {ASK, BOUND(PRELUDE_CONNECTED, &v4), WE("\x05\x00\x00\x01\xc6\x33\x64\x07\xc3\x50")},
-         DONE},
-        {"IPv6",
-         {ASK, BOUND(PRELUDE_CONNECTED, &v6),
-          WE("\x05\x00\x00\x04\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x07\xc3\x50")},
-         DONE},
-        {"none", {ASK, BOUND(PRELUDE_CONNECTED, &none), WE("\x05\x00" NOWHERE)}, DONE},
-        {"of a failure",
-         {ASK, BOUND(PRELUDE_FORBIDDEN, &v4), WE("\x05\x02" NOWHERE)},
-         OVER(PRELUDE_REFUSED)},
-    };
-    hold(talks, COUNT(talks));
 }
 
 int main(void)
@@ -430,7 +408,6 @@ int main(void)
         cmocka_unit_test(test_names_of_255_bytes),
         cmocka_unit_test(test_replies),
         cmocka_unit_test(test_a_long_beginning_is_taken_whole),
-        cmocka_unit_test(test_bound_addresses),
     };
     memset(long_text, 'x', 255);
     return cmocka_run_group_tests(tests, NULL, NULL);

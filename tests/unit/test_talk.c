@@ -219,7 +219,7 @@ static void what_it_does_not_take_is_left(void **state)
     start(f, &prelude_socks5);
     talk_hear_first(talk, ahead, sizeof(ahead));
     assert_int_equal(talk_run(talk), TALK_ASKED);
-    prelude_answer(talk_prelude(talk), PRELUDE_CONNECTED, NULL);
+    prelude_answer(talk_prelude(talk), PRELUDE_CONNECTED);
     assert_int_equal(talk_run(talk), TALK_DONE);
     size_t length = prelude_rest(talk_prelude(talk), &rest);
     assert_int_equal(length + talk_unheard(talk), sizeof(ahead) - 13);

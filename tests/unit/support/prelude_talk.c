@@ -135,7 +135,7 @@ static void hold_line(struct run *r, const struct talk_line *line)
     case TALK_ASKS: check_asked(r, line); break;
     case TALK_ANSWER:
         check_run(r, prelude_state(r->prelude) == PRELUDE_ASKED, "nothing asked for");
-        prelude_answer(r->prelude, line->answer, line->bound);
+        prelude_answer(r->prelude, line->answer);
         pump(r);
         break;
     case TALK_END: prelude_push_end(r->prelude); break;

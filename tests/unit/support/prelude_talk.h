@@ -28,7 +28,6 @@ struct talk_line {
     size_t length;
     uint16_t port;              /* ASKS */
     enum prelude_answer answer; /* ANSWER */
-    const struct address *bound;
 };
 
 /* Of string literals, which may have zero bytes in them. */
@@ -57,10 +56,6 @@ struct talk_line {
 #define ANSWER(what)                                                                               \
     {                                                                                              \
         .kind = TALK_ANSWER, .answer = (what)                                                      \
-    }
-#define BOUND(what, end)                                                                           \
-    {                                                                                              \
-        .kind = TALK_ANSWER, .answer = (what), .bound = (end)                                      \
     }
 /* The peer's stream ends. */
 #define END                                                                                        \
