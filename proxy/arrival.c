@@ -78,6 +78,8 @@ void arrival_dismiss(struct arrival *a)
 void arrival_end(struct arrival *a, enum turbo_reason reason, bool reset)
 {
     struct worker *w = a->worker;
+    if (a->far != NULL)
+        a->far->ops->report(a->far, &a->connection.access);
     struct connection connection = a->connection;
     if (reset)
         socket_reset(a->fd);

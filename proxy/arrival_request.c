@@ -23,6 +23,8 @@ static void answer(struct arrival *a, enum prelude_answer answer_)
 
 static void refuse(struct arrival *a, enum prelude_answer answer_, enum turbo_reason reason)
 {
+    if (a->far != NULL)
+        a->far->ops->report(a->far, &a->connection.access);
     arrival_drop_plans(a);
     a->otherwise = reason;
     answer(a, answer_);
@@ -104,7 +106,7 @@ static void connect_far(struct arrival *a)
     a->far_upstream = a->connection.upstream;
     a->far = connection_open(&a->connection, NULL, NULL);
     if (a->far == NULL)
-        refuse(a, PRELUDE_UNAVAILABLE, TURBO_REASON_NONE);
+        refuse(a, PRELUDE_UNAVAILABLE, TURBO_REASON_UPSTREAM_UNREACHED);
     else
         side_set_owner(a->far, on_far, a);
 }
@@ -156,7 +158,7 @@ static void resolve(struct arrival *a)
         a->record = resolver_discover(resolver, target->host, target->port, on_record, a);
     a->query = resolver_resolve_requested(resolver, target->host, on_resolved, a);
     if (a->query == NULL)
-        refuse(a, PRELUDE_UNAVAILABLE, TURBO_REASON_NONE);
+        refuse(a, PRELUDE_UNAVAILABLE, TURBO_REASON_UPSTREAM_UNREACHED);
 }
 
 /* ---- what is asked for ---- */
@@ -166,7 +168,7 @@ void arrival_asked(struct arrival *a)
     const struct prelude *prelude = talk_prelude(a->talk);
     struct connection *c = &a->connection;
     if (!connection_request(c, target_create(prelude_host(prelude), prelude_port(prelude))))
-        refuse(a, PRELUDE_UNAVAILABLE, TURBO_REASON_NONE);
+        refuse(a, PRELUDE_UNAVAILABLE, TURBO_REASON_UPSTREAM_UNREACHED);
     else if (connection_place(c, NULL) != TURBO_REASON_NONE)
         refuse(a, PRELUDE_FORBIDDEN, TURBO_REASON_FORBIDDEN);
     else if (c->upstream->settings->requested && c->target->is_name)

@@ -240,6 +240,7 @@ static void what_a_server_says_first_is_never_passed_on(void **state)
     peer_say(fixture_server(f, 0), "SECRET");
     UNTIL(f, peer_was_reset(client) && nothing_is_left(f));
     assert_false(has(client, "SECRET"));
+    assert_true(fixture_logged(f, "requested=x.test:443 server=tcp:127.0.0.1:"));
     assert_true(fixture_logged(f, "reason=server-first"));
 }
 

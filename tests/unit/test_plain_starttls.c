@@ -268,6 +268,7 @@ static void else_it_is_refused(void **state)
     assert_memory_equal(client->received, "HTTP/1.1 502 ", strlen("HTTP/1.1 502 "));
     peer_finish(client);
     UNTIL(f, nothing_is_left(f));
+    assert_true(fixture_logged(f, "requested=x.test:443 server=tcp:127.0.0.1:"));
     assert_true(fixture_logged(f, "reason=starttls-refused"));
 }
 
