@@ -424,30 +424,6 @@ static void alpn_fits_into_a_hello(void **state)
         strstr(decoded.errors.texts[1], "route[0].alpn[1]: has 0 bytes; an application"));
 }
 
-#define TO_WEB " upstream: 'web' }\n"
-
-static void a_route_that_nothing_reaches_is_a_mistake(void **state)
-{
-    (void)state;
-    REFUSE("listener { address: '*:1'\n"
-           " route { server_name: '*.a.example'" TO_WEB " route { server_name: 'b.a.example'" TO_WEB
-           " route { server_name: ['c.example', 'X.Y.a.example'] alpn: 'h2'" TO_WEB
-           " route { server_name: 'a.example'" TO_WEB " route {" TO_WEB
-           " route { source: '::1'" TO_WEB "}" WEB,
-           "f:3:23: listener[0].route[1].server_name[0]: 'b.a.example' never comes here: route[0] "
-           "takes it first; leave it out, or put this route before that one",
-           "f:4:37: listener[0].route[2].server_name[1]: 'X.Y.a.example' never comes here: "
-           "route[0] takes it first; leave it out, or put this route before that one",
-           "f:7:8: listener[0].route[5]: nothing ever comes here: route[4] has no conditions and "
-           "takes everything; put that one last");
-    /* More conditions first, or another direction: each is reached. */
-    accepted("listener { address: '*:1'\n"
-             " route { server_name: 'a.example' alpn: 'h2'" TO_WEB
-             " route { server_name: 'a.example' source: '::1'" TO_WEB
-             " route { server_name: 'a.example'" TO_WEB " route { server_name: '*.example'" TO_WEB
-             " route { server_name: 'example'" TO_WEB "}" WEB);
-}
-
 static void an_unknown_upstream_is_told_the_nearest(void **state)
 {
     (void)state;
@@ -623,7 +599,6 @@ int main(void)
         CASE(route_names_that_are_derived_are_new_ones),
         CASE(server_names_are_what_a_hello_can_ask_for),
         CASE(alpn_fits_into_a_hello),
-        CASE(a_route_that_nothing_reaches_is_a_mistake),
         CASE(an_unknown_upstream_is_told_the_nearest),
         CASE(listeners_that_take_one_port_are_told),
         CASE(what_is_of_one_protocol_is_refused_for_the_other),

@@ -27,4 +27,11 @@ int decoded_free(void **state);
 #define WEB      "upstream { name: \"web\" server { address: \"web.example:8443\" } }\n"
 #define LISTENER "listener { address: \"*:443\" }\n"
 
+#define THERE "upstream { name: 'there' protocol: TURBO requested: true }\n"
+#define ALL   "route { requested_host: '*' upstream: 'there' }"
+/* Listeners for requests, but for their ends: "}". */
+#define CONNECT  "listener { protocol: TCP address: '127.0.0.1:3128' request: HTTP_CONNECT\n"
+#define SOCKS5   "listener { protocol: TCP address: '127.0.0.1:1080' request: SOCKS5\n"
+#define REDIRECT "listener { protocol: TCP address: '*:15001' request: REDIRECT\n"
+
 #endif
