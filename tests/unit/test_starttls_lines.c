@@ -150,7 +150,7 @@ static void commands_are_few(void **state)
         talk_stretch(line, COMMAND_BYTES, d->command, "\r\n");
         line[COMMAND_BYTES] = '\0';
         talk_repeat(many, sizeof(many), line);
-        talk.lines[1] = peer(many, COMMANDS * COMMAND_BYTES);
+        talk.lines[1] = peer(many, sizeof(many) - COMMAND_BYTES);
         for (size_t j = 0; j < COMMANDS; j++)
             talk.lines[2 + j] = we(d->reply);
         hold(d, &talk);

@@ -264,8 +264,12 @@ void talk_repeat(char *bytes, size_t size, const char *line)
 
 void talk_stretch(char *bytes, size_t size, const char *begin, const char *end)
 {
-    assert_true(strlen(begin) + strlen(end) <= size);
+    size_t begin_length = strlen(begin), end_length = strlen(end);
+
+    assert_true(begin_length + end_length <= size);
     memset(bytes, 'x', size);
-    memcpy(bytes, begin, strlen(begin));
-    memcpy(bytes + size - strlen(end), end, strlen(end));
+    for (size_t i = 0; i < begin_length; i++)
+        bytes[i] = begin[i];
+    for (size_t i = 0; i < end_length; i++)
+        bytes[size - end_length + i] = end[i];
 }
