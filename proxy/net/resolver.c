@@ -194,28 +194,18 @@ static void entry_forget(struct entry *entry)
     entry_free(entry);
 }
 
-/* The least recently used of those that are not in use. NULL: there is none. */
-static struct entry *entry_to_forget(struct resolver *resolver)
-{
-    struct entry *entry;
-
-    TAILQ_FOREACH_REVERSE(entry, &resolver->entries, entry_list, by_use)
-    if (entry->users == 0 && !entry->asking)
-        break;
-    return entry;
-}
-
-/* For one more, below `limit`. False: too many are in use. */
+/* For one more, below `limit`: the least recently used that are not in use go. False: too many are.
+ */
 static bool make_room(struct resolver *resolver, size_t limit)
 {
-    while (resolver->entry_count >= limit) {
-        struct entry *entry = entry_to_forget(resolver);
+    struct entry *entry = TAILQ_LAST(&resolver->entries, entry_list), *before;
 
-        if (entry == NULL)
-            return false;
-        entry_forget(entry);
+    for (; entry != NULL && resolver->entry_count >= limit; entry = before) {
+        before = TAILQ_PREV(entry, entry_list, by_use);
+        if (entry->users == 0 && !entry->asking)
+            entry_forget(entry);
     }
-    return true;
+    return resolver->entry_count < limit;
 }
 
 static struct entry *entry_find(struct resolver *resolver, const char *host, uint16_t port)
