@@ -48,13 +48,7 @@ static bool may_bind(void)
 /* Can a listener be made one for TPROXY? */
 static bool may_intercept(void)
 {
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
-
-    CHILD_CHECK(fd >= 0);
-    bool may = setsockopt(fd, IPPROTO_IP, IP_TRANSPARENT, &on, sizeof(on)) == 0;
-    CHILD_CHECK(may || errno == EPERM);
-    close(fd);
-    return may;
+    return child_may_set(SOCK_STREAM, IPPROTO_IP, IP_TRANSPARENT);
 }
 
 /* "CapEff" and its like in /proc/self/status */

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -90,4 +91,15 @@ bool child_execute(const char *what)
     }
     return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) &&
            WEXITSTATUS(status) == 0;
+}
+
+bool child_may_set(int type, int level, int option)
+{
+    int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0), value = 1;
+
+    CHILD_CHECK(fd >= 0);
+    bool may = setsockopt(fd, level, option, &value, sizeof(value)) == 0;
+    CHILD_CHECK(may || errno == EPERM);
+    close(fd);
+    return may;
 }

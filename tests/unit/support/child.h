@@ -24,5 +24,7 @@ void child_run_killed(void (*part)(void), int signal);
  * ended. False: it could not be, or did not return 0.
  */
 bool child_execute(const char *what);
+/* In a child: may it set the option of a socket, of this type and of IPv4, to 1? */
+bool child_may_set(int type, int level, int option);
 
 #endif
