@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/listener.h"
 #include "proxy/net/dial.h"
 #include "proxy/net/socket.h"
 #include "proxy/target.h"
@@ -60,9 +61,43 @@ static void on_started(void *owner, int fd, const struct address *peer)
         r->events->started(r->owner, fd, peer, r->server);
 }
 
+/* Whose clients say where they want to go. */
+static bool asks_at(const struct listener *listener, const struct address *address)
+{
+    const struct config_listener *settings = listener_settings(listener);
+    const struct address *own = listener_address(listener);
+    struct address any;
+    address_wildcard(&any, address_family(own), address_port(address));
+    bool has_all = address_equal(own, &any) &&
+                   (settings->dual_stack || address_family(own) == address_family(address));
+    return settings->request != CONFIG_REQUEST_NONE && (has_all || address_equal(own, address));
+}
+
+/* Where a client could ask again, in what it is relayed, and take one connection after the other
+ * with a single one of its own. */
+static bool is_ourselves(const struct reach *r, int fd, const struct address *peer)
+{
+    struct address local;
+    socket_local_address(fd, &local);
+    address_set_port(&local, address_port(peer));
+    if (!r->upstream->settings->requested || !address_equal(&local, peer))
+        return false; /* it is not even this host */
+    for (size_t i = 0; i < r->worker->listener_count; i++)
+        if (asks_at(r->worker->listeners[i], peer))
+            return true;
+    return false;
+}
+
+static void on_failed(void *owner, const char *error, int code);
+
 static void on_up(void *owner, int fd, const struct address *peer)
 {
     struct reach *r = owner;
+    if (is_ourselves(r, fd, peer)) {
+        socket_close(fd);
+        on_failed(r, "it is this proxy itself", ECONNREFUSED);
+        return;
+    }
     const struct reach_events *events = r->events;
     struct server *server = r->server;
     void *its_owner = r->owner;
@@ -73,8 +108,6 @@ static void on_up(void *owner, int fd, const struct address *peer)
     destroy(r);
     events->up(its_owner, fd, peer, server);
 }
-
-static void on_failed(void *owner, const char *error, int code);
 
 /* False: out of memory. */
 static bool start_dial(struct reach *r, const struct dial_target *target, double seconds)

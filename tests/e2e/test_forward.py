@@ -23,7 +23,7 @@ from harness.proxy import Proxies, Proxy
 from harness.requests import (Login, Refused, connect_request, http_connect, read_head, socks5, socks_greet, socks_reply,
                               socks_request, status)
 from harness.scripted import FLIGHT, continue_after_hello, echo, finish, flight_then_echo
-from harness.sites import (BIG, BLACK_HOLE, DELAY_S, EDGE, NO_WAY, NOBODY, OTHER_PORT, PLAIN, PLAIN6,
+from harness.sites import (BIG, BLACK_HOLE, DELAY_S, EDGE, NEAR, NO_WAY, NOBODY, OTHER_PORT, PLAIN, PLAIN6,
                            SITE_PORT, TURBO, ZONE, Sites)
 from harness.sockets import TcpServer, is_reset, wait_until_taken
 from harness.tls import MemoryClient
@@ -333,6 +333,18 @@ def test_it_is_no_open_proxy(proxies: Proxies, sites: Sites, tmp_path: Path) -> 
     with sites.near.entered():
         metrics = Admin(sidecar.proxy).metrics()
     assert metrics.sum("turbotls_connections_total") == 2 * len(asked), "it has connected to itself"
+
+
+@pytest.mark.parametrize("at, hosts", [(NEAR[0], NEAR[:1]), ("0.0.0.0", NEAR[:1]), ("*", NEAR)])
+def test_it_does_not_go_to_itself(proxies: Proxies, sites: Sites, tmp_path: Path, at: str, hosts: tuple[str, ...]) -> None:
+    """Or one client could ask again in what it is relayed, and again, until all connections are taken."""
+    route = f'route {{ upstream: "asked" requested_host: "*" requested_port: {HTTP_PORT} }}'
+    sidecar = Sidecar(proxies, sites, tmp_path, listeners(route, "access_rule { action: ALLOW }",
+                                                          http=f"{at}:{HTTP_PORT}") + upstream())
+    for host in hosts:
+        with pytest.raises(Refused) as refused, sidecar.tunnel(host, HTTP_PORT, "socks"):
+            pass
+        assert refused.value.code == 5
 
 
 def test_a_proxy_for_everybody_is_no_configuration(tmp_path: Path) -> None:
