@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/net/name.h"
+
 /* ---- names ---- */
 
 static int compare_names(const void *name, const void *element)
@@ -18,22 +20,6 @@ struct names {
 static bool has_name(const struct names *names, const char *name)
 {
     return bsearch(name, names->list, names->count, sizeof(names->list[0]), compare_names) != NULL;
-}
-
-/* Into the form that the configuration has: lower case (ASCII's, as in a DNS name: not the
- * locale's), no dot at the end. */
-static void normalize(const char *server_name, char name[static TURBO_SERVER_NAME_MAX + 1])
-{
-    size_t length = strlen(server_name);
-
-    if (length > 0 && server_name[length - 1] == '.')
-        length--;
-    for (size_t i = 0; i < length; i++) {
-        name[i] = server_name[i];
-        if (name[i] >= 'A' && name[i] <= 'Z')
-            name[i] = (char)(name[i] - 'A' + 'a');
-    }
-    name[length] = '\0';
 }
 
 /* Wildcards stand together, behind names that begin with "-", which is less than a dot. */
@@ -210,7 +196,7 @@ const struct config_route *route_find(const struct config_listener *listener,
     char name[TURBO_SERVER_NAME_MAX + 1] = "";
 
     if (facts->hello != NULL)
-        normalize(facts->hello->server_name, name);
+        name_normalize(facts->hello->server_name, name, sizeof(name));
     for (size_t i = 0; i < listener->route_count; i++) {
         const struct config_route *route = &listener->routes[i];
         if (is_in(&route->sources, facts->client) && matches_hello(route, name, facts->hello) &&

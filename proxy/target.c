@@ -5,18 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ASCII's lower case, as in a DNS name: not the locale's. */
-static void put_name(struct target *t, const char *host)
-{
-    size_t length = strnlen(host, PRELUDE_HOST_MAX);
-    if (length > 1 && host[length - 1] == '.')
-        length--;
-    for (size_t i = 0; i < length; i++) {
-        t->host[i] = host[i];
-        if (host[i] >= 'A' && host[i] <= 'Z')
-            t->host[i] = (char)(host[i] - 'A' + 'a');
-    }
-}
+#include "proxy/net/name.h"
 
 struct target *target_create(const char *host, uint16_t port)
 {
@@ -28,7 +17,7 @@ struct target *target_create(const char *host, uint16_t port)
         return NULL;
     t->is_name = true;
     t->port = port;
-    put_name(t, host);
+    name_normalize(host, t->host, sizeof(t->host));
     return t;
 }
 

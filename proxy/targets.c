@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "proxy/net/name.h"
+
 enum { BUCKETS = 512, ADDRESSES_OF_ONE = 4 };
 
 TAILQ_HEAD(target_list, kept);
@@ -24,19 +26,9 @@ struct targets {
     struct kept *buckets[BUCKETS];
 };
 
-/* FNV-1a. Which names there are is the clients' choice: long chains cost at most TARGETS_MAX looks.
- */
-static size_t bucket_of(const char *host, uint16_t port)
-{
-    uint32_t hash = 2166136261u ^ port;
-    for (; *host != '\0'; host++)
-        hash = (hash ^ (uint8_t)*host) * 16777619u;
-    return hash % BUCKETS;
-}
-
 static struct kept **place_of(struct targets *t, const char *host, uint16_t port)
 {
-    struct kept **place = &t->buckets[bucket_of(host, port)];
+    struct kept **place = &t->buckets[name_hash(host, port) % BUCKETS];
     while (*place != NULL &&
            ((*place)->server->port != port || strcmp((*place)->server->host, host) != 0))
         place = &(*place)->next_alike;

@@ -1,9 +1,10 @@
 #include "proxy/config/decode_parts.h"
 
 #include <arpa/inet.h>
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "proxy/net/name.h"
 
 const char *decode_name_advice(const char *name)
 {
@@ -29,11 +30,7 @@ const char *decode_name_advice(const char *name)
 
 const char *decode_fold(const char *name, char folded[static CONFIG_HOST_MAX + 1])
 {
-    size_t length = 0;
-
-    for (name += name[0] == '*'; *name != '\0' && length < CONFIG_HOST_MAX; name++)
-        folded[length++] = (char)tolower((unsigned char)*name);
-    folded[length] = '\0';
+    name_normalize(name + (name[0] == '*'), folded, CONFIG_HOST_MAX + 1);
     return folded;
 }
 

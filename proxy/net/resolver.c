@@ -1,7 +1,6 @@
 #include "proxy/net/resolver.h"
 
 #include <assert.h>
-#include <ctype.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include <time.h>
 
 #include "proxy/net/dns.h"
+#include "proxy/net/name.h"
 #include "proxy/net/svcb.h"
 
 enum { RESOLVER_TAG = 0x7e501e00, QUERY_TAG = 0x7e501e01 };
@@ -170,14 +170,10 @@ static void schedule_answers(struct resolver *resolver)
 
 /* ---- the cache ---- */
 
-/* FNV-1a. Who wants collisions gets them, among no more than RESOLVER_NAMES_MAX. */
+/* Who wants collisions gets them, among no more than RESOLVER_NAMES_MAX. */
 static struct entry_chain *chain_of(struct resolver *resolver, const char *host, uint16_t port)
 {
-    uint32_t hash = 2166136261U ^ port;
-
-    for (; *host != '\0'; host++)
-        hash = (hash ^ (uint32_t)tolower((unsigned char)*host)) * 16777619U;
-    return &resolver->chains[hash % CHAINS];
+    return &resolver->chains[name_hash(host, port) % CHAINS];
 }
 
 static void entry_free(struct entry *entry)
