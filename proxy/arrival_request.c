@@ -81,14 +81,15 @@ static void report(struct arrival *a)
 static void listen_to(struct arrival *a)
 {
     ssize_t bytes = a->far->ops->peek(a->far);
+    enum turbo_reason reason = bytes > 0 ? TURBO_REASON_SERVER_FIRST : TURBO_REASON_SERVER_ENDED;
     if (bytes == SIDE_AGAIN)
         a->far->ops->watch(a->far, true, false);
     else if (bytes == SIDE_UNREACHED)
         arrival_end(a, side_unreached_reason(a->far), true);
     else if (a->only_tls || a->stage != ARRIVAL_OPENING)
-        arrival_end(a, bytes > 0 ? TURBO_REASON_SERVER_FIRST : TURBO_REASON_NONE, true);
+        arrival_end(a, reason, true);
     else
-        arrival_become_relay(a, TURBO_OUTCOME_OPAQUE, TURBO_REASON_SERVER_FIRST);
+        arrival_become_relay(a, TURBO_OUTCOME_OPAQUE, reason);
 }
 
 static void on_far(void *owner)

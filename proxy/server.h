@@ -33,6 +33,8 @@ struct server {
     uint64_t checked, check_failed; /* active checks in all; those that failed */
     struct server_flights flights;  /* ENDPOINT_TURBO */
     turbo_time complained;          /* that it cannot be connected to, last; 0: never */
+    turbo_time refused;             /* the same, that it does not do STARTTLS */
+    uint16_t record_udp_port;       /* as its HTTPS record had it last; 0: it had none */
     struct server *total;           /* held; counts with it. NULL: none */
     struct memory *memory;          /* of its addresses */
 };

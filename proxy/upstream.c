@@ -185,18 +185,18 @@ void upstream_connected(const struct upstream *u, struct server *s, struct worke
 }
 
 /* Not for each of many connections. */
-static bool may_complain(struct server *s, const struct worker *w)
+static bool may_complain(turbo_time *last, const struct worker *w)
 {
-    if (s->complained != 0 && w->now - s->complained < COMPLAINT_PAUSE)
+    if (*last != 0 && w->now - *last < COMPLAINT_PAUSE)
         return false;
-    s->complained = w->now;
+    *last = w->now;
     return true;
 }
 
 static void complain(const struct upstream *u, struct server *s, struct worker *w,
                      const char *error)
 {
-    if (!may_complain(s, w))
+    if (!may_complain(&s->complained, w))
         return;
     log_event(w->log, LOG_LEVEL_WARNING, "cannot connect to a server",
               LOG_TEXT("upstream", u->settings->name), LOG_TEXT("server", s->text),
@@ -220,7 +220,7 @@ void upstream_failed(const struct upstream *u, struct server *s, struct worker *
 void upstream_refused(const struct upstream *u, struct server *s, struct worker *w,
                       const char *fault, const char *said)
 {
-    if (may_complain(s, w))
+    if (may_complain(&s->refused, w))
         log_event(w->log, LOG_LEVEL_WARNING,
                   "a server does not begin TLS as its upstream's starttls says",
                   LOG_TEXT("upstream", u->settings->name), LOG_TEXT("server", s->text),

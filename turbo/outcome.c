@@ -51,6 +51,7 @@ const char *turbo_reason_text(enum turbo_reason reason)
     case TURBO_REASON_NO_TLS: return "no-tls";
     case TURBO_REASON_INJECTED: return "injected";
     case TURBO_REASON_STARTTLS_REFUSED: return "starttls-refused";
+    case TURBO_REASON_SERVER_ENDED: return "server-ended";
     case TURBO_REASON_COUNT: break;
     }
     return "-";

@@ -43,17 +43,28 @@ void discovery_stop(struct discovery *d)
     d->query = NULL;
 }
 
-bool discovery_allows(const struct discovery *d, struct server *server, const struct address *peer,
+static bool counts(const struct discovery *d, const struct address *peer)
+{
+    return d->turbo && address_is_public(peer);
+}
+
+bool discovery_allows(const struct discovery *d, const struct address *peer,
                       const struct turbo_learned *learned)
 {
-    bool is_public = address_is_public(peer);
-    bool by_record = d->turbo && is_public;
-    if (by_record)
-        server->udp_port = d->udp_port;
-    else if (d->settings->requested && (d->known || !is_public))
-        server->udp_port = server->port; /* not what a record said before, or of another address */
     if (!d->settings->requested || d->settings->turbo != CONFIG_TURBO_AUTO)
         return true;
     /* An answer of today says more than what it was before. */
-    return d->known ? by_record : learned->speaks;
+    return d->known ? counts(d, peer) : learned->speaks;
+}
+
+void discovery_remember(const struct discovery *d, struct server *server)
+{
+    if (d->known)
+        server->record_udp_port = d->turbo ? d->udp_port : 0;
+}
+
+uint16_t discovery_udp_port(const struct server *server, const struct address *peer)
+{
+    return server->record_udp_port != 0 && address_is_public(peer) ? server->record_udp_port
+                                                                   : server->udp_port;
 }

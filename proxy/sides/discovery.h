@@ -37,11 +37,13 @@ void discovery_start(struct discovery *discovery, struct worker *worker,
                      void (*told)(void *owner), void *owner);
 void discovery_stop(struct discovery *discovery);
 
-/*
- * As far as is known now; `server`'s UDP port is what the record says, where that counts. A record
- * never aims UDP at an address that is not public (protocol §10.5).
- */
-bool discovery_allows(const struct discovery *discovery, struct server *server,
-                      const struct address *peer, const struct turbo_learned *learned);
+/* As far as is known now. A record never aims UDP at an address that is not public (protocol
+ * §10.5). */
+bool discovery_allows(const struct discovery *discovery, const struct address *peer,
+                      const struct turbo_learned *learned);
+/* What the record says, if there was an answer, is kept for when there is none. */
+void discovery_remember(const struct discovery *discovery, struct server *server);
+/* Where to: as the record says or said last, where that counts; else the server's own port. */
+uint16_t discovery_udp_port(const struct server *server, const struct address *peer);
 
 #endif

@@ -160,6 +160,7 @@ static void talk_about_tls(struct plain *p)
     if (s->talk == NULL) {
         s->talk = talk_start(prelude_starttls_client(p->upstream->settings->starttls), p->tcp.fd,
                              NULL, 0);
+        p->base.error = s->talk == NULL ? ENOMEM : 0;
         ev_timer_start(p->worker->loop, &s->timer);
     }
     switch (s->talk == NULL ? TALK_LOST : talk_run(s->talk)) {

@@ -182,7 +182,8 @@ static struct turbo_client *new_session(struct turbo_client_side *s)
     if (memory == NULL)
         return NULL;
     struct turbo_learned *learned = &memory_of(s->server->memory, &s->peer)->learned;
-    s->unknown = !discovery_allows(&s->discovery, s->server, &s->peer, learned);
+    discovery_remember(&s->discovery, s->server);
+    s->unknown = !discovery_allows(&s->discovery, &s->peer, learned);
     if (s->unknown)
         config.unknown = true;
     else
@@ -205,15 +206,16 @@ static void free_session(const struct turbo_client_side *s, struct turbo_client 
 static void open_udp(struct turbo_client_side *s)
 {
     struct address peer = s->peer;
-    address_set_port(&peer, s->server->udp_port);
+    address_set_port(&peer, discovery_udp_port(s->server, &s->peer));
     session_udp_open(&s->udp, &peer, s->syn, s->upstream->config->mark);
 }
 
-static void give_up(struct turbo_client_side *s)
+static void give_up(struct turbo_client_side *s, int error)
 {
     reach_cancel(s->reach);
     s->reach = NULL;
     s->base.lost = SIDE_UNREACHED;
+    s->base.error = error;
 }
 
 /* The session for the SYN that has left to `s->peer`, with what the app has said so far. False: no
@@ -267,7 +269,7 @@ static void on_started(void *owner, int fd, const struct address *peer, struct s
     server_release(s->server);
     s->peer = peer_before;
     s->server = server_before;
-    give_up(s);
+    give_up(s, delivered ? ECONNABORTED : ENOMEM);
     side_wake(&s->base);
 }
 
@@ -277,7 +279,7 @@ static void on_told(void *owner)
     struct turbo_client_side *s = owner;
     assert(s->tag == TURBO_CLIENT_TAG);
     if (s->session == NULL || s->reach == NULL || !s->unknown ||
-        !discovery_allows(&s->discovery, s->server, &s->peer,
+        !discovery_allows(&s->discovery, &s->peer,
                           &memory_of(s->server->memory, &s->peer)->learned))
         return;
     (void)begin_session(s, s->server, &s->peer); /* no memory: it goes on without UDP */
