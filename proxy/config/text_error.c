@@ -161,6 +161,12 @@ static bool is_in_curly_quotes(const struct text_reader *r, const struct text_to
            at[2] <= 0x9f;
 }
 
+/* Mistakes go to logs, where what it says does not belong. */
+static bool is_secret(const ProtobufCFieldDescriptor *field)
+{
+    return strcmp(field->name, "password") == 0;
+}
+
 void text_error_type(struct text_reader *r, const struct text_frame *frame)
 {
     const struct text_token *token = &r->token;
@@ -170,6 +176,10 @@ void text_error_type(struct text_reader *r, const struct text_frame *frame)
     char shown[QUOTED_MAX + 8] = "";
     struct line line = {shown, sizeof(shown), 0};
 
+    if (quotable && is_secret(frame->field)) {
+        text_error(r, frame, token, "the value is not in quotes; write it as in \"text\"");
+        return;
+    }
     if (!quotable || text_run_length(r, token) > QUOTED_MAX) {
         text_error_value(r, frame, token, kind_of(token));
         return;

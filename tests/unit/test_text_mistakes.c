@@ -169,6 +169,20 @@ static void a_string_without_quotes_is_one_mistake(void **state)
                         "ones, as in \"text\"\n");
 }
 
+static void a_password_is_not_told(void **state)
+{
+    (void)state;
+    assert_proxy_errors("listener { login { password: hunter2 }\n"
+                        "  login { password: 12345 }\n"
+                        "  login { password: “hunter2” } }",
+                        "1:30: listener[0].login[0].password: the value is not in quotes; write "
+                        "it as in \"text\"\n"
+                        "2:21: listener[0].login[1].password: the value is not in quotes; write "
+                        "it as in \"text\"\n"
+                        "3:21: listener[0].login[2].password: the value is not in quotes; write "
+                        "it as in \"text\"\n");
+}
+
 static void a_colon_in_an_unquoted_string_begins_no_field(void **state)
 {
     (void)state;
@@ -531,6 +545,7 @@ int main(void)
         CASE(a_field_of_what_is_around_is_told_to_belong_there),
         CASE(a_wrong_type_is_told_with_the_right_one),
         CASE(a_string_without_quotes_is_one_mistake),
+        CASE(a_password_is_not_told),
         CASE(a_colon_in_an_unquoted_string_begins_no_field),
         CASE(what_hangs_together_is_one_mistake),
         CASE(numbers_beyond_their_type_are_out_of_range),
