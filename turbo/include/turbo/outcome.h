@@ -51,7 +51,7 @@ enum turbo_reason {
     TURBO_REASON_NO_TLS,         /* the client did not ask for TLS where it begins with STARTTLS */
     TURBO_REASON_INJECTED,       /* bytes came together with the last word before TLS */
     TURBO_REASON_STARTTLS_REFUSED, /* the server does not do TLS, or said more than that it does */
-    TURBO_REASON_SERVER_ENDED, /* the server ended the connection before the client had begun */
+    TURBO_REASON_SERVER_ENDED,     /* the server ended the connection before the client had begun */
     TURBO_REASON_COUNT
 };
 
