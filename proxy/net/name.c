@@ -5,8 +5,9 @@
 /* ASCII's, not the locale's. */
 static char lower(char c)
 {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyz";
-    return c >= 'A' && c <= 'Z' ? letters[c - 'A'] : c;
+    if (c >= 'A' && c <= 'Z')
+        return (char)(c - 'A' + 'a');
+    return c;
 }
 
 void name_normalize(const char *name, char *out, size_t capacity)
