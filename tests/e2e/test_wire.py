@@ -218,6 +218,7 @@ def xor(*parts: bytes) -> bytes:
 def test_parity_is_the_xor_of_lengths_and_payloads_and_comes_once(proxies: Proxies) -> None:
     with TcpServer(flight_then_echo) as server, WireClient(proxies.edge(server.port)) as client:
         client.send_hello(empty_requests=12)
+        client.receive()
         responses = client.receive_until_silent()
         chunks = {p.sequence: p.payload for p in responses if p.flags == PROFILE1}
         (parity,) = (p for p in responses if p.flags == PROFILE1 | PARITY)
@@ -231,6 +232,7 @@ def test_parity_is_the_xor_of_lengths_and_payloads_and_comes_once(proxies: Proxi
 def test_a_repeated_number_repeats_the_same_payload(proxies: Proxies) -> None:
     with TcpServer(flight_then_echo) as server, WireClient(proxies.edge(server.port)) as client:
         client.send_hello(empty_requests=12)
+        client.receive()
         client.receive_until_silent()
         by_number = {(p.flags, p.sequence): p.payload for p in client.responses}
         for packet in client.responses:
@@ -270,6 +272,7 @@ def test_responses_never_exceed_three_times_the_bytes_of_the_requests(proxies: P
 def test_a_later_request_permits_a_later_response(proxies: Proxies) -> None:
     with TcpServer(flight_then_echo) as server, WireClient(proxies.edge(server.port)) as client:
         client.send_hello(empty_requests=0, copies=1)
+        client.receive()
         first = len(client.receive_until_silent())
         assert first == 1
         client.request(1, client.hello)
@@ -283,6 +286,7 @@ def test_a_response_goes_where_its_permit_came_from(proxies: Proxies) -> None:
     with TcpServer(flight_then_listen(20000)) as server, \
             WireClient(proxies.edge(server.port)) as client:
         client.send_hello(empty_requests=0, copies=1)
+        client.receive()
         client.receive_until_silent()
         client.move()
         before, client.sent, client.sent_bytes = len(client.responses), 0, 0
@@ -441,6 +445,7 @@ def test_an_abort_earns_no_permit(proxies: Proxies) -> None:
     with TcpServer(flight_then_listen(60000)) as server, \
             WireClient(proxies.edge(server.port)) as client:
         client.send_hello(copies=1, empty_requests=0)
+        client.receive()
         client.receive_until_silent()
         before = len(client.responses)
         client.request(2, flags=ABORT)
