@@ -15,23 +15,41 @@ static void put_text(struct server *s)
         (void)snprintf(s->text + n, sizeof(s->text) - (size_t)n, ",udp=%u", s->udp_port);
 }
 
-struct server *server_create(enum endpoint_kind kind, const struct config_server *settings,
-                             size_t addresses)
+static struct server *create(enum endpoint_kind kind, const struct config_server *settings)
 {
     struct server *s = calloc(1, sizeof(*s));
     if (s == NULL)
         return NULL;
-    s->memory = memory_create(addresses);
-    if (s->memory == NULL) {
-        free(s);
-        return NULL;
-    }
     s->references = 1;
     s->kind = kind;
     s->port = settings->port;
     s->udp_port = settings->udp_port;
     (void)snprintf(s->host, sizeof(s->host), "%s", settings->host);
     put_text(s);
+    return s;
+}
+
+struct server *server_create(enum endpoint_kind kind, const struct config_server *settings,
+                             size_t addresses)
+{
+    struct server *s = create(kind, settings);
+    if (s == NULL)
+        return NULL;
+    s->memory = memory_create(addresses);
+    if (s->memory == NULL) {
+        server_release(s);
+        return NULL;
+    }
+    return s;
+}
+
+struct server *server_create_in(struct server *total, const struct config_server *settings)
+{
+    struct server *s = create(total->kind, settings);
+    if (s == NULL)
+        return NULL;
+    s->total = server_hold(total);
+    s->memory = total->memory;
     return s;
 }
 
@@ -45,14 +63,10 @@ void server_release(struct server *s)
 {
     if (s == NULL || --s->references > 0)
         return;
+    if (s->total == NULL)
+        free(s->memory);
     server_release(s->total);
-    free(s->memory);
     free(s);
-}
-
-void server_add_to(struct server *s, struct server *total)
-{
-    s->total = server_hold(total);
 }
 
 bool server_is(const struct server *s, enum endpoint_kind kind,

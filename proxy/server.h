@@ -36,14 +36,16 @@ struct server {
     turbo_time refused;             /* the same, that it does not do STARTTLS */
     uint16_t record_udp_port;       /* as its HTTPS record had it last; 0: it had none */
     struct server *total;           /* held; counts with it. NULL: none */
-    struct memory *memory;          /* of its addresses */
+    struct memory *memory;          /* of its addresses; the total's, where there is one */
 };
 
-/* Held once by the caller. `addresses`: how many are remembered. NULL: out of memory. */
+/* Held once by the caller. `addresses` (at least 1): how many are remembered. NULL: out of memory.
+ */
 struct server *server_create(enum endpoint_kind kind, const struct config_server *settings,
                              size_t addresses);
-/* From now on `total` counts what it counts. */
-void server_add_to(struct server *server, struct server *total);
+/* One of many of which `total` counts what each counts, and remembers all addresses: what UDP does
+ * at an address is the same under every name. */
+struct server *server_create_in(struct server *total, const struct config_server *settings);
 struct server *server_hold(struct server *server);
 /* NULL is allowed. */
 void server_release(struct server *server);

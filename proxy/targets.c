@@ -7,7 +7,7 @@
 
 #include "proxy/net/name.h"
 
-enum { BUCKETS = 512, ADDRESSES_OF_ONE = 4 };
+enum { BUCKETS = 512, ADDRESSES_MAX = 512 };
 
 TAILQ_HEAD(target_list, kept);
 
@@ -19,7 +19,6 @@ struct kept {
 
 struct targets {
     unsigned references;
-    enum endpoint_kind kind;
     struct server *total; /* held */
     struct target_list list;
     size_t count;
@@ -42,9 +41,8 @@ struct targets *targets_create(enum endpoint_kind kind)
     if (t == NULL)
         return NULL;
     t->references = 1;
-    t->kind = kind;
     TAILQ_INIT(&t->list);
-    t->total = server_create(kind, &all, 1);
+    t->total = server_create(kind, &all, ADDRESSES_MAX);
     if (t->total == NULL) {
         free(t);
         return NULL;
@@ -81,7 +79,7 @@ void targets_release(struct targets *t)
 
 bool targets_are(const struct targets *t, enum endpoint_kind kind)
 {
-    return t != NULL && t->kind == kind;
+    return t != NULL && t->total->kind == kind;
 }
 
 static struct kept *add(struct targets *t, const char *host, uint16_t port)
@@ -90,12 +88,11 @@ static struct kept *add(struct targets *t, const char *host, uint16_t port)
     struct kept *kept = calloc(1, sizeof(*kept));
     if (kept == NULL)
         return NULL;
-    kept->server = server_create(t->kind, &settings, ADDRESSES_OF_ONE);
+    kept->server = server_create_in(t->total, &settings);
     if (kept->server == NULL) {
         free(kept);
         return NULL;
     }
-    server_add_to(kept->server, t->total);
     if (t->count == TARGETS_MAX)
         forget(t, TAILQ_LAST(&t->list, target_list));
     *place_of(t, host, port) = kept;

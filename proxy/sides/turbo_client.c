@@ -30,7 +30,7 @@ struct turbo_client_side {
     int syn;             /* of the attempt under way; -1: none, or not the side's */
     turbo_time syn_at;
     bool unknown;                 /* UDP is not used since the server is not known to speak it */
-    struct address peer;          /* of the attempt under way */
+    struct address peer;          /* of the attempt under way, with the UDP port */
     struct server *server;        /* the same: held; NULL until the first SYN has left */
     struct turbo_client *session; /* NULL until the first SYN has left */
     struct stream tcp;            /* no socket until it is up */
@@ -181,8 +181,9 @@ static struct turbo_client *new_session(struct turbo_client_side *s)
     void *memory = malloc(turbo_client_bytes());
     if (memory == NULL)
         return NULL;
-    struct turbo_learned *learned = &memory_of(s->server->memory, &s->peer)->learned;
     discovery_remember(&s->discovery, s->server);
+    address_set_port(&s->peer, discovery_udp_port(s->server, &s->peer));
+    struct turbo_learned *learned = &memory_of(s->server->memory, &s->peer)->learned;
     s->unknown = !discovery_allows(&s->discovery, &s->peer, learned);
     if (s->unknown)
         config.unknown = true;
@@ -201,13 +202,6 @@ static void free_session(const struct turbo_client_side *s, struct turbo_client 
     turbo_learned_note(&memory_of(server->memory, peer)->learned, s->worker->now, &report);
     server_note_flight(server, &report);
     free(session);
-}
-
-static void open_udp(struct turbo_client_side *s)
-{
-    struct address peer = s->peer;
-    address_set_port(&peer, discovery_udp_port(s->server, &s->peer));
-    session_udp_open(&s->udp, &peer, s->syn, s->upstream->config->mark);
 }
 
 static void give_up(struct turbo_client_side *s, int error)
@@ -230,7 +224,7 @@ static bool begin_session(struct turbo_client_side *s, struct server *server_bef
     s->session = session;
     session_udp_close(&s->udp); /* that of the attempt before */
     if (turbo_client_uses_udp(s->session))
-        open_udp(s);
+        session_udp_open(&s->udp, &s->peer, s->syn, s->upstream->config->mark);
     if (before != NULL) {
         const uint8_t *data;
         size_t length = turbo_client_unsent(before, &data);
@@ -282,7 +276,8 @@ static void on_told(void *owner)
         !discovery_allows(&s->discovery, &s->peer,
                           &memory_of(s->server->memory, &s->peer)->learned))
         return;
-    (void)begin_session(s, s->server, &s->peer); /* no memory: it goes on without UDP */
+    struct address peer_before = s->peer;
+    (void)begin_session(s, s->server, &peer_before); /* no memory: it goes on without UDP */
     step_and_wake(s);
 }
 

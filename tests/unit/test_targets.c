@@ -100,6 +100,18 @@ static void the_least_recently_used_makes_room(void **state)
     server_release(second);
 }
 
+/* Many names at one address do not ask it by UDP for ever more. */
+static void what_is_known_of_an_address_is_known_under_every_name(void **state)
+{
+    (void)state;
+    struct address address;
+    assert_true(address_from_literal(&address, "192.0.2.1", 443));
+    memory_of(number(1)->memory, &address)->learned.silent_in_row = 1;
+    assert_int_equal(memory_of(number(2)->memory, &address)->learned.silent_in_row, 1);
+    assert_true(address_from_literal(&address, "192.0.2.2", 443));
+    assert_int_equal(memory_of(number(1)->memory, &address)->learned.silent_in_row, 0);
+}
+
 static void a_connection_keeps_the_one_it_has(void **state)
 {
     (void)state;
@@ -243,6 +255,7 @@ int main(void)
         TARGETS_CASE(it_is_found_again_by_host_and_port),
         TARGETS_CASE(the_longest_name_is_one),
         TARGETS_CASE(the_least_recently_used_makes_room),
+        TARGETS_CASE(what_is_known_of_an_address_is_known_under_every_name),
         TARGETS_CASE(a_connection_keeps_the_one_it_has),
         TARGETS_CASE(a_connection_outlives_them_all),
         TARGETS_CASE(they_add_up),

@@ -26,7 +26,8 @@ static void start(struct fixture *f)
 static const struct turbo_learned *learned(struct fixture *f)
 {
     struct address address;
-    assert_true(address_from_literal(&address, "127.0.0.1", f->server_port));
+    uint16_t udp_port = fixture_upstream(f)->servers[0]->udp_port;
+    assert_true(address_from_literal(&address, "127.0.0.1", udp_port));
     return &memory_of(fixture_upstream(f)->servers[0]->memory, &address)->learned;
 }
 

@@ -151,7 +151,7 @@ static void learn_record(struct fixture *f)
 static void learn_memory(struct fixture *f, const char *host)
 {
     struct address address;
-    assert_true(address_from_literal(&address, host, port));
+    assert_true(address_from_literal(&address, host, udp_port));
     struct server *it = targets_find(fixture_upstream(f)->targets, NAME, port);
     assert_non_null(it);
     memory_of(it->memory, &address)->learned.speaks = true;
