@@ -38,7 +38,8 @@ static enum prelude_answer answer_of(const struct side *far)
         return PRELUDE_REFUSED_THERE;
     switch (far->error) {
     case 0: return PRELUDE_NOT_FOUND;
-    case ECONNREFUSED: return PRELUDE_REFUSED_THERE;
+    case ECONNREFUSED:
+    case ECONNRESET: return PRELUDE_REFUSED_THERE;
     case ETIMEDOUT: return PRELUDE_TIMED_OUT;
     default: return PRELUDE_NO_WAY;
     }
