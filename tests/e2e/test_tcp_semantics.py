@@ -1,8 +1,9 @@
 """The proxies are a transparent pipe: ends, resets, addresses and families are passed on as they are."""
 
+import random
 import socket
 import threading
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Callable
 
@@ -279,7 +280,8 @@ def test_a_name_that_does_not_resolve_resets_the_client_and_is_logged(proxies: P
 def test_every_address_of_a_name_is_tried(proxies: Proxies, tmp_path: Path, alive: str,
                                           dead: str) -> None:
     names = Names(tmp_path, {"two.example.test": ["::1", "127.0.0.1"]})
-    with TcpServer(flight_then_echo, host=alive) as server, dead_port_at(dead, server.port):
+    with dead_port_at(dead) as refusing, \
+            TcpServer(flight_then_echo, host=alive, port=refusing.getsockname()[1]) as server:
         proxy = proxies.start(listen="tcp:127.0.0.1:0", names=names,
                               upstream=f"tcp:two.example.test:{server.port}")
         converse(proxy.port)
@@ -290,22 +292,25 @@ def test_every_address_of_an_edge_is_tried(proxies: Proxies, tmp_path: Path, ali
                                            dead: str) -> None:
     """And UDP goes to the same one as TCP."""
     names = Names(tmp_path, {"two.example.test": ["::1", "127.0.0.1"]})
-    with TcpServer(flight_then_echo) as server:
-        edge = proxies.edge(server.port, listen=f"turbo:{bracketed(alive)}:0")
-        with dead_port_at(dead, edge.port):
-            sidecar = proxies.sidecar(edge.port, host="two.example.test", names=names,
-                                      udp_port=edge.udp_port)
-            assert_turbo([sidecar, edge], lambda: converse(sidecar.port))
+    with dead_port_at(dead) as refusing, TcpServer(flight_then_echo) as server:
+        port = refusing.getsockname()[1]
+        edge = proxies.edge(server.port, listen=f"turbo:{bracketed(alive)}:{port}")
+        sidecar = proxies.sidecar(edge.port, host="two.example.test", names=names,
+                                  udp_port=edge.udp_port)
+        assert_turbo([sidecar, edge], lambda: converse(sidecar.port))
 
 
 def bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def dead_port_at(host: str, port: int) -> closing[socket.socket]:
-    """Keeps a port of one address from being taken, so that connecting to it is refused."""
+def dead_port_at(host: str) -> closing[socket.socket]:
+    """A port of one address that refuses, and is free at others: not one of those that the kernel gives away."""
     holder = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    holder.bind((host, port))
+    for port in random.sample(range(20000, 32000), 100):
+        with suppress(OSError):
+            holder.bind((host, port))
+            break
     return closing(holder)
 
 
