@@ -202,7 +202,7 @@ static void ended_early(struct arrival *a)
 static void discard(struct arrival *a)
 {
     ssize_t n = recv(a->fd, a->worker->scratch, WORKER_SCRATCH_BYTES, 0);
-    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+    if (n == 0 || (n < 0 && !socket_is_again(errno)))
         arrival_end(a, a->otherwise, false);
 }
 
@@ -225,7 +225,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int events)
         return;
     }
     ssize_t n = recv(a->fd, a->bytes + a->length, a->capacity - a->length, 0);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    if (n < 0 && socket_is_again(errno))
         return;
     if (n < 0) {
         arrival_end(a, TURBO_REASON_NONE, true);

@@ -127,7 +127,7 @@ static struct said hear(int line)
                              .msg_control = control.bytes,
                              .msg_controllen = sizeof(control.bytes)};
     ssize_t n = recvmsg(line, &message, MSG_CMSG_CLOEXEC);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    if (n < 0 && socket_is_again(errno))
         return said;
     if (n <= 0)
         said.what = END;

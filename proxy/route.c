@@ -152,11 +152,6 @@ static bool matches_port(const struct config_route *route, uint16_t port)
                    compare_ports) != NULL;
 }
 
-static bool asks_target(const struct config_hosts *hosts)
-{
-    return hosts->any || hosts->name_count > 0 || hosts->networks.count > 0;
-}
-
 static bool matches_address(const struct config_hosts *hosts, const struct address *address)
 {
     return networks_hold(&hosts->networks, address) || (hosts->any && address_is_public(address));
@@ -168,10 +163,10 @@ static bool matches_target(const struct config_route *route, const struct target
     const struct names names = {hosts->names, hosts->name_count};
 
     if (target == NULL)
-        return !asks_target(hosts);
+        return config_hosts_all(hosts);
     if (!matches_port(route, target->port))
         return false;
-    if (!asks_target(hosts))
+    if (config_hosts_all(hosts))
         return true;
     if (!target->is_name)
         return matches_address(hosts, &target->addresses[0]);
@@ -184,7 +179,7 @@ bool route_may_reach(const struct config_route *route, const struct target *targ
     const struct config_hosts *hosts = &route->requested;
 
     if (!target->is_name)
-        return !asks_target(hosts) || matches_address(hosts, address);
+        return config_hosts_all(hosts) || matches_address(hosts, address);
     return address_is_public(address) || networks_hold(&hosts->networks, address);
 }
 

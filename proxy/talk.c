@@ -84,11 +84,6 @@ bool talk_wants_write(const struct talk *t)
     return prelude_peek(t->prelude, &data) > 0;
 }
 
-static bool is_again(ssize_t n)
-{
-    return n < 0 && (errno == EAGAIN || errno == EINTR);
-}
-
 /*
  * To be called whenever it may have come to its end, before anything more is sent: what is there
  * then was sent without waiting for the last word before TLS (see prelude_push).
@@ -111,7 +106,7 @@ static enum talk_result say(struct talk *t)
     while ((length = prelude_peek(t->prelude, &data)) > 0) {
         ssize_t n = send(t->fd, data, length, MSG_NOSIGNAL);
         if (n < 0)
-            return is_again(n) ? TALK_MORE : TALK_LOST;
+            return socket_is_again(errno) ? TALK_MORE : TALK_LOST;
         bool goes_on = prelude_state(t->prelude) == PRELUDE_MORE;
         prelude_consume(t->prelude, (size_t)n);
         if (goes_on || talk_wants_write(t))
@@ -147,7 +142,7 @@ static bool hear(struct talk *t, bool *lost)
     }
     size_t room = prelude_room(t->prelude);
     ssize_t n = recv(t->fd, bytes, room < sizeof(bytes) ? room : sizeof(bytes), 0);
-    *lost = n < 0 && !is_again(n);
+    *lost = n < 0 && !socket_is_again(errno);
     if (n < 0)
         return false;
     if (n == 0)

@@ -109,6 +109,12 @@ struct config_hosts {
     struct networks networks;
 };
 
+/* Is nothing in it, and so all allowed? */
+static inline bool config_hosts_all(const struct config_hosts *hosts)
+{
+    return !hosts->any && hosts->name_count == 0 && hosts->networks.count == 0;
+}
+
 struct config_route {
     const char *name;
     /* Lower case, sorted by strcmp; ".example.com" stands for *.example.com. Count 0: any, or none.

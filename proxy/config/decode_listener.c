@@ -157,7 +157,7 @@ static bool leads_to(const struct config_server *server, const struct config_lis
     if (address_equal(&there.address, &listener->address) && server->port != 0)
         return true;
     address_wildcard(&any, address_family(&listener->address), address_port(&listener->address));
-    return decode_is_loopback(&there.address) && address_equal(&listener->address, &any) &&
+    return address_is_loopback(&there.address) && address_equal(&listener->address, &any) &&
            config_clash(&there, listener) == CONFIG_CLASH_TCP;
 }
 

@@ -66,9 +66,6 @@ void decode_upstreams(struct decoder *decoder, const struct decode_at *top);
 /* After the upstreams. */
 void decode_listeners(struct decoder *decoder, const struct decode_at *top);
 
-/* 127.0.0.0/8, ::1 */
-bool decode_is_loopback(const struct address *address);
-
 /* Request, logins and starttls; after the address, before the routes. */
 void decode_request(struct decoder *decoder, const struct decode_at *at,
                     const Turbotls__V1__Listener *message, struct config_listener *out);

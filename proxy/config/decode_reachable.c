@@ -30,18 +30,13 @@ static int compare_taken(const void *a_, const void *b_)
     return order != 0 ? order : (a->route > b->route) - (a->route < b->route);
 }
 
-static bool takes_all_hosts(const struct config_route *route)
-{
-    return !route->requested.any && route->requested.name_count == 0 &&
-           route->requested.networks.count == 0;
-}
-
 /* Does it take what is asked for whatever else there is about a connection, ports aside? */
 static bool takes_by_name(const struct config_route *route, enum asked asked)
 {
     if (route->alpn_count > 0 || route->sources.count > 0)
         return false;
-    return asked == ASKED_HOST ? route->server_name_count == 0 : takes_all_hosts(route);
+    return asked == ASKED_HOST ? route->server_name_count == 0
+                               : config_hosts_all(&route->requested);
 }
 
 static bool takes_everything(const Turbotls__V1__Route *message)

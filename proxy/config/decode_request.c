@@ -3,13 +3,6 @@
 
 #include <string.h>
 
-bool decode_is_loopback(const struct address *address)
-{
-    if (address_family(address) == AF_INET6)
-        return IN6_IS_ADDR_LOOPBACK(&address->v6.sin6_addr);
-    return ntohl(address->v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
-}
-
 bool decode_names_hosts(const struct config_listener *listener)
 {
     return listener->request == CONFIG_REQUEST_HTTP_CONNECT ||
@@ -133,7 +126,7 @@ void decode_check_open_proxy(struct decoder *decoder, const struct decode_at *at
     char text[CONFIG_LISTEN_TEXT_BYTES];
 
     if (!decode_names_hosts(listener) || address_family(&listener->address) == AF_UNSPEC ||
-        decode_is_loopback(&listener->address) || is_guarded(decoder, at, listener))
+        address_is_loopback(&listener->address) || is_guarded(decoder, at, listener))
         return;
     (void)config_listen_text(listener, text);
     if (listener->rule_count > 0)

@@ -248,3 +248,10 @@ void address_from_turbo(const struct turbo_address *turbo, struct address *out)
 {
     set_v6(out, turbo->ip, turbo->scope, turbo->port);
 }
+
+bool address_is_loopback(const struct address *address)
+{
+    if (address_family(address) == AF_INET6)
+        return IN6_IS_ADDR_LOOPBACK(&address->v6.sin6_addr);
+    return ntohl(address->v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+}

@@ -44,6 +44,8 @@ int address_family(const struct address *address); /* AF_INET, AF_INET6, or AF_U
 
 bool address_equal(const struct address *a, const struct address *b);
 
+/* 127.0.0.0/8, ::1. It is not empty. */
+bool address_is_loopback(const struct address *address);
 /*
  * Could it be anybody's? Not: loopback, private (RFC 1918), carrier-grade NAT (RFC 6598),
  * link-local, unique local (RFC 4193), multicast, unspecified, broadcast, reserved and benchmarking

@@ -262,6 +262,11 @@ int socket_error(int fd)
     return error;
 }
 
+bool socket_is_again(int error)
+{
+    return error == EAGAIN || error == EINTR;
+}
+
 bool socket_exhausted(int error)
 {
     return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;

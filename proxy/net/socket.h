@@ -63,6 +63,8 @@ int socket_connect_udp(const struct address *peer, int like, uint32_t mark);
 
 /* The pending error of a socket; 0: none. */
 int socket_error(int fd);
+/* Did a call fail only for now (EAGAIN, EINTR)? */
+bool socket_is_again(int error);
 /* Is the failure one of descriptors or memory, which passes by itself? */
 bool socket_exhausted(int error);
 /* Smoothed round trip as the kernel sees it; 0 when it cannot tell. */

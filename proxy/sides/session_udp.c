@@ -36,7 +36,7 @@ void session_udp_close(struct session_udp *u)
 /* A datagram that does not fit now is lost, as datagrams may be; other errors mean no way there. */
 static bool is_loss(int error)
 {
-    return error == EAGAIN || error == EINTR || error == ENOBUFS || error == EMSGSIZE;
+    return socket_is_again(error) || error == ENOBUFS || error == EMSGSIZE;
 }
 
 static int poll_batch(struct turbo_client *session, struct udp_datagram batch[static UDP_BATCH])
@@ -74,6 +74,6 @@ void session_udp_receive(const struct session_udp *u, struct turbo_client *sessi
         for (int k = 0; k < count; k++)
             turbo_client_datagram(session, now, batch[k].data, batch[k].length);
     }
-    if (count < 0 && errno != EAGAIN && !is_loss(errno))
+    if (count < 0 && !is_loss(errno))
         turbo_client_unreachable(session, now);
 }

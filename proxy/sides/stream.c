@@ -60,7 +60,7 @@ void stream_watch(struct stream *s, bool readable, bool writable)
 
 static bool is_again(ssize_t n)
 {
-    return n < 0 && (errno == EAGAIN || errno == EINTR);
+    return n < 0 && socket_is_again(errno);
 }
 
 /* Less than `enough` is all there was: to ask again would be in vain. */
