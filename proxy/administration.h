@@ -8,8 +8,8 @@
 #include <ev.h>
 #include <stdbool.h>
 
+#include "proto/text/errors.h"
 #include "proxy/config/config.h"
-#include "proxy/config/errors.h"
 #include "proxy/net/inherited.h"
 #include "proxy/ops/process.h"
 

@@ -8,7 +8,6 @@
 #include "proxy/arrival_parts.h"
 #include "proxy/listener.h"
 #include "proxy/net/resolver.h"
-#include "proxy/net/socket.h"
 #include "proxy/prelude/proxy_header.h"
 #include "proxy/relay.h"
 #include "proxy/route.h"
@@ -16,6 +15,7 @@
 #include "proxy/talk.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
+#include "tunnel/net/socket.h"
 
 enum {
     /* A PROXY header, a tombstone, the largest ClientHello, and what may come with its last byte.

@@ -6,7 +6,7 @@
 #ifndef PROXY_ARRIVAL_H
 #define PROXY_ARRIVAL_H
 
-#include "proxy/net/address.h"
+#include "tunnel/net/address.h"
 
 struct arrival;
 struct listener;

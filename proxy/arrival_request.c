@@ -5,13 +5,13 @@
 #include "proxy/arrival_parts.h"
 #include "proxy/listener.h"
 #include "proxy/net/resolver.h"
-#include "proxy/net/socket.h"
 #include "proxy/route.h"
 #include "proxy/sides/side.h"
 #include "proxy/talk.h"
 #include "proxy/target.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
+#include "tunnel/net/socket.h"
 
 /* ---- answers ---- */
 

@@ -1,7 +1,7 @@
 #include "proxy/arrival_parts.h"
 #include "proxy/listener.h"
-#include "proxy/net/socket.h"
 #include "proxy/worker.h"
+#include "tunnel/net/socket.h"
 
 /* A client may take so long for its first bytes, however many others there are: a round trip, long
  * or, where nobody else could be accepted, short. */

@@ -4,9 +4,9 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "proxy/net/socket.h"
 #include "proxy/ops/privileges.h"
 #include "proxy/ops/sandbox.h"
+#include "tunnel/net/socket.h"
 
 enum { ERROR_BYTES = 512 };
 

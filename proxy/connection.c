@@ -5,7 +5,6 @@
 
 #include "proxy/generation.h"
 #include "proxy/listener.h"
-#include "proxy/net/socket.h"
 #include "proxy/ops/stats.h"
 #include "proxy/prelude/proxy_header.h"
 #include "proxy/route.h"
@@ -13,6 +12,7 @@
 #include "proxy/target.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
+#include "tunnel/net/socket.h"
 
 /* ---- its life ---- */
 

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/text/quote.h"
 #include "proxy/config/endpoint.h"
-#include "proxy/config/quote.h"
 #include "proxy/net/svcb.h"
 
 enum { NAME_TEXT_MAX = 253, ALPN_TEXT_MAX = 255, PREFIX_BYTES = 24 };

@@ -14,9 +14,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "proxy/net/address.h"
 #include "proxy/net/inherited.h"
-#include "proxy/net/socket.h"
+#include "tunnel/net/address.h"
+#include "tunnel/net/socket.h"
 
 enum {
     HANDOVER_TAG = 0x48616e64, /* "Hand" */

@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proxy/net/crypto.h"
 #include "proxy/net/dial.h"
-#include "proxy/net/socket.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
+#include "tunnel/net/crypto.h"
+#include "tunnel/net/socket.h"
 
 enum { CHECK_TAG = 0x43686563 /* "Chec" */ };
 

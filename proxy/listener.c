@@ -11,11 +11,11 @@
 #include "proxy/connection.h"
 #include "proxy/generation.h"
 #include "proxy/net/inherited.h"
-#include "proxy/net/socket.h"
 #include "proxy/relay.h"
 #include "proxy/route.h"
 #include "proxy/sides/plain.h"
 #include "proxy/worker.h"
+#include "tunnel/net/socket.h"
 
 enum {
     LISTENER_TAG = 0x4c697374, /* "List" */

@@ -7,8 +7,8 @@
 #define PROXY_LISTENER_H
 
 #include "proxy/config/config.h"
-#include "proxy/net/address.h"
 #include "proxy/udp_endpoint.h"
+#include "tunnel/net/address.h"
 
 struct generation;
 struct inherited;

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "proxy/net/address.h"
+#include "tunnel/net/address.h"
 #include "turbo/learned.h"
 
 enum { MEMORY_ADDRESSES_MAX = 64 };

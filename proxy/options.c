@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "proxy/config/quote.h"
+#include "proto/text/quote.h"
 #include "proxy/options_parts.h"
 
 enum { HELP_COLUMNS = 80 };

@@ -2,8 +2,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "proto/text/quote.h"
 #include "proxy/config/endpoint.h"
-#include "proxy/config/quote.h"
 #include "proxy/options_parts.h"
 
 /* ---- what follows the address, behind a comma ---- */

@@ -6,10 +6,10 @@
 
 #include "proxy/listener.h"
 #include "proxy/net/dial.h"
-#include "proxy/net/socket.h"
 #include "proxy/target.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
+#include "tunnel/net/socket.h"
 #include "turbo/protocol.h"
 
 static const double ONE_OF_SEVERAL_SECONDS = (double)TURBO_ADDRESS_TIME / (double)TURBO_SECOND;

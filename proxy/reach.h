@@ -10,7 +10,7 @@
 #ifndef PROXY_REACH_H
 #define PROXY_REACH_H
 
-#include "proxy/net/address.h"
+#include "tunnel/net/address.h"
 
 struct reach;
 struct server;

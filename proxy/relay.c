@@ -3,10 +3,10 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "proxy/net/socket.h"
 #include "proxy/relay_parts.h"
 #include "proxy/sides/plain.h"
 #include "proxy/worker.h"
+#include "tunnel/net/socket.h"
 
 /* ---- its life ---- */
 

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "proxy/net/socket.h"
+#include "tunnel/net/socket.h"
 
 enum {
     READ_BYTES = 4096,

@@ -4,9 +4,9 @@
 #ifndef PROXY_TARGET_H
 #define PROXY_TARGET_H
 
-#include "proxy/net/address.h"
 #include "proxy/net/resolver.h"
 #include "proxy/prelude/prelude.h"
+#include "tunnel/net/address.h"
 
 struct target {
     char host[PRELUDE_HOST_MAX + 1]; /* a name in lower case without a dot at its end, or an address

@@ -9,13 +9,13 @@
 
 #include "proxy/connection.h"
 #include "proxy/listener.h"
-#include "proxy/net/crypto.h"
-#include "proxy/net/socket.h"
-#include "proxy/net/udp.h"
 #include "proxy/relay.h"
 #include "proxy/sides/turbo_server.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
+#include "tunnel/net/crypto.h"
+#include "tunnel/net/socket.h"
+#include "tunnel/net/udp.h"
 
 enum { UDP_ENDPOINT_TAG = 0x55647045 /* "UdpE" */, BATCHES_A_TURN = 4 };
 

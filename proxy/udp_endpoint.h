@@ -6,7 +6,7 @@
 #ifndef PROXY_UDP_ENDPOINT_H
 #define PROXY_UDP_ENDPOINT_H
 
-#include "proxy/net/address.h"
+#include "tunnel/net/address.h"
 #include "turbo/server.h"
 
 struct listener;

@@ -7,10 +7,10 @@
 #include "proxy/arrival.h"
 #include "proxy/generation.h"
 #include "proxy/listener.h"
-#include "proxy/net/clock.h"
 #include "proxy/ops/stats.h"
 #include "proxy/relay.h"
 #include "proxy/worker_parts.h"
+#include "tunnel/net/clock.h"
 
 static void report_failure(struct log *log, const char *what, const char *why)
 {

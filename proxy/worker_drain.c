@@ -3,8 +3,8 @@
 #include "proxy/arrival.h"
 #include "proxy/generation.h"
 #include "proxy/listener.h"
-#include "proxy/net/socket.h"
 #include "proxy/worker_parts.h"
+#include "tunnel/net/socket.h"
 
 void worker_on_drain_timeout(struct ev_loop *loop, ev_timer *timer, int events)
 {

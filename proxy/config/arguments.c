@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proxy/config/quote.h"
+#include "proto/text/quote.h"
 
 /*
  * Room for a message, and for the one entry of a list that leads to it. What is in `message` is

@@ -4,7 +4,7 @@
 #ifndef PROXY_CONFIG_ARGUMENTS_H
 #define PROXY_CONFIG_ARGUMENTS_H
 
-#include "proxy/config/errors.h"
+#include "proto/text/errors.h"
 #include "proxy/options.h"
 #include "turbotls/v1/proxy.pb-c.h"
 

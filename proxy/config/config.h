@@ -13,10 +13,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "proxy/net/address.h"
 #include "proxy/net/network.h"
 #include "proxy/ops/log.h"
 #include "proxy/prelude/prelude.h"
+#include "tunnel/net/address.h"
 
 enum {
     CONFIG_LISTENERS_MAX = 64,

@@ -5,9 +5,9 @@
 #ifndef PROXY_CONFIG_DECODE_H
 #define PROXY_CONFIG_DECODE_H
 
+#include "proto/text/errors.h"
+#include "proto/text/places.h"
 #include "proxy/config/config.h"
-#include "proxy/config/errors.h"
-#include "proxy/config/places.h"
 #include "turbotls/v1/proxy.pb-c.h"
 
 /* Where a message came from: what its errors begin with. */

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "proxy/net/utf8.h"
+#include "proto/text/utf8.h"
 
 enum { PATH_MAX_BYTES = 160 };
 

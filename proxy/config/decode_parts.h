@@ -5,9 +5,9 @@
 #ifndef PROXY_CONFIG_DECODE_PARTS_H
 #define PROXY_CONFIG_DECODE_PARTS_H
 
+#include "proto/text/quote.h"
 #include "proxy/config/decode.h"
 #include "proxy/config/endpoint.h"
-#include "proxy/config/quote.h"
 
 struct decoder {
     const Turbotls__V1__Proxy *message;

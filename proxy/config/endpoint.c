@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proxy/config/quote.h"
+#include "proto/text/quote.h"
 
 enum {
     NAME_TEXT_MAX = 253, /* CONFIG_HOST_MAX on the wire, less the first length and the root */

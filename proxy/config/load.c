@@ -8,10 +8,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "proto/text/text_reader.h"
+#include "proto/text/text_writer.h"
 #include "proxy/config/arguments.h"
 #include "proxy/config/decode.h"
-#include "proxy/config/text_reader.h"
-#include "proxy/config/text_writer.h"
 
 enum { READ_FIRST = 65536 };
 

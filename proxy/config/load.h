@@ -6,8 +6,8 @@
 
 #include <stdio.h>
 
+#include "proto/text/errors.h"
 #include "proxy/config/config.h"
-#include "proxy/config/errors.h"
 #include "proxy/options.h"
 
 enum { CONFIG_FILE_MAX = 16 << 20 /* bytes */ };

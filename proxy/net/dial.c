@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proxy/net/socket.h"
+#include "tunnel/net/socket.h"
 #include "turbo/protocol.h"
 
 static const double ADDRESS_SECONDS = (double)TURBO_ADDRESS_TIME / (double)TURBO_SECOND;

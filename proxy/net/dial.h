@@ -8,8 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "proxy/net/address.h"
 #include "proxy/net/resolver.h"
+#include "tunnel/net/address.h"
 
 struct dial;
 

@@ -8,7 +8,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-#include "proxy/net/socket.h"
+#include "tunnel/net/socket.h"
 
 void inherited_init(struct inherited *inherited)
 {

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "proxy/net/address.h"
+#include "tunnel/net/address.h"
 
 enum { INHERITED_MAX = 256 };
 

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "proxy/net/address.h"
+#include "tunnel/net/address.h"
 
 struct network {
     uint8_t prefix[16]; /* IPv4 mapped into IPv6 (::ffff:0:0/96); the bits behind `bits` are 0 */

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "proxy/net/address.h"
+#include "tunnel/net/address.h"
 
 enum {
     RESOLVER_ADDRESSES_MAX = 16,   /* of one name; further ones are ignored */

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "proxy/net/address.h"
+#include "tunnel/net/address.h"
 #include "turbo/cursor.h"
 
 enum { TYPE_CNAME = 5, TYPE_SOA = 6, CLASS_IN = 1 };

@@ -4,8 +4,8 @@
 #ifndef PROXY_OPS_ACCESS_H
 #define PROXY_OPS_ACCESS_H
 
-#include "proxy/net/address.h"
 #include "proxy/ops/log.h"
+#include "tunnel/net/address.h"
 #include "turbo/client_hello.h"
 #include "turbo/outcome.h"
 #include "turbo/turbo.h"

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "proxy/net/socket.h"
 #include "proxy/ops/admin_request.h"
+#include "tunnel/net/socket.h"
 
 enum {
     ADMIN_TAG = 0x41646d69, /* "Admi" */

@@ -25,8 +25,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "proxy/net/address.h"
 #include "proxy/net/network.h"
+#include "tunnel/net/address.h"
 
 enum {
     ADMIN_CONNECTIONS_MAX = 32,

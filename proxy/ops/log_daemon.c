@@ -7,7 +7,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "proxy/net/clock.h"
+#include "tunnel/net/clock.h"
 
 enum { LOOK_AGAIN_US = 1000 * 1000 };
 

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "proxy/net/utf8.h"
+#include "proto/text/utf8.h"
 
 /* What may still have to follow after the last thing that fitted. */
 #define LONGEST_END "\",\"cut\":true}\n"

@@ -12,7 +12,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-#include "proxy/net/clock.h"
+#include "tunnel/net/clock.h"
 #include "turbo/turbo.h"
 
 enum { MESSAGE_MAX = 512 };

@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "proxy/net/address.h"
+#include "tunnel/net/address.h"
 
 enum {
     PRELUDE_HOST_MAX = 255, /* bytes of a host name */

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "proxy/net/address.h"
+#include "tunnel/net/address.h"
 
 enum {
     PROXY_HEADER_IN_MAX = 4096,  /* one that is longer is refused */

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "proxy/net/address.h"
+#include "tunnel/net/address.h"
 #include "turbo/learned.h"
 
 struct config_upstream;

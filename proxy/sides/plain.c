@@ -8,7 +8,6 @@
 #include <sys/socket.h>
 
 #include "proxy/net/hangup.h"
-#include "proxy/net/socket.h"
 #include "proxy/ops/access.h"
 #include "proxy/reach.h"
 #include "proxy/server.h"
@@ -16,6 +15,7 @@
 #include "proxy/talk.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
+#include "tunnel/net/socket.h"
 
 enum { PLAIN_TAG = 0x506c6169 }; /* "Plai" */
 

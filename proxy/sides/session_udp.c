@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-#include "proxy/net/socket.h"
-#include "proxy/net/udp.h"
+#include "tunnel/net/socket.h"
+#include "tunnel/net/udp.h"
 
 enum { BATCHES_A_TURN = 4 };
 

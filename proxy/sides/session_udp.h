@@ -7,7 +7,7 @@
 #include <ev.h>
 #include <stdint.h>
 
-#include "proxy/net/address.h"
+#include "tunnel/net/address.h"
 #include "turbo/client.h"
 
 struct session_udp {

@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "proxy/net/socket.h"
+#include "tunnel/net/socket.h"
 
 enum { ENOUGH_SPLICED = 16 * 1024, BEHIND_MARK_BYTES = 4096 };
 

@@ -7,8 +7,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "proxy/net/crypto.h"
-#include "proxy/net/socket.h"
 #include "proxy/ops/access.h"
 #include "proxy/reach.h"
 #include "proxy/sides/discovery.h"
@@ -16,6 +14,8 @@
 #include "proxy/sides/stream.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
+#include "tunnel/net/crypto.h"
+#include "tunnel/net/socket.h"
 #include "turbo/learned.h"
 
 enum { TURBO_CLIENT_TAG = 0x54436c69 /* "TCli" */ };

@@ -6,12 +6,12 @@
 #include <string.h>
 
 #include "proxy/listener.h"
-#include "proxy/net/socket.h"
 #include "proxy/ops/access.h"
 #include "proxy/sides/stream.h"
 #include "proxy/udp_endpoint.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
+#include "tunnel/net/socket.h"
 
 enum { TURBO_SERVER_TAG = 0x54537276 /* "TSrv" */, REPLAY_BYTES = 4096 };
 

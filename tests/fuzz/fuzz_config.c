@@ -8,9 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "proto/text/text_reader.h"
+#include "proto/text/text_writer.h"
 #include "proxy/config/decode.h"
-#include "proxy/config/text_reader.h"
-#include "proxy/config/text_writer.h"
 
 #define FILE_NAME "a.txtpb"
 

@@ -10,9 +10,9 @@
 
 #include "every.pb-c.h"
 #include "implicit.pb-c.h"
-#include "proxy/config/text_field.h"
-#include "proxy/config/text_reader.h"
-#include "proxy/config/text_writer.h"
+#include "proto/text/text_field.h"
+#include "proto/text/text_reader.h"
+#include "proto/text/text_writer.h"
 #include "turbotls/v1/proxy.pb-c.h"
 
 #define FILE_NAME "a.txtpb"

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/un.h>
 
-#include "proxy/net/address.h"
+#include "tunnel/net/address.h"
 
 static void assert_text(const struct address *address, const char *expected)
 {

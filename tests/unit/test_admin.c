@@ -7,9 +7,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "proxy/net/clock.h"
-#include "proxy/net/socket.h"
 #include "proxy/ops/admin.h"
+#include "tunnel/net/clock.h"
+#include "tunnel/net/socket.h"
 
 enum { ANSWER_BYTES = 256 * 1024 };
 

@@ -10,7 +10,7 @@
 
 #include "proxy/arrival_parts.h"
 #include "proxy/listener.h"
-#include "proxy/net/socket.h"
+#include "tunnel/net/socket.h"
 
 #define CONNECTED "HTTP/1.1 200 Connection established\r\n\r\n"
 

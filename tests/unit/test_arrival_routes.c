@@ -3,7 +3,7 @@
 
 #include <unistd.h>
 
-#include "proxy/net/socket.h"
+#include "tunnel/net/socket.h"
 
 #define UPSTREAMS                                                                                  \
     "upstream { name: 'first' server { address: '127.0.0.1:%u' } } "                               \

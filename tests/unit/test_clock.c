@@ -3,7 +3,7 @@
 
 #include <time.h>
 
-#include "proxy/net/clock.h"
+#include "tunnel/net/clock.h"
 
 static turbo_time monotonic(void)
 {

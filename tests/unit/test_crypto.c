@@ -1,7 +1,7 @@
 /* SHA-256 by the standard's examples (FIPS 180-2, B.1 and B.2), and random bytes. */
 #include "tests/unit/support/check.h"
 
-#include "proxy/net/crypto.h"
+#include "tunnel/net/crypto.h"
 
 enum { RANDOM_BYTES = 64, ROOM = RANDOM_BYTES + 8 };
 

@@ -13,7 +13,7 @@
 
 #include "proxy/handover.h"
 #include "proxy/net/inherited.h"
-#include "proxy/net/socket.h"
+#include "tunnel/net/socket.h"
 
 enum {
     WAIT_S = 30,

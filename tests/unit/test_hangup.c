@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "proxy/net/hangup.h"
-#include "proxy/net/socket.h"
+#include "tunnel/net/socket.h"
 
 struct watched {
     struct hangup hangup; /* first, so that one is the other */

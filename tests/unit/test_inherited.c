@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "proxy/net/inherited.h"
-#include "proxy/net/socket.h"
+#include "tunnel/net/socket.h"
 
 enum { SYSTEMDS_FIRST = 3, ERROR_BYTES = 200 };
 

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "proxy/listener.h"
-#include "proxy/net/socket.h"
+#include "tunnel/net/socket.h"
 
 enum { MANY = 100 };
 

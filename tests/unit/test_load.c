@@ -8,9 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "proto/text/text_reader.h"
 #include "proxy/config/arguments.h"
 #include "proxy/config/load.h"
-#include "proxy/config/text_reader.h"
 
 enum { ARGUMENTS_MAX = 16, TEXT_MAX = 65536 };
 

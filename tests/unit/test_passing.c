@@ -8,7 +8,7 @@
 
 #include "proxy/arrival.h"
 #include "proxy/listener.h"
-#include "proxy/net/socket.h"
+#include "tunnel/net/socket.h"
 
 enum { HEIRS_MAX = 8 };
 

@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "proxy/config/errors.h"
-#include "proxy/config/places.h"
-#include "proxy/net/utf8.h"
+#include "proto/text/errors.h"
+#include "proto/text/places.h"
+#include "proto/text/utf8.h"
 
 static void a_place_is_found_by_message_field_and_index(void **state)
 {

@@ -7,11 +7,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "proxy/net/socket.h"
 #include "proxy/ops/access.h"
 #include "proxy/relay.h"
 #include "proxy/sides/plain.h"
 #include "proxy/upstream.h"
+#include "tunnel/net/socket.h"
 
 enum { BULK = 3 << 20, LONG_PRELUDE = 16 << 20 };
 

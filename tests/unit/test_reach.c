@@ -2,9 +2,9 @@
 /* Included, since how long one of several has is its own affair, and nobody waits for 10 s here. */
 #include "proxy/reach.c"
 
-#include "proxy/net/socket.h"
 #include "tests/unit/support/names.h"
 #include "tests/unit/support/pool.h"
+#include "tunnel/net/socket.h"
 
 #include <stdio.h>
 #include <sys/resource.h>

@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "proxy/listener.h"
-#include "proxy/net/socket.h"
 #include "proxy/ops/stats.h"
+#include "tunnel/net/socket.h"
 
 #define UPSTREAM "upstream { name: 'u' server { address: '127.0.0.1:%u' } } "
 #define TCP_AT(address_, more_)                                                                    \

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <strings.h>
 
-#include "proxy/net/socket.h"
+#include "tunnel/net/socket.h"
 
 /* Names n0.test, n1.test, ... exist too, as n.test does. */
 static const struct zone {

@@ -9,9 +9,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "proxy/net/socket.h"
 #include "proxy/ops/privileges.h"
 #include "tests/unit/support/child.h"
+#include "tunnel/net/socket.h"
 
 enum { WAIT_MS = 30000, ORIGINAL_DESTINATION = 80, A_MARK = 77 };
 

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "proxy/net/socket.h"
 #include "proxy/pump.h"
 #include "proxy/sides/stream.h"
+#include "tunnel/net/socket.h"
 
 struct connection {
     struct ev_loop *loop;

@@ -3,9 +3,9 @@
 
 #include <sys/socket.h>
 
-#include "proxy/net/socket.h"
 #include "proxy/prelude/lines.h"
 #include "proxy/talk.h"
+#include "tunnel/net/socket.h"
 
 static struct talk *talk;
 static int fd = -1;

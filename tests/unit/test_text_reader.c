@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "every.pb-c.h"
-#include "proxy/config/text_reader.h"
+#include "proto/text/text_reader.h"
 #include "tests/unit/support/text.h"
 #include "turbotls/v1/proxy.pb-c.h"
 

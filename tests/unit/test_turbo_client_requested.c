@@ -16,11 +16,11 @@
 
 #include "proxy/memory.h"
 #include "proxy/net/resolver.h"
-#include "proxy/net/socket.h"
 #include "proxy/sides/side.h"
 #include "proxy/target.h"
 #include "proxy/targets.h"
 #include "proxy/upstream.h"
+#include "tunnel/net/socket.h"
 
 #define PUBLIC "203.0.113.1"
 #define OWN    "127.0.0.1"

@@ -8,9 +8,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "proxy/net/socket.h"
 #include "proxy/sides/side.h"
 #include "proxy/upstream.h"
+#include "tunnel/net/socket.h"
 
 enum { BULK = 200 * 1000 };
 

@@ -6,9 +6,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "proxy/net/address.h"
-#include "proxy/net/socket.h"
-#include "proxy/net/udp.h"
+#include "tunnel/net/address.h"
+#include "tunnel/net/socket.h"
+#include "tunnel/net/udp.h"
 
 enum { WAIT_MS = 30000 };
 

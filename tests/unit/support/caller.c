@@ -1,5 +1,5 @@
 #include "tests/unit/support/caller.h"
-#include "proxy/net/socket.h"
+#include "tunnel/net/socket.h"
 
 #include <stdio.h>
 

@@ -1,7 +1,7 @@
 #include "tests/unit/support/decoding.h"
 
+#include "proto/text/text_reader.h"
 #include "proxy/config/decode.h"
-#include "proxy/config/text_reader.h"
 #include "tests/unit/support/check.h"
 
 struct decoded decoded;

@@ -4,8 +4,8 @@
 #ifndef TEST_DECODING_H
 #define TEST_DECODING_H
 
+#include "proto/text/errors.h"
 #include "proxy/config/config.h"
-#include "proxy/config/errors.h"
 
 /* Of the last text; `config` is NULL where it was refused. */
 struct decoded {

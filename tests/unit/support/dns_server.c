@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
-#include "proxy/net/address.h"
-#include "proxy/net/socket.h"
+#include "tunnel/net/address.h"
+#include "tunnel/net/socket.h"
 
 /* Its records are counted in the low bytes: there are few. */
 enum { HEADER_BYTES = 12, ANSWERS_AT = 7, AUTHORITIES_AT = 9 };

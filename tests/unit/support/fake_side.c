@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "proxy/net/clock.h"
+#include "tunnel/net/clock.h"
 
 static struct fake *fake_of(struct side *side)
 {

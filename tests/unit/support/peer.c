@@ -7,8 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "proxy/net/socket.h"
 #include "tests/unit/support/check.h"
+#include "tunnel/net/socket.h"
 
 enum { READ_BYTES = 64 * 1024 };
 

@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "proxy/net/address.h"
+#include "tunnel/net/address.h"
 #include "turbo/protocol.h"
 
 /* ---- TCP ---- */

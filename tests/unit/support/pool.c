@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "proxy/generation.h"
-#include "proxy/net/socket.h"
+#include "tunnel/net/socket.h"
 
 struct config_upstream *pool_settings(const struct fixture *f)
 {

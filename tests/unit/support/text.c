@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "proxy/config/text_reader.h"
-#include "proxy/config/text_writer.h"
+#include "proto/text/text_reader.h"
+#include "proto/text/text_writer.h"
 #include "tests/unit/support/check.h"
 
 void reading_start_bytes(struct reading *r, const ProtobufCMessageDescriptor *descriptor,

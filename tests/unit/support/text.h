@@ -6,8 +6,8 @@
 
 #include <protobuf-c/protobuf-c.h>
 
-#include "proxy/config/errors.h"
-#include "proxy/config/places.h"
+#include "proto/text/errors.h"
+#include "proto/text/places.h"
 
 struct reading {
     ProtobufCMessage *message;

@@ -12,9 +12,9 @@
 #include "proxy/config/decode.h"
 #include "proxy/config/load.h"
 #include "proxy/listener.h"
-#include "proxy/net/clock.h"
-#include "proxy/net/socket.h"
 #include "tests/unit/support/text.h"
+#include "tunnel/net/clock.h"
+#include "tunnel/net/socket.h"
 
 enum { ARGUMENTS_MAX = 32, ARGUMENTS_BYTES = 1024, CONFIGURATION_BYTES = 8192 };
 
