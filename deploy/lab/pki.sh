@@ -13,6 +13,7 @@ Creates DIR (when it is missing) and in it, PEM files all valid for ten years:
   ca.pem                          the root certificate: give it to clients (curl --cacert)
   ecdsa.pem      ecdsa.key        server certificate, ECDSA P-256, signed by the root
   rsa-chain.pem  rsa-chain.key    server certificate, RSA-2048, then its two intermediates
+  long-chain.pem long-chain.key   server certificate, RSA-2048, then nine intermediates
   client.pem     client.key       client certificate, ECDSA P-256, signed by the root
 
 The server certificates name example.test, localhost, 127.0.0.1 and ::1.
@@ -83,9 +84,28 @@ make_root() {
 # certify NAME KIND SECTION SUBJECT ISSUER_CERT ISSUER_KEY: makes NAME.key and NAME.crt.
 certify() {
     make_key "$2" "$1.key"
-    quiet openssl req -new -config config -subj "$4" -key "$1.key" -out "$1.csr"
+    sign "$1" "$1.key" "${@:3}"
+}
+
+# sign NAME KEY SECTION SUBJECT ISSUER_CERT ISSUER_KEY: makes NAME.crt for a key that is there.
+sign() {
+    quiet openssl req -new -config config -subj "$4" -key "$2" -out "$1.csr"
     quiet openssl x509 -req -sha256 -days "$DAYS" -in "$1.csr" -out "$1.crt" \
         -CA "$5" -CAkey "$6" -CAcreateserial -extfile config -extensions "$3"
+}
+
+# Every certificate of it has the same key: only its size and depth matter.
+make_long_chain() {
+    local number issuer=ca.pem issuer_key=root.key
+    make_key rsa long-chain.key
+    for number in 1 2 3 4 5 6 7 8 9; do
+        sign "long-$number" long-chain.key intermediate "/O=turbotls-proxy test/CN=Test Chain CA $number" \
+            "$issuer" "$issuer_key"
+        issuer=long-$number.crt issuer_key=long-chain.key
+    done
+    sign long-chain long-chain.key server "/CN=example.test" "$issuer" "$issuer_key"
+    cat long-chain.crt long-{9,8,7,6,5,4,3,2,1}.crt >long-chain.pem
+    quiet openssl verify -CAfile ca.pem -purpose sslserver -untrusted long-chain.pem long-chain.pem
 }
 
 make_all() {
@@ -96,6 +116,7 @@ make_all() {
     certify upper rsa intermediate "/O=turbotls-proxy test/CN=Test Intermediate CA 1" ca.pem root.key
     certify lower rsa intermediate "/O=turbotls-proxy test/CN=Test Intermediate CA 2" upper.crt upper.key
     certify rsa-chain rsa server "/CN=example.test" lower.crt lower.key
+    make_long_chain
     mv ecdsa.crt ecdsa.pem
     mv client.crt client.pem
     cat rsa-chain.crt lower.crt upper.crt >rsa-chain.pem
@@ -104,7 +125,8 @@ make_all() {
     quiet openssl verify -CAfile ca.pem -purpose sslclient client.pem
 }
 
-readonly RESULTS=(ecdsa.pem ecdsa.key rsa-chain.pem rsa-chain.key client.pem client.key ca.pem)
+readonly RESULTS=(ecdsa.pem ecdsa.key rsa-chain.pem rsa-chain.key long-chain.pem long-chain.key
+    client.pem client.key ca.pem)
 
 complete() { # DIR
     local name

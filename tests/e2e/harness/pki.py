@@ -21,7 +21,7 @@ class Pki:
         self._folder = folder
 
     def server(self, kind: str = "ecdsa") -> tuple[Path, Path]:
-        """Certificate chain and key: "ecdsa" (one small certificate) or "rsa-chain" (three)."""
+        """Certificate chain and key: "ecdsa" (one small certificate), "rsa-chain" (three) or "long-chain" (ten)."""
         return self._folder / f"{kind}.pem", self._folder / f"{kind}.key"
 
     def server_context(self, kind: str = "ecdsa") -> ssl.SSLContext:
