@@ -308,11 +308,15 @@ SERVER_HELLO = b"\x16\x03\x03" + len(FLIGHT).to_bytes(2, "big") + FLIGHT
 
 
 def what_comes(port: int) -> bytes:
-    """What a client with TLS gets to its ClientHello, up to the end, which may come before that."""
-    with connect(port) as client:
+    """What a client with TLS gets to its ClientHello, up to the end, which may come before that.
+
+    The server is asked as soon as the client is accepted: the reset may even be there before `connect` has returned.
+    """
+    with contextlib.suppress(ConnectionError), connect(port) as client:
         with contextlib.suppress(ConnectionError):
             client.sendall(client_hello())
         return read_to_any_end(client)
+    return b""
 
 
 def what_comes_behind_starttls(port: int, speech: Speech) -> bytes:
