@@ -1,0 +1,21 @@
+/* A whole file in memory, of at most FILE_CONTENT_MAX bytes. */
+#ifndef TUNNEL_CONFIG_FILE_H
+#define TUNNEL_CONFIG_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { FILE_CONTENT_MAX = 1 << 20 };
+
+struct file_content {
+    uint8_t *bytes; /* followed by a zero byte, which `length` does not count */
+    size_t length;
+};
+
+/* False, with errno; EFBIG: it is longer. */
+bool file_read(const char *path, struct file_content *content);
+/* Overwrites and frees. */
+void file_wipe(struct file_content *content);
+
+#endif
