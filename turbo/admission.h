@@ -13,7 +13,7 @@
 #include "turbo/keyed_hash.h"
 #include "turbo/server.h"
 
-enum { ADMISSION_ROWS = 2, ADMISSION_COLUMNS = 4096, ADMISSION_SEED_BYTES = 64 };
+enum { ADMISSION_ROWS = 2, ADMISSION_COLUMNS = 4096, ADMISSION_SEED_BYTES = 80 };
 
 struct sketch {
     uint32_t per_second;

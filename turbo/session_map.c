@@ -50,7 +50,7 @@ static uint32_t *bucket(const struct session_map *map, const struct turbo_id *id
 static uint32_t *find_link(const struct session_map *map, const struct turbo_id *id)
 {
     uint32_t *link = bucket(map, id);
-    while (*link != 0 && memcmp(entry(map, *link)->id.bytes, id->bytes, TURBO_ID_BYTES) != 0)
+    while (*link != 0 && memcmp(entry(map, *link)->id.bytes, id->bytes, sizeof(id->bytes)) != 0)
         link = &entry(map, *link)->chain;
     return link;
 }

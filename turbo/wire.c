@@ -10,7 +10,7 @@ enum { ID_TOP_MASK = 0xC0, ID_TOP = 0x80, ID_THIRD = 0x80 };
 
 bool turbo_id_equal(const struct turbo_id *a, const struct turbo_id *b)
 {
-    return memcmp(a->bytes, b->bytes, TURBO_ID_BYTES) == 0;
+    return memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
 }
 
 void turbo_id_from_hello(struct turbo_id *id, turbo_sha256 *sha256, const uint8_t *stream,
@@ -18,6 +18,7 @@ void turbo_id_from_hello(struct turbo_id *id, turbo_sha256 *sha256, const uint8_
 {
     uint8_t digest[32];
     sha256(stream, length, digest);
+    *id = (struct turbo_id){{0}};
     memcpy(id->bytes, digest, TURBO_ID_BYTES);
     id->bytes[0] = (uint8_t)((id->bytes[0] & ~ID_TOP_MASK) | ID_TOP);
     id->bytes[2] |= ID_THIRD;
@@ -42,6 +43,8 @@ static bool decode(struct turbo_datagram *out, const uint8_t *data, size_t lengt
     out->length = r.left;
     if (!r.ok)
         return false;
+    out->dialect = TURBO_DIALECT_PROFILE1;
+    out->id = (struct turbo_id){{0}};
     memcpy(out->id.bytes, id, TURBO_ID_BYTES);
     return true;
 }
@@ -77,11 +80,20 @@ static void encode_header(struct writer *w, const struct turbo_id *id, uint8_t f
     writer_number(w, number, 3);
 }
 
+static void encode_sandwich_header(struct writer *w, const struct turbo_id *id, uint32_t index)
+{
+    writer_bytes(w, id->bytes, SANDWICH_ID_BYTES);
+    writer_number(w, index, 1);
+}
+
 size_t turbo_datagram_encode(const struct turbo_datagram *datagram,
                              uint8_t out[static TURBO_DATAGRAM_MAX])
 {
     struct writer w = writer_of(out, TURBO_DATAGRAM_MAX);
-    encode_header(&w, &datagram->id, datagram->flags, datagram->sequence);
+    if (datagram->dialect == TURBO_DIALECT_SANDWICH)
+        encode_sandwich_header(&w, &datagram->id, datagram->sequence);
+    else
+        encode_header(&w, &datagram->id, datagram->flags, datagram->sequence);
     writer_bytes(&w, datagram->payload, datagram->length);
     assert(w.ok);
     return TURBO_DATAGRAM_MAX - w.left;
@@ -91,6 +103,7 @@ bool turbo_tombstone_decode(struct turbo_tombstone *out,
                             const uint8_t bytes[static TURBO_TOMBSTONE_BYTES])
 {
     struct reader r = reader_of(bytes, TURBO_TOMBSTONE_BYTES);
+    *out = (struct turbo_tombstone){.dialect = TURBO_DIALECT_PROFILE1};
     memcpy(out->id.bytes, reader_bytes(&r, TURBO_ID_BYTES), TURBO_ID_BYTES);
     uint32_t flags = reader_number(&r, 1);
     out->replay = flags == TURBO_FLAG_REPLAY;
@@ -104,5 +117,49 @@ void turbo_tombstone_encode(const struct turbo_tombstone *tombstone,
     struct writer w = writer_of(out, TURBO_TOMBSTONE_BYTES);
     encode_header(&w, &tombstone->id, tombstone->replay ? TURBO_FLAG_REPLAY : 0,
                   tombstone->consumed);
+    assert(w.ok);
+}
+
+/* The header of a datagram, or a tombstone: both are an id and a number. */
+static bool decode_sandwich(struct reader *r, struct turbo_id *id, uint32_t *number)
+{
+    static const uint8_t zeros[SANDWICH_ID_BYTES - TURBO_ID_BYTES];
+    const uint8_t *bytes = reader_bytes(r, SANDWICH_ID_BYTES);
+    *number = reader_number(r, 1);
+    if (!r->ok || memcmp(bytes + TURBO_ID_BYTES, zeros, sizeof(zeros)) == 0)
+        return false;
+    memcpy(id->bytes, bytes, SANDWICH_ID_BYTES);
+    return true;
+}
+
+bool sandwich_request_decode(struct turbo_datagram *out, const uint8_t *data, size_t length)
+{
+    struct reader r = reader_of(data, length);
+    *out = (struct turbo_datagram){.dialect = TURBO_DIALECT_SANDWICH};
+    if (!decode_sandwich(&r, &out->id, &out->sequence))
+        return false;
+    out->payload = r.at;
+    out->length = r.left;
+    return out->sequence > 0 && out->length <= SANDWICH_PAYLOAD_MAX;
+}
+
+bool sandwich_response_decode(struct turbo_datagram *out, const uint8_t *data, size_t length)
+{
+    return sandwich_request_decode(out, data, length) && out->length > 0;
+}
+
+bool sandwich_tombstone_decode(struct turbo_tombstone *out,
+                               const uint8_t bytes[static SANDWICH_TOMBSTONE_BYTES])
+{
+    struct reader r = reader_of(bytes, SANDWICH_TOMBSTONE_BYTES);
+    *out = (struct turbo_tombstone){.dialect = TURBO_DIALECT_SANDWICH};
+    return decode_sandwich(&r, &out->id, &out->consumed);
+}
+
+void sandwich_tombstone_encode(const struct turbo_tombstone *tombstone,
+                               uint8_t out[static SANDWICH_TOMBSTONE_BYTES])
+{
+    struct writer w = writer_of(out, SANDWICH_TOMBSTONE_BYTES);
+    encode_sandwich_header(&w, &tombstone->id, tombstone->consumed);
     assert(w.ok);
 }

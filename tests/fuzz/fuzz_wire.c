@@ -62,7 +62,7 @@ static void check_id(const uint8_t *data, size_t length)
     bool marked = (length < 1 || (data[0] & 0xc0) == 0x80) && (length < 3 || (data[2] & 0x80) != 0);
     assert(turbo_looks_like_id(data, length) == marked);
     turbo_id_from_hello(&id, check_sha256, data, length);
-    for (size_t i = 0; i <= sizeof(id.bytes); i++)
+    for (size_t i = 0; i <= TURBO_ID_BYTES; i++)
         assert(turbo_looks_like_id(id.bytes, i));
 }
 

@@ -38,8 +38,8 @@ static void open_tcp(struct edge_model *m, const uint8_t *stream, size_t length,
         turbo_opening_push(&opening, stream, cut, turbo_endpoint_prefix_known, m->endpoint);
     turbo_opening_push(&opening, stream + used, length - used, turbo_endpoint_prefix_known,
                        m->endpoint);
-    struct turbo_id id; /* a pending session's is always found, a draft's too */
-    memcpy(id.bytes, stream, sizeof(id.bytes));
+    struct turbo_id id = {{0}}; /* a pending session's is always found, a draft's too */
+    memcpy(id.bytes, stream, TURBO_ID_BYTES);
     struct served *s = model_find(m, &id);
     bool pending = s != NULL && !s->joined && !s->over;
     assert(!pending || opening.kind == TURBO_OPENING_TOMBSTONE);

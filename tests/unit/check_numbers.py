@@ -9,9 +9,9 @@ SECONDS = {"ms": 1_000, "s": 1_000_000}  # in the header's microseconds
 
 
 def header(text: str) -> dict[str, float]:
-    """Every TURBO_ constant, its expression evaluated."""
+    """Every constant, its expression evaluated."""
     values: dict[str, float] = {}
-    for name, expression in re.findall(r"^#define (TURBO_\w+)\s+([^/\n]+)", text.replace("\\\n", ""), re.M):
+    for name, expression in re.findall(r"^#define ((?:TURBO|SANDWICH)_\w+)\s+([^/\n]+)", text.replace("\\\n", ""), re.M):
         for known in sorted(values, key=len, reverse=True):
             expression = expression.replace(known, str(values[known]))
         values[name] = eval(re.sub(r"(?<=\d)u(ll)?\b", "", expression))  # our own header
@@ -20,7 +20,7 @@ def header(text: str) -> dict[str, float]:
 
 def table(text: str) -> dict[str, float]:
     """The constants of the document's table; a time is turned into microseconds."""
-    rows = re.findall(r"`(TURBO_\w+)` \| ([0-9a-fx.]+)(?: (ms|s))? \|", text)
+    rows = re.findall(r"`((?:TURBO|SANDWICH)_\w+)` \| ([0-9a-fx.]+)(?: (ms|s))? \|", text)
     return {name: int(number, 16) if number.startswith("0x") else float(number) * SECONDS.get(unit, 1)
             for name, number, unit in rows}
 

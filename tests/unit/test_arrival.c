@@ -324,7 +324,7 @@ static void what_only_looked_like_a_tombstone_passes_whole(void **state)
     uint8_t bytes[TURBO_TOMBSTONE_BYTES];
     start_edge(f);
     memset(bytes, 0xff, sizeof(bytes));
-    memcpy(bytes, wire.id.bytes, sizeof(wire.id.bytes));
+    memcpy(bytes, wire.id.bytes, TURBO_ID_BYTES);
     struct peer *client = fixture_client(f);
     peer_send(client, bytes, sizeof(bytes));
     struct peer *server = fixture_server(f, 0);

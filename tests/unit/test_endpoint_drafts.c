@@ -31,7 +31,7 @@ static void send(turbo_time now, const struct turbo_id *id, uint32_t sequence, c
 /* A ClientHello in a request of its own, with an id of the test's choice. */
 static struct turbo_server *draft_session(turbo_time now, const char *id_text)
 {
-    struct turbo_id id;
+    struct turbo_id id = {{0}};
     memcpy(id.bytes, id_text, TURBO_ID_BYTES);
     send(now, &id, 1, hello.bytes, hello.length);
     return edge_event(&e, TURBO_EVENT_NEW);
@@ -41,7 +41,7 @@ TEST(a_draft_session_goes_on_behind_its_last_request_without_replay)
 {
     const uint8_t *data;
     struct turbo_server *joined = NULL, *s = draft_session(T(0), "GET / HTTP/1");
-    struct turbo_id id;
+    struct turbo_id id = {{0}};
     memcpy(id.bytes, "GET / HTTP/1", TURBO_ID_BYTES);
     send(T(1), &id, 2, "more", 4);
     assert_int_equal(turbo_server_peek(s, &data), hello.length); /* the rest waits (3.10) */
@@ -57,7 +57,7 @@ TEST(a_draft_session_goes_on_behind_its_last_request_without_replay)
 TEST(a_draft_session_with_a_request_missing_cannot_go_on_without_replay) /* §5.7 */
 {
     struct turbo_server *joined = NULL, *s = draft_session(T(0), "GET / HTTP/1");
-    struct turbo_id id;
+    struct turbo_id id = {{0}};
     memcpy(id.bytes, "GET / HTTP/1", TURBO_ID_BYTES);
     send(T(1), &id, 3, "more", 4);
     assert_int_equal(edge_tombstone(&e, T(2), &id, false, 0, &joined), TURBO_JOIN_RESET);
@@ -69,7 +69,7 @@ TEST(a_draft_session_with_a_request_missing_cannot_go_on_without_replay) /* §5.
 TEST(an_empty_request_behind_a_gap_leaves_no_hole) /* §5.7 */
 {
     struct turbo_server *joined = NULL, *s = draft_session(T(0), "GET / HTTP/1");
-    struct turbo_id id;
+    struct turbo_id id = {{0}};
     memcpy(id.bytes, "GET / HTTP/1", TURBO_ID_BYTES);
     send(T(1), &id, 3, NULL, 0);
     assert_int_equal(edge_tombstone(&e, T(2), &id, false, 0, &joined), TURBO_JOIN_SESSION);
@@ -91,7 +91,7 @@ TEST(a_hashed_session_ignores_what_lies_beyond_its_hello) /* §3.10 */
 TEST(payloads_are_taken_in_requests_1_to_16_only) /* §3.9 */
 {
     struct turbo_server *s = draft_session(T(0), "0123456789ab");
-    struct turbo_id id;
+    struct turbo_id id = {{0}};
     memcpy(id.bytes, "0123456789ab", TURBO_ID_BYTES);
     send(T(1), &id, 16, "x", 1);
     send(T(1), &id, 17, "x", 1);
@@ -118,7 +118,7 @@ TEST(pending_draft_ids_are_known_by_their_beginning) /* §5.2 */
     }
     assert_true(
         turbo_endpoint_prefix_known(e.endpoint, (const uint8_t *)"GET / HTTP/1\0\0\0\1", 16));
-    struct turbo_id same;
+    struct turbo_id same = {{0}};
     memcpy(same.bytes, id, TURBO_ID_BYTES);
     assert_int_equal(edge_tombstone(&e, T(1), &same, false, 0, &joined), TURBO_JOIN_SESSION);
     assert_false(turbo_endpoint_prefix_known(e.endpoint, id, 3)); /* not pending any more */

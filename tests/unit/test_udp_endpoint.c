@@ -136,7 +136,7 @@ static void a_datagram_that_is_too_large_is_no_request(void **state)
     uint8_t large[TURBO_DATAGRAM_MAX + 1] = {0};
     start(f, "127.0.0.1");
     wire.udp = fixture_udp(f, "127.0.0.1", fixture_udp_port(f, 0));
-    memcpy(large, wire.id.bytes, sizeof(wire.id.bytes));
+    memcpy(large, wire.id.bytes, TURBO_ID_BYTES);
     large[TURBO_HEADER_BYTES - 1] = 1;
     memcpy(large + TURBO_HEADER_BYTES, wire.hello.bytes, wire.hello.length);
     datagrams_send(wire.udp, large, sizeof(large));

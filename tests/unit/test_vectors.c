@@ -24,7 +24,7 @@ static void read_bytes(const struct block *b, const char *key, struct bytes *to)
 
 static struct turbo_id id_of(const struct block *b, const char *key)
 {
-    struct turbo_id id;
+    struct turbo_id id = {{0}};
     BLOCK_ASSERT(b, vector_bytes(block_value(b, key), id.bytes, sizeof(id.bytes)) == 12);
     return id;
 }

@@ -14,6 +14,13 @@
 #define TURBO_PARITY_PAYLOAD_MIN   2    /* the XOR of the lengths; the most is a request's */
 #define TURBO_TOMBSTONE_BYTES      16
 
+/* The Sandwich dialect: id (16) | index (1) | payload; tombstone: id (16) | last (1). §11. */
+#define SANDWICH_ID_BYTES        16
+#define SANDWICH_HEADER_BYTES    17
+#define SANDWICH_TOMBSTONE_BYTES 17
+#define SANDWICH_PAYLOAD_MAX     1024
+#define SANDWICH_DATAGRAM_MAX    1041
+
 /* Flags, client to server. */
 #define TURBO_FLAG_REPLAY 0x01 /* tombstone: the whole C→S stream follows */
 #define TURBO_FLAG_ABORT  0x02 /* datagram: the client has given up */
@@ -37,6 +44,9 @@
 #define TURBO_PATHS_MAX          4     /* client addresses one session answers */
 #define TURBO_ORPHANS_MAX        64    /* datagrams waiting for their chunk 1 */
 #define TURBO_CLIENT_HELD_MAX    32768 /* C→S bytes a client end holds until TCP takes them */
+
+#define SANDWICH_FIRST_FLIGHT 14   /* requests of a client's first flight, at least */
+#define SANDWICH_ACCEPTED_MAX 1024 /* TCP connections remembered, to match datagrams with */
 
 #define TURBO_LEARNED_FLIGHTS 8 /* an upstream's last flights remembered */
 #define TURBO_SILENT_IN_ROW   2 /* connections without any UDP: then a pause */
@@ -84,14 +94,16 @@
 #define TURBO_WAIT_MAX         (50 * TURBO_MILLISECOND) /* in all, restarts included */
 #define TURBO_WAIT_RTT_DIVISOR 8                        /* first contact: RTT / 8 */
 /* TCP is not up after 1.5 round trips, but so much later than one at least: connect again. */
-#define TURBO_SYN_SLACK      (10 * TURBO_MILLISECOND)
-#define TURBO_MEASURE_TIME   (2 * TURBO_SECOND)  /* the flight is measured, after the opening */
-#define TURBO_PAUSE_MIN      (30 * TURBO_SECOND) /* no UDP; doubled each time it still fails */
-#define TURBO_PAUSE_MAX      (600 * TURBO_SECOND)
-#define TURBO_ADDRESS_TIME   (10 * TURBO_SECOND) /* for all addresses but the last */
-#define TURBO_FRESH_SYN_TIME (10 * TURBO_SECOND) /* the kernel's retries have become too rare */
-#define TURBO_CONNECT_TIME   (60 * TURBO_SECOND)
-#define TURBO_OPENING_TIME   (60 * TURBO_SECOND)
-#define TURBO_HANDOVER_TIME  (5 * TURBO_SECOND) /* pending sessions may join while draining */
+#define TURBO_SYN_SLACK         (10 * TURBO_MILLISECOND)
+#define TURBO_MEASURE_TIME      (2 * TURBO_SECOND)  /* the flight is measured, after the opening */
+#define TURBO_PAUSE_MIN         (30 * TURBO_SECOND) /* no UDP; doubled each time it still fails */
+#define TURBO_PAUSE_MAX         (600 * TURBO_SECOND)
+#define TURBO_ADDRESS_TIME      (10 * TURBO_SECOND) /* for all addresses but the last */
+#define TURBO_FRESH_SYN_TIME    (10 * TURBO_SECOND) /* the kernel's retries have become too rare */
+#define TURBO_CONNECT_TIME      (60 * TURBO_SECOND)
+#define TURBO_OPENING_TIME      (60 * TURBO_SECOND)
+#define SANDWICH_ACCEPTED_TIME  (10 * TURBO_SECOND) /* a TCP connection proves its address */
+#define SANDWICH_HANDSHAKE_TIME (5 * TURBO_SECOND)  /* TCP's bytes wait for UDP's */
+#define TURBO_HANDOVER_TIME     (5 * TURBO_SECOND)  /* pending sessions may join while draining */
 
 #endif

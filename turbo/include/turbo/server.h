@@ -24,7 +24,7 @@
 struct turbo_endpoint;
 struct turbo_server;
 
-enum { TURBO_SEED_BYTES = 128 };
+enum { TURBO_SEED_BYTES = 160 };
 
 struct turbo_endpoint_config {
     turbo_sha256 *sha256;

@@ -23,9 +23,15 @@
 typedef uint64_t turbo_time;
 #define TURBO_NEVER UINT64_MAX
 
-/* Names a session on UDP and in the tombstone (protocol §2). */
+/* What is spoken between two ends. */
+enum turbo_dialect {
+    TURBO_DIALECT_PROFILE1, /* protocol §2 to §10; drafts as well, where they differ by nothing */
+    TURBO_DIALECT_SANDWICH, /* protocol §11 */
+};
+
+/* Names a session on UDP and in the tombstone (protocol §2, §11). */
 struct turbo_id {
-    uint8_t bytes[TURBO_ID_BYTES];
+    uint8_t bytes[SANDWICH_ID_BYTES]; /* profile 1: TURBO_ID_BYTES of them, then zeros */
 };
 
 /* An IP address and UDP or TCP port. IPv4 is mapped into IPv6 (RFC 4291 §2.5.5.2). */
@@ -48,10 +54,11 @@ struct turbo_path {
     struct turbo_address local;
 };
 
-/* The first bytes on TCP of a session that began on UDP (protocol §5). */
+/* The first bytes on TCP of a session that began on UDP (protocol §5, §11). */
 struct turbo_tombstone {
+    enum turbo_dialect dialect;
     struct turbo_id id;
-    bool replay;       /* the whole C→S stream follows */
+    bool replay;       /* the whole C→S stream follows; never in the Sandwich dialect */
     uint32_t consumed; /* S→C chunks 1..consumed have reached the client end */
 };
 
