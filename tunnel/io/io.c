@@ -65,8 +65,9 @@ enum tunnel_result watch_wait(struct tunnel_watch *watch, int timeout_ms)
     if (watch->count == 0 && watch->deadline_us == TUNNEL_FOR_EVER)
         return TUNNEL_MISUSE;
     turbo_time now = clock_now();
-    turbo_time give_up =
-        timeout_ms < 0 ? TUNNEL_FOR_EVER : now + (turbo_time)timeout_ms * (turbo_time)TURBO_MILLISECOND;
+    turbo_time give_up = timeout_ms < 0
+                             ? TUNNEL_FOR_EVER
+                             : now + (turbo_time)timeout_ms * (turbo_time)TURBO_MILLISECOND;
     turbo_time until = give_up < watch->deadline_us ? give_up : watch->deadline_us;
     struct timespec left = timespec_of(until > now ? until - now : 0);
     int ready = ppoll(watch->fds, watch->count, until == TUNNEL_FOR_EVER ? NULL : &left, NULL);
