@@ -29,6 +29,21 @@ enter_lab() {
     lab_nginx "$LAB_PKI"
 }
 
+# lab_delay RTT_MS: the path's round trip, by netem or else by hand.
+lab_delay() {
+    lab_path "$1" 2>/dev/null && return
+    local side
+    for side in client server; do
+        lab_in "$side" ethtool -K eth0 tx off >/dev/null
+    done
+    lab_in path sh -c 'echo 0 >/proc/sys/net/ipv4/ip_forward'
+    service_start wire lab_exec path /usr/bin/python3 -I "$root/tests/lab/wire.py" $(($1 / 2)) \
+        client 02:00:00:00:01:02 server 02:00:00:00:02:02
+    wait_until 10 service_ready_or_gone wire "$SERVICES/wire.out" && service_running wire ||
+        service_failed wire "does not carry packets"
+    echo "the path's delay is made by hand: this kernel has no netem"
+}
+
 # page BYTES: what nginx serves.
 page() {
     head -c "$1" /dev/urandom >"$LAB_RUN/nginx/www/index.html"

@@ -91,23 +91,6 @@ start_proxies() {
     lab_proxy sidecar client --config "$LAB_RUN/sidecar.txtpb"
 }
 
-# ---- the path ----
-
-# By netem, or else by hand.
-delay() {
-    lab_path $RTT 2>/dev/null && return
-    local side
-    for side in client server; do
-        lab_in "$side" ethtool -K eth0 tx off >/dev/null
-    done
-    lab_in path sh -c 'echo 0 >/proc/sys/net/ipv4/ip_forward'
-    service_start wire lab_exec path /usr/bin/python3 -I "$root/tests/lab/starttls/wire.py" $((RTT / 2)) \
-        client 02:00:00:00:01:02 server 02:00:00:00:02:02
-    wait_until 10 service_ready_or_gone wire "$SERVICES/wire.out" && service_running wire ||
-        service_failed wire "does not carry packets"
-    echo "the path's delay is made by hand: this kernel has no netem"
-}
-
 # ---- clients ----
 
 # Clients want the name that the certificate has, and nobody is to wait for a name server.
@@ -268,7 +251,7 @@ prepare_psql
 start_servers
 start_proxies
 measure_work
-delay
+lab_delay $RTT
 lab_show
 # A stall of a machine that is shared with others is not the proxies': what does not hold is measured again, twice at most.
 for series in 1 2 3; do

@@ -1,0 +1,352 @@
+"""What docs/migration.md says of every mixture of clients and servers, as data, and the conversations that try it.
+
+Run as a program it is both ends of what tests/lab/migration.sh measures; see main.
+"""
+
+import argparse
+import json
+import os
+import socket
+import ssl
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable
+
+from . import native, sandwich
+from .hello import read_exactly
+from .sockets import TcpServer, connect
+
+CLIENTS = {"plain": "plain TLS", "sidecar": "plain TLS through a sidecar", "native": "native TurboTLS", "sandwich": "Sandwich"}
+SERVERS = {"plain": "plain TLS", "edge": "plain TLS behind an edge", "native": "native TurboTLS", "sandwich": "Sandwich"}
+VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+SERVER_NAME = "example.test"
+GREETING = b"welcome, whoever you are\n"
+SILENT_S = 1
+"""How long a client waits for words that cannot come."""
+
+_STEP = 1 << 16
+_SMALL, _MUCH = 1000, 200_000
+
+
+# ---- what there is ----
+
+@dataclass(frozen=True)
+class Scenario:
+    title: str
+    site: str = "ordinary"
+    versions: tuple[str, ...] = ("1.2", "1.3")
+    size: int = _SMALL
+    """Bytes each way."""
+    certificate: bool = False
+    resume: bool = False
+    greeted: bool = False
+    """The server speaks first, and the client listens until it has."""
+
+
+SCENARIOS = {
+    "1.2": Scenario("TLS 1.2", versions=("1.2",)),
+    "1.3": Scenario("TLS 1.3", versions=("1.3",)),
+    "retry": Scenario("another ClientHello", site="retry", versions=("1.3",)),
+    "certificate": Scenario("client certificate", site="mutual", certificate=True),
+    "resume": Scenario("resumption", resume=True),
+    "chain": Scenario("10 certificates", site="chain"),
+    "much": Scenario("200 kB each way", size=_MUCH),
+    "greeted": Scenario("server first", site="greeting", greeted=True),
+}
+SITES = ("ordinary", "retry", "mutual", "chain", "greeting")
+"""The ways in which a server is set up: SCENARIOS' sites."""
+
+LOSS = "5 % loss"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A client, a server, and what there is between them."""
+
+    client: str
+    server: str
+    way: str
+    turbo: bool
+    """The first flights go by UDP all the way that is far: a round trip less."""
+
+    def trips(self, version: str) -> tuple[int, int]:
+        """Round trips from the client's first packet until its first bytes are sent, and are answered."""
+        sent = 2 - self.turbo + (version == "1.2")
+        return sent, sent + 1
+
+    def note(self, column: str) -> int | None:
+        """Why it cannot work; a key of NOTES."""
+        if column == "greeted" and self.client == "sandwich":
+            return 1
+        if column != LOSS:
+            return None
+        if self.client == "plain" or (self.client, self.server) == ("sandwich", "plain"):
+            return _NOT_ASKED
+        return 2 if "sandwich" in (self.client, self.server) else None
+
+
+_NOT_ASKED = 3
+NOTES = {
+    1: "A Sandwich client says nothing on TCP before it has something to write, and a server's words travel on TCP: a client "
+       "that only listens hears nothing. Once it has written anything it is told everything.",
+    2: "Sandwich's own ends send no datagram twice and wait for a lost one for ever; no proxy can change that on the way "
+       "that they speak on. Where UDP loses packets, that way is to be short: put a proxy on the same machine as a Sandwich end.",
+    _NOT_ASKED: "There is no UDP on the way from the one's machine to the other's.",
+}
+
+_HOP_AT_SERVER = "a proxy beside the server turns everything into the dialect"
+_CELLS = (
+    Cell("plain", "plain", "directly", False),
+    Cell("plain", "edge", "directly: the edge takes plain TLS as well", False),
+    Cell("plain", "native", "directly: the server takes plain TLS as well", False),
+    Cell("plain", "sandwich", _HOP_AT_SERVER, False),
+    Cell("sidecar", "plain", "the sidecar, which finds no TurboTLS", False),
+    Cell("sidecar", "edge", "sidecar and edge", True),
+    Cell("sidecar", "native", "the sidecar", True),
+    Cell("sidecar", "sandwich", "the sidecar, with `dialect=sandwich`", True),
+    Cell("native", "plain", "directly: the client finds no TurboTLS", False),
+    Cell("native", "edge", "directly", True),
+    Cell("native", "native", "directly", True),
+    Cell("native", "sandwich", "directly, with `--dialect sandwich`", True),
+    Cell("sandwich", "plain", "a proxy beside the client takes the dialect, and finds no TurboTLS", False),
+    Cell("sandwich", "edge", "directly: the edge has `dialect=sandwich`", True),
+    Cell("sandwich", "native", "directly: the server has `--dialect sandwich`", True),
+    Cell("sandwich", "sandwich", "directly", True),
+)
+CELLS = {(cell.client, cell.server): cell for cell in _CELLS}
+
+
+def tables() -> str:
+    """What stands between the marks in docs/migration.md."""
+    ways = [["client", "server", "what is between them", "TLS 1.3: sent / answered", "TLS 1.2: sent / answered"]]
+    works = [["client", "server", *(scenario.title for scenario in SCENARIOS.values()), LOSS]]
+    for cell in _CELLS:
+        ends = [CLIENTS[cell.client], SERVERS[cell.server]]
+        ways.append([*ends, cell.way, *("{} / {}".format(*cell.trips(version)) for version in ("1.3", "1.2"))])
+        works.append([*ends, *(_mark(cell.note(column)) for column in (*SCENARIOS, LOSS))])
+    notes = "".join(f"{number}. {words}\n" for number, words in NOTES.items())
+    return "\n".join((_table(ways), _table(works), notes))
+
+
+def _table(rows: list[list[str]]) -> str:
+    head, *rest = rows
+    return "".join("| " + " | ".join(row) + " |\n" for row in (head, ["---"] * len(head), *rest))
+
+
+def _mark(note: int | None) -> str:
+    if note is None:
+        return "yes"
+    return f"– ({note})" if note == _NOT_ASKED else f"no ({note})"
+
+
+# ---- servers ----
+
+def contexts(server: Callable[[str], tuple[Path, Path]], ca: Path) -> dict[str, ssl.SSLContext]:
+    """Of each site; `server` gives the certificates and the key of a kind (see pki.py)."""
+    made = {}
+    for site in SITES:
+        context = made[site] = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*server("long-chain" if site == "chain" else "ecdsa"))
+    made["retry"].set_ecdh_curve(native.RETRY_GROUP)
+    made["mutual"].verify_mode = ssl.CERT_REQUIRED
+    made["mutual"].load_verify_locations(ca)
+    return made
+
+
+def serve(site: str, stream: Any) -> None:
+    """Echoes, for whatever is used like a socket."""
+    if site == "greeting":
+        stream.sendall(GREETING)
+    while data := stream.recv(_STEP):
+        stream.sendall(data)
+
+
+def plain_server(site: str, context: ssl.SSLContext, host: str = "127.0.0.1", port: int = 0) -> TcpServer:
+    def handle(connection: socket.socket) -> None:
+        try:
+            with context.wrap_socket(connection, server_side=True) as tls:
+                serve(site, tls)
+        except OSError:
+            pass  # the client tells whether it was content
+
+    return TcpServer(handle, host=host, port=port)
+
+
+def sandwich_server(site: str, context: ssl.SSLContext) -> sandwich.Server:
+    def handle(session: sandwich.Session) -> None:
+        serve(site, session)
+        session.end()
+
+    return sandwich.Server(context, handle)
+
+
+# ---- clients ----
+
+@dataclass
+class Target:
+    """Where a client connects to."""
+
+    port: int
+    host: str = "127.0.0.1"
+    udp_port: int | None = None
+    dialect: str = "profile1"
+
+
+@dataclass
+class Visit:
+    """How a connection went."""
+
+    version: str
+    resumed: bool
+    sent_ms: float = 0
+    """Since it began, until the first bytes had been written."""
+    answered_ms: float = 0
+    resumption: Any = None
+    outcome: str = ""
+    """"turbo", "classic", …, where the client says so."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Whom clients trust, and who they are."""
+
+    ca: Path
+    certificate: Path
+    key: Path
+
+    def context(self, version: str, with_certificate: bool) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=self.ca)
+        context.minimum_version = context.maximum_version = VERSIONS[version]
+        if with_certificate:
+            context.load_cert_chain(self.certificate, self.key)
+        return context
+
+
+def converse(stream: Any, scenario: Scenario, began: float) -> tuple[float, float]:
+    """Says what the scenario wants and compares what comes back; when that began and was first answered, in ms."""
+    if scenario.greeted:
+        assert read_exactly(stream, len(GREETING)) == GREETING
+    question = os.urandom(scenario.size)
+    sent = answered = 0.0
+    for start in range(0, len(question), _STEP):
+        step = question[start:start + _STEP]
+        stream.sendall(step)
+        sent = sent or time.monotonic()
+        assert read_exactly(stream, 1) == step[:1]
+        answered = answered or time.monotonic()
+        assert read_exactly(stream, len(step) - 1) == step[1:], "the answer is not the question"
+    return (sent - began) * 1e3, (answered - began) * 1e3
+
+
+def plain_client(target: Target, context: ssl.SSLContext, scenario: Scenario, session: ssl.SSLSession | None) -> Visit:
+    began = time.monotonic()
+    with context.wrap_socket(connect(target.port, target.host), server_hostname=SERVER_NAME, session=session) as tls:
+        sent, answered = converse(tls, scenario, began)
+        return Visit(tls.version() or "", bool(tls.session_reused), sent, answered, tls.session)
+
+
+def sandwich_client(target: Target, context: ssl.SSLContext, scenario: Scenario, session: ssl.SSLSession | None) -> Visit:
+    began = time.monotonic()
+    options = {"deadline_s": SILENT_S} if scenario.greeted else {}
+    with sandwich.Client(context, target.port, target.host, udp_port=target.udp_port, server_name=SERVER_NAME,
+                         session=session, **options) as client:
+        sent, answered = converse(client, scenario, began)
+        client.end()
+        return Visit(client.tls.version() or "", bool(client.tls.session_reused), sent, answered, client.tls.session)
+
+
+_IN_PYTHON = {"plain": plain_client, "sidecar": plain_client, "sandwich": sandwich_client}
+
+
+def visit(client: str, target: Target, identity: Identity, scenario: Scenario, version: str) -> Visit:
+    """One connection, or with `resume` two; the last one is told."""
+    if client == "native":
+        return Visit(**native.visit(target.host, target.port, target.udp_port, target.dialect, identity, scenario, version))
+    context = identity.context(version, scenario.certificate)
+    went = _IN_PYTHON[client](target, context, scenario, None)
+    if scenario.resume:
+        went = _IN_PYTHON[client](target, context, scenario, went.resumption)
+    return went
+
+
+def check(client: str, target: Target, identity: Identity, scenario: Scenario) -> None:
+    """In all of its versions."""
+    for version in scenario.versions:
+        went = visit(client, target, identity, scenario, version)
+        assert went.version == f"TLSv{version}", f"{went} instead of {version}"
+        assert went.resumed is scenario.resume, f"{went}: resumed"
+
+
+# ---- the lab's program ----
+
+def _serve(options: argparse.Namespace) -> None:
+    host, _, port = options.address.rpartition(":")
+    context = contexts(lambda kind: (options.pki / f"{kind}.pem", options.pki / f"{kind}.key"), options.pki / "ca.pem")
+    server = plain_server("ordinary", context["ordinary"], host, int(port))
+    print("port", server.port, flush=True)
+    server._thread.join()
+
+
+def _measure(options: argparse.Namespace) -> None:
+    """Rows "CLIENT SERVER HOST PORT UDP_PORT DIALECT VERSION NUMBER" become results in JSON, a line each."""
+    identity = Identity(options.pki / "ca.pem", options.pki / "client.pem", options.pki / "client.key")
+    for line in sys.stdin:
+        client, server, host, port, udp_port, dialect, version, number = line.split()
+        target = Target(int(port), host, int(udp_port), dialect)
+        for _ in range(int(number)):
+            row = {"client": client, "server": server, "version": version}
+            try:
+                went = visit(client, target, identity, SCENARIOS[version], version)
+                row |= {"sent": went.sent_ms, "answered": went.answered_ms}
+            except (OSError, EOFError, AssertionError) as problem:
+                row["problem"] = f"{type(problem).__name__}: {problem}"
+            print(json.dumps(row), flush=True)
+
+
+def _judge(options: argparse.Namespace) -> int:
+    """Results without and with delay, as _measure printed them: delay is never early, so the least is the path's."""
+    work, ways = (_least(Path(options.address + name)) for name in (".work", ".ways"))
+    bad = []
+    print("| client   | server   | TLS | sent | answered | as the table says |\n"
+          "|----------|----------|-----|------|----------|-------------------|")
+    for row in sorted(work):
+        client, server, version = row
+        wanted = CELLS[client, server].trips(version)
+        took = [(way - least) / options.rtt for way, least in zip(ways.get(row, (float("nan"),) * 2), work[row])]
+        good = all(least - _EARLY <= trips <= least + _LATE for trips, least in zip(took, wanted))
+        print(f"| {client:8} | {server:8} | {version} | {took[0]:4.2f} | {took[1]:8.2f} | {'yes' if good else 'NO':3}, {wanted[0]} / {wanted[1]:<9} |")
+        bad += [] if good else [" ".join(row)]
+    Path(options.address + ".bad").write_text("".join(f"{row}\n" for row in bad))
+    return 1 if bad or not work else 0
+
+
+_EARLY, _LATE = 0.1, 0.3
+"""Round trips that a figure may be off: what the machine does meanwhile, and proxies' own work."""
+
+
+def _least(results: Path) -> dict[tuple[str, str, str], tuple[float, float]]:
+    found: dict[tuple[str, str, str], tuple[float, float]] = {}
+    for line in results.read_text().splitlines():
+        row = json.loads(line)
+        if "problem" in row:
+            print(f"{row['client']}, {row['server']}, {row['version']}: {row['problem']}")
+            continue
+        key, took = (row["client"], row["server"], row["version"]), (row["sent"], row["answered"])
+        found[key] = tuple(map(min, took, found.get(key, took)))  # type: ignore[assignment]
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="harness.migration")
+    parser.add_argument("--pki", type=Path)
+    parser.add_argument("what", choices=["serve", "measure", "judge"])
+    parser.add_argument("address", nargs="?", help="serve: an echo by plain TLS at HOST:PORT; judge: the results' path")
+    parser.add_argument("--rtt", type=float, help="judge: in ms")
+    options = parser.parse_args()
+    return {"serve": _serve, "measure": _measure, "judge": _judge}[options.what](options) or 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
