@@ -24,8 +24,7 @@ static enum tunnel_result noted(struct accepted_io *a, enum tunnel_result result
 
 /* ---- a session that TCP has joined, until it is settled ---- */
 
-/* S→C bytes that UDP did not bring. OK: there are none left. */
-static enum tunnel_result flush(struct accepted_io *a)
+enum tunnel_result accepted_flush(struct accepted_io *a)
 {
     const uint8_t *data;
     size_t length, taken;
@@ -134,7 +133,7 @@ static enum tunnel_result read_session(struct accepted_io *a, void *buffer, size
     }
     if (a->tcp.fd < 0)
         return TUNNEL_WANT_READ;
-    enum tunnel_result result = flush(a);
+    enum tunnel_result result = accepted_flush(a);
     if (result == TUNNEL_OK || result == TUNNEL_WANT_WRITE)
         result = replay(a);
     return result == TUNNEL_OK ? read_tcp(a, buffer, capacity, got) : result;
@@ -147,7 +146,7 @@ static enum tunnel_result write_session(struct accepted_io *a, const void *data,
         *taken = turbo_server_push(a->session, clock_now(), data, length);
         return *taken > 0 ? TUNNEL_OK : TUNNEL_WANT_WRITE;
     }
-    enum tunnel_result result = flush(a);
+    enum tunnel_result result = accepted_flush(a);
     return result == TUNNEL_OK ? noted(a, descriptor_write(a->tcp, data, length, taken)) : result;
 }
 
@@ -229,23 +228,25 @@ void accepted_free(struct accepted_io *a, bool reset)
     free(a);
 }
 
-/* A session that no TCP has joined, and that has something to say, is kept until one does. */
+/* What no TCP has come for, or not taken yet, is the listener's to deliver. */
+static bool has_said_more(const struct accepted_io *a)
+{
+    const uint8_t *data;
+    return a->session != NULL && (a->tcp.fd < 0 || turbo_server_tcp_peek(a->session, &data) > 0);
+}
+
 static void close_session(struct accepted_io *a, bool reset)
 {
     struct turbo_listener *listener = a->listener;
     turbo_listener_lock(listener);
-    if (a->session != NULL && a->tcp.fd < 0 && !reset) {
-        a->left = true;
+    if (!reset && has_said_more(a)) {
         turbo_server_push_end(a->session, TURBO_END_FIN);
         turbo_listener_keep(listener, a);
         turbo_listener_unlock(listener);
         return;
     }
     if (a->session != NULL) {
-        if (a->tcp.fd >= 0)
-            (void)flush(a);
-        else
-            turbo_server_refuse(a->session);
+        turbo_server_refuse(a->session);
         end_session(a);
     } else {
         turbo_listener_leave(listener, a);
@@ -338,6 +339,7 @@ void accepted_join(struct accepted_io *a, int fd, uint8_t *early, size_t length,
     a->early = early;
     a->early_length = length;
     a->joined_us = now;
+    (void)accepted_flush(a); /* whoever has written it may be busy elsewhere */
     accepted_wake(a);
 }
 

@@ -23,11 +23,12 @@ struct accepted_io {
     struct address peer;
     uint8_t *early; /* bytes that TCP has brought while it was an opening */
     size_t early_length, early_used;
-    int wake_fd; /* an eventfd: the listener has news; -1: no session */
-    bool ended;  /* the session is over, and no TCP has joined */
-    bool taken;  /* its user has it */
-    bool left;   /* its user has closed it; the listener delivers what is left */
-    int error;   /* of the socket */
+    int wake_fd;  /* an eventfd: the listener has news; -1: no session */
+    bool ended;   /* the session is over, and no TCP has joined */
+    bool taken;   /* its user has it */
+    bool left;    /* its user has closed it; the listener delivers what it has said */
+    bool watched; /* for that, TCP is among what the listener watches */
+    int error;    /* of the socket */
     uint64_t began_us, joined_us;
     enum turbo_outcome outcome; /* once the session is gone */
     enum turbo_reason reason;
@@ -43,6 +44,8 @@ struct accepted_io *accepted_session(struct turbo_listener *listener, struct tur
 
 /* Under the lock: the session goes on over `fd`; takes both over. */
 void accepted_join(struct accepted_io *io, int fd, uint8_t *early, size_t length, uint64_t now);
+/* Under the lock: S→C bytes that UDP did not bring go to TCP. OK: there are none left. */
+enum tunnel_result accepted_flush(struct accepted_io *io);
 /* Under the lock: tells the user that something has changed. */
 void accepted_wake(struct accepted_io *io);
 /* Frees it with its socket; the session is gone. */

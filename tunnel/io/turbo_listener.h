@@ -19,7 +19,7 @@ void turbo_listener_pump(struct turbo_listener *listener);
 int turbo_listener_fd(const struct turbo_listener *listener);
 /* The session is settled, or over: `io` leaves, and holds the listener no longer. */
 void turbo_listener_leave(struct turbo_listener *listener, struct accepted_io *io);
-/* The user has left, but bytes may wait for TCP to come: `io` is the listener's now. */
+/* The user has left; what it has said is to be delivered: `io` is the listener's now. */
 void turbo_listener_keep(struct turbo_listener *listener, struct accepted_io *io);
 
 #endif
