@@ -174,9 +174,9 @@ SERVERS: dict[str, type[TlsServer]] = {
     "nginx": Nginx, "openssl": OpenSslServer, "gnutls": GnuTlsServer, "node": NodeServer}
 
 
-def tls_echo_server(pki: Pki) -> TcpServer:
+def tls_echo_server(pki: Pki, kind: str = "ecdsa") -> TcpServer:
     """A TLS server in this process that sends back what it gets."""
-    context = pki.server_context()
+    context = pki.server_context(kind)
 
     def serve(connection: socket.socket) -> None:
         with context.wrap_socket(connection, server_side=True) as tls:
