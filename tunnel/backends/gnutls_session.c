@@ -1,0 +1,308 @@
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tunnel/backends/gnutls_internal.h"
+#include "tunnel/backends/gnutls_names.h"
+#include "tunnel/backends/key_log.h"
+#include "tunnel/failure.h"
+
+/* What resumption bytes begin with: those of another library are not given to this one's parser. */
+static const char resumption_tag[8] = "gnutls1";
+
+/* ---- the transport ---- */
+
+static ssize_t refuse(struct backend_session *s, enum tunnel_result result)
+{
+    bool wait = result == TUNNEL_WANT_READ || result == TUNNEL_WANT_WRITE;
+    *(wait ? &s->waiting : &s->broken) = result;
+    gnutls_transport_set_errno(s->tls, wait ? EAGAIN : EIO);
+    return -1;
+}
+
+static ssize_t pull(gnutls_transport_ptr_t owner, void *buffer, size_t capacity)
+{
+    struct backend_session *s = owner;
+    size_t got = 0;
+    enum tunnel_result result = s->transport.read(s->transport.owner, buffer, capacity, &got);
+    if (result == TUNNEL_CLOSED)
+        return 0;
+    if (result != TUNNEL_OK)
+        return refuse(s, result);
+    for (size_t i = 0; i < got && s->first_count < sizeof(s->first); i++)
+        s->first[s->first_count++] = ((const uint8_t *)buffer)[i];
+    return (ssize_t)got;
+}
+
+static ssize_t push(gnutls_transport_ptr_t owner, const void *data, size_t length)
+{
+    struct backend_session *s = owner;
+    size_t taken = 0;
+    enum tunnel_result result = s->transport.write(s->transport.owner, data, length, &taken);
+    return result == TUNNEL_OK ? (ssize_t)taken : refuse(s, result);
+}
+
+/* There is nothing to wait for here: pull tells. */
+static int pull_timeout(gnutls_transport_ptr_t owner, unsigned ms)
+{
+    (void)owner;
+    (void)ms;
+    return 1;
+}
+
+/* ---- secrets on request ---- */
+
+static size_t add_hex(char *text, size_t capacity, const gnutls_datum_t *bytes)
+{
+    size_t length = capacity;
+    return gnutls_hex_encode(bytes, text, &length) < 0 ? 0 : strlen(text);
+}
+
+static int log_secret(gnutls_session_t tls, const char *label, const gnutls_datum_t *secret)
+{
+    const struct backend_session *s = gnutls_session_get_ptr(tls);
+    char line[512];
+    gnutls_datum_t client_random, server_random;
+    gnutls_session_get_random(tls, &client_random, &server_random);
+    size_t used = (size_t)snprintf(line, sizeof(line), "%s ", label);
+    used += add_hex(line + used, sizeof(line) - used, &client_random);
+    line[used++] = ' ';
+    used += add_hex(line + used, sizeof(line) - used, secret);
+    line[used++] = '\n';
+    key_log_write(s->context->key_log_fd, line, used);
+    gnutls_memset(line, 0, sizeof(line));
+    return 0;
+}
+
+/* ---- creation ---- */
+
+static unsigned flags_of(const struct backend_context *c)
+{
+    unsigned flags = GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL;
+    flags |= c->server ? GNUTLS_SERVER : GNUTLS_CLIENT | GNUTLS_FORCE_CLIENT_CERT;
+    if (c->groups_named)
+        flags |= GNUTLS_KEY_SHARE_TOP; /* the first is the one that is wanted */
+    if (!c->tickets)
+        flags |= GNUTLS_NO_TICKETS;
+    return flags;
+}
+
+static bool copy_names(struct backend_session *s, const char *const *names)
+{
+    if (names == NULL)
+        return true;
+    size_t count = 0;
+    while (names[count] != NULL)
+        count++;
+    s->names = calloc(count + 1, sizeof(*s->names));
+    for (size_t i = 0; s->names != NULL && i < count; i++)
+        if ((s->names[i] = strdup(names[i])) == NULL)
+            return false;
+    return s->names != NULL;
+}
+
+static bool copy_peer(struct backend_session *s, const struct backend_peer *peer)
+{
+    s->verify = peer->verify;
+    if (peer->expected_alpn != NULL && (s->expected_alpn = strdup(peer->expected_alpn)) == NULL)
+        return false;
+    return copy_names(s, peer->names);
+}
+
+static int verify_in_handshake(gnutls_session_t tls)
+{
+    struct backend_session *s = gnutls_session_get_ptr(tls);
+    if (!s->verify)
+        return 0;
+    enum tunnel_result result = backend_gnutls_verify(s, &s->verdict);
+    return result == TUNNEL_OK ? 0 : GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR;
+}
+
+static gnutls_certificate_request_t request_of(const struct backend_context *c)
+{
+    switch (c->clients) {
+    case SETTINGS_CLIENTS_MAY: return GNUTLS_CERT_REQUEST;
+    case SETTINGS_CLIENTS_MUST: return GNUTLS_CERT_REQUIRE;
+    default: return GNUTLS_CERT_IGNORE;
+    }
+}
+
+static int set_up_server(struct backend_session *s)
+{
+    const struct backend_context *c = s->context;
+    gnutls_certificate_server_set_request(s->tls, request_of(c));
+    return c->tickets ? gnutls_session_ticket_enable_server(s->tls, &c->ticket_key) : 0;
+}
+
+static int set_up_client(struct backend_session *s, const struct backend_peer *peer)
+{
+    if (peer->server_name == NULL)
+        return 0;
+    return gnutls_server_name_set(s->tls, GNUTLS_NAME_DNS, peer->server_name,
+                                  strlen(peer->server_name));
+}
+
+static int set_up(struct backend_session *s, const struct backend_peer *peer)
+{
+    const struct backend_context *c = s->context;
+    int code = gnutls_priority_set(s->tls, c->priority);
+    if (code >= 0)
+        code = gnutls_credentials_set(s->tls, GNUTLS_CRD_CERTIFICATE, c->credentials);
+    if (code >= 0 && c->alpn_count > 0)
+        code = gnutls_alpn_set_protocols(s->tls, c->alpn, c->alpn_count,
+                                         GNUTLS_ALPN_MANDATORY | GNUTLS_ALPN_SERVER_PRECEDENCE);
+    if (code >= 0)
+        code = c->server ? set_up_server(s) : set_up_client(s, peer);
+    gnutls_session_set_ptr(s->tls, s);
+    gnutls_session_set_verify_function(s->tls, verify_in_handshake);
+    /* NULL as well: else the environment's SSLKEYLOGFILE has its way. */
+    gnutls_session_set_keylog_function(s->tls, c->key_log_fd >= 0 ? log_secret : NULL);
+    gnutls_transport_set_ptr(s->tls, s);
+    gnutls_transport_set_pull_function(s->tls, pull);
+    gnutls_transport_set_push_function(s->tls, push);
+    gnutls_transport_set_pull_timeout_function(s->tls, pull_timeout);
+    return code;
+}
+
+static enum tunnel_result resume(struct backend_session *s, const struct backend_peer *peer,
+                                 struct tunnel_error *error)
+{
+    size_t length = peer->resumption_length;
+    if (peer->resumption == NULL || s->context->server || !s->context->tickets)
+        return TUNNEL_OK;
+    if (length <= sizeof(resumption_tag) ||
+        memcmp(peer->resumption, resumption_tag, sizeof(resumption_tag)) != 0)
+        return failure(
+            error, TUNNEL_CONFIGURATION,
+            "resumption: these bytes are not from a tunnel of GnuTLS: leave them out for a "
+            "full handshake");
+    /* What is too old, or damaged, leads to a full handshake. */
+    (void)gnutls_session_set_data(s->tls, peer->resumption + sizeof(resumption_tag),
+                                  length - sizeof(resumption_tag));
+    return TUNNEL_OK;
+}
+
+static enum tunnel_result begin(struct backend_session *s, const struct backend_peer *peer,
+                                struct tunnel_error *error)
+{
+    if (!copy_peer(s, peer) || gnutls_init(&s->tls, flags_of(s->context)) < 0)
+        return failure(error, TUNNEL_MEMORY, "out of memory");
+    int code = set_up(s, peer);
+    if (code == GNUTLS_E_MEMORY_ERROR)
+        return failure(error, TUNNEL_MEMORY, "out of memory");
+    if (code < 0)
+        return failure(
+            error, TUNNEL_CONFIGURATION,
+            "GnuTLS does not take what this tunnel is to be made with, the server name above "
+            "all: %s",
+            gnutls_strerror(code));
+    return resume(s, peer, error);
+}
+
+struct backend_session *backend_gnutls_session_create(struct backend_context *context,
+                                                      const struct backend_peer *peer,
+                                                      const struct backend_transport *transport,
+                                                      struct tunnel_error *error)
+{
+    struct backend_session *s = calloc(1, sizeof(*s));
+    if (s == NULL) {
+        failure(error, TUNNEL_MEMORY, "out of memory");
+        return NULL;
+    }
+    s->context = context;
+    s->transport = *transport;
+    if (begin(s, peer, error) == TUNNEL_OK)
+        return s;
+    backend_gnutls_session_destroy(s);
+    return NULL;
+}
+
+void backend_gnutls_session_destroy(struct backend_session *s)
+{
+    if (s->tls != NULL)
+        gnutls_deinit(s->tls);
+    for (size_t i = 0; s->names != NULL && s->names[i] != NULL; i++)
+        free(s->names[i]);
+    free(s->names);
+    free(s->expected_alpn);
+    free(s);
+}
+
+/* ---- what is known ---- */
+
+static const char *version_name(gnutls_protocol_t version)
+{
+    switch (version) {
+    case GNUTLS_TLS1_2: return "TLSv1.2";
+    case GNUTLS_TLS1_3: return "TLSv1.3";
+    default: return NULL;
+    }
+}
+
+static const char *copy_alpn(struct backend_session *s)
+{
+    gnutls_datum_t name;
+    if (gnutls_alpn_get_selected_protocol(s->tls, &name) < 0 || name.size >= sizeof(s->alpn))
+        return NULL;
+    memcpy(s->alpn, name.data, name.size);
+    s->alpn[name.size] = '\0';
+    return s->alpn;
+}
+
+static const char *copy_server_name(struct backend_session *s)
+{
+    size_t length = sizeof(s->server_name);
+    unsigned type;
+    int code = gnutls_server_name_get(s->tls, s->server_name, &length, &type, 0);
+    return code < 0 || length == 0 ? NULL : s->server_name;
+}
+
+void backend_gnutls_session_info(struct backend_session *s, struct tunnel_info *info)
+{
+    struct suite suite;
+    unsigned count = 0;
+    gnutls_protocol_t version = gnutls_protocol_get_version(s->tls);
+    info->version = version_name(version);
+    if (suite_of_session(s->tls, &suite)) {
+        memcpy(s->cipher, suite.name, sizeof(s->cipher));
+        info->cipher = s->cipher;
+        info->cipher_number = suite.number;
+    }
+    info->resumed = gnutls_session_is_resumed(s->tls) != 0;
+    /* TLS 1.2 resumes without a key exchange; what is remembered is the first connection's. */
+    if (version == GNUTLS_TLS1_3 || !info->resumed)
+        info->group = group_name(gnutls_group_get(s->tls));
+    info->alpn = copy_alpn(s);
+    if (s->context->server)
+        info->server_name = copy_server_name(s);
+    const gnutls_datum_t *peer = gnutls_certificate_get_peers(s->tls, &count);
+    if (peer != NULL && count > 0) {
+        info->peer_certificate = peer->data;
+        info->peer_certificate_length = peer->size;
+    }
+}
+
+/* Asked before a ticket came, GnuTLS would wait for one. */
+static bool has_ticket(const struct backend_session *s)
+{
+    return !s->context->server && s->context->tickets &&
+           (gnutls_session_get_flags(s->tls) & GNUTLS_SFLAGS_SESSION_TICKET) != 0;
+}
+
+uint8_t *backend_gnutls_session_resumption(struct backend_session *s, size_t *length)
+{
+    gnutls_datum_t data = {NULL, 0};
+    *length = 0;
+    if (!has_ticket(s) || gnutls_session_get_data2(s->tls, &data) < 0)
+        return NULL;
+    uint8_t *bytes = malloc(sizeof(resumption_tag) + data.size);
+    if (bytes != NULL) {
+        *length = sizeof(resumption_tag) + data.size;
+        memcpy(bytes, resumption_tag, sizeof(resumption_tag));
+        memcpy(bytes + sizeof(resumption_tag), data.data, data.size);
+    }
+    gnutls_memset(data.data, 0, data.size);
+    gnutls_free(data.data);
+    return bytes;
+}
