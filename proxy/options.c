@@ -43,15 +43,19 @@ static const struct option_row rows[] = {
      "      postgresql: the proxy plays the server until then, and only the TLS goes\n"
      "      on: to a second proxy whose upstream has starttls=, or, of ldap and\n"
      "      postgresql only, to any server with TLS from the start.\n"},
-    {"upstream", "tcp:HOST:PORT[,starttls=PROTOCOL] or turbo:HOST:PORT[,udp=PORT][,turbo=WHEN]",
+    {"upstream",
+     "tcp:HOST:PORT[,starttls=PROTOCOL] or "
+     "turbo:HOST:PORT[,udp=PORT][,turbo=WHEN][,dialect=sandwich]",
      options_take_upstream, true,
      "      Where connections go; exactly one. HOST is a name or an address (IPv6 in\n"
      "      brackets), PORT 1 to 65535. tcp: speaks classic TLS to it; turbo: speaks\n"
      "      TurboTLS, and classic TLS when no answer comes over UDP. The UDP port is\n"
      "      the TCP port unless udp= names another. turbo= says when TurboTLS is\n"
      "      spoken: auto (the default) and try, unless TCP is connected first; always,\n"
-     "      also then; never. With starttls= the proxy plays the client until TLS\n"
-     "      begins; where a server refuses it, the client is reset.\n"},
+     "      also then; never. dialect=sandwich is for servers that are Sandwich 0.3's,\n"
+     "      or speak as these do: nothing but TurboTLS, and without UDP the client is\n"
+     "      reset. With starttls= the proxy plays the client until TLS begins; where\n"
+     "      a server refuses it, the client is reset.\n"},
     {"sniff-timeout", "SECONDS", options_take_sniff_timeout, true,
      "      For ports whose server speaks first (SMTP, IMAP): when a client of turbo:\n"
      "      has sent nothing for this long, connect to the upstream to see whether it\n"

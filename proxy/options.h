@@ -23,6 +23,7 @@ struct endpoint_option {
     uint16_t udp_port;
     bool has_turbo;
     enum config_turbo turbo;         /* of a --upstream turbo: */
+    enum turbo_dialect dialect;      /* of turbo:; PROFILE1: not given */
     enum starttls_protocol starttls; /* of tcp:; STARTTLS_NONE: not given */
 };
 

@@ -38,6 +38,15 @@ static const char *take_turbo(struct endpoint_option *out, const char *value, bo
     return "turbo= is one of auto, try, always and never";
 }
 
+static const char *take_dialect(struct endpoint_option *out, const char *value, bool listens,
+                                char fault[static ENDPOINT_FAULT_BYTES])
+{
+    (void)listens;
+    (void)fault;
+    out->dialect = TURBO_DIALECT_SANDWICH;
+    return strcmp(value, "sandwich") == 0 ? NULL : "dialect= is sandwich, or left out";
+}
+
 static const char *take_starttls(struct endpoint_option *out, const char *value, bool listens,
                                  char fault[static ENDPOINT_FAULT_BYTES])
 {
@@ -59,6 +68,7 @@ static const struct extra {
 } extras[] = {
     {"udp=", "PORT", ENDPOINT_TURBO, false, take_udp},
     {"turbo=", "WHEN", ENDPOINT_TURBO, true, take_turbo},
+    {"dialect=", "sandwich", ENDPOINT_TURBO, true, take_dialect},
     {"starttls=", "PROTOCOL", ENDPOINT_TCP, false, take_starttls},
 };
 enum { EXTRAS = sizeof(extras) / sizeof(extras[0]) };
@@ -73,6 +83,8 @@ static const char *name_of_value(const char *word)
     for (int i = 0; i < TURBO_NAMES; i++)
         if (strcasecmp(word, turbo_names[i]) == 0)
             return "turbo=";
+    if (strcasecmp(word, "sandwich") == 0)
+        return "dialect=";
     for (enum starttls_protocol i = STARTTLS_SMTP; i < STARTTLS_COUNT; i++)
         if (strcasecmp(word, prelude_starttls_text(i)) == 0)
             return "starttls=";

@@ -19,7 +19,7 @@ void turbo_client_config_init(struct turbo_client_config *config, turbo_sha256 *
 
 size_t turbo_client_bytes(void)
 {
-    return sizeof(struct turbo_client) + OUT_BYTES +
+    return sizeof(struct turbo_client) + OUT_ROOM +
            reassembly_bytes(TURBO_CHUNKS_MAX, TURBO_RESPONSE_PAYLOAD_MAX);
 }
 
@@ -37,6 +37,7 @@ struct turbo_client *turbo_client_init(void *memory, const struct turbo_client_c
     c->config = *config;
     c->dialed_at = now;
     c->report.trial = config->trial;
+    c->report.dialect = config->dialect;
     c->wait_end = c->measure_end = c->redial_at = TURBO_NEVER;
     if (config->speaks && config->rtt_us != 0)
         c->redial_at = now + config->rtt_us + syn_slack(config->rtt_us);
@@ -44,7 +45,8 @@ struct turbo_client *turbo_client_init(void *memory, const struct turbo_client_c
     c->out = (uint8_t *)(c + 1);
     c->out_start = c->out_end = STREAM_START;
     turbo_client_hello_init(&c->hello);
-    reassembly_init(&c->s2c, c->out + OUT_BYTES, TURBO_CHUNKS_MAX, TURBO_RESPONSE_PAYLOAD_MAX);
+    reassembly_init(&c->s2c, c->out + OUT_ROOM, TURBO_CHUNKS_MAX, TURBO_RESPONSE_PAYLOAD_MAX);
+    sandwich_client_init(c);
     return c;
 }
 
@@ -63,8 +65,22 @@ static bool reading_hello(const struct turbo_client *c)
 static void hello_goes_by_tcp(struct turbo_client *c, enum turbo_outcome outcome,
                               enum turbo_reason reason, turbo_time now)
 {
+    if (client_is_sandwich(c)) {
+        sandwich_client_fail(c, reason, now);
+        return;
+    }
     client_decide(c, outcome, reason);
     client_handle(c, EVENT_HELLO_GOES_BY_TCP, now);
+}
+
+static void judge_sandwich_hello(struct turbo_client *c, turbo_time now)
+{
+    if (!sandwich_client_fits(c->hello.length))
+        sandwich_client_fail(c, TURBO_REASON_HELLO_TOO_LARGE, now);
+    else if (c->hello.early_data)
+        sandwich_client_fail(c, TURBO_REASON_EARLY_DATA, now);
+    else
+        client_handle(c, EVENT_HELLO_GOES_BY_UDP, now);
 }
 
 static void judge_hello(struct turbo_client *c, turbo_time now)
@@ -78,7 +94,9 @@ static void judge_hello(struct turbo_client *c, turbo_time now)
         hello_goes_by_tcp(c, TURBO_OUTCOME_CLASSIC, TURBO_REASON_HELLO_TOO_LARGE, now);
         break;
     case TURBO_HELLO_COMPLETE:
-        if (!request_plan_fits(c->hello.length))
+        if (client_is_sandwich(c))
+            judge_sandwich_hello(c, now);
+        else if (!request_plan_fits(c->hello.length))
             hello_goes_by_tcp(c, TURBO_OUTCOME_CLASSIC, TURBO_REASON_HELLO_TOO_LARGE, now);
         else if (c->config.unknown)
             hello_goes_by_tcp(c, TURBO_OUTCOME_CLASSIC, TURBO_REASON_NOT_KNOWN, now);
@@ -94,7 +112,8 @@ static void judge_hello(struct turbo_client *c, turbo_time now)
 
 size_t turbo_client_room(const struct turbo_client *c)
 {
-    return c->state == TURBO_CLIENT_FAILED || c->ended ? 0 : OUT_BYTES - c->out_end;
+    bool full = c->out_end >= OUT_BYTES; /* more than that with a tombstone amid it */
+    return c->state == TURBO_CLIENT_FAILED || c->ended || full ? 0 : OUT_BYTES - c->out_end;
 }
 
 /*
@@ -116,7 +135,7 @@ static bool is_answer(struct turbo_client *c, const uint8_t *data, size_t length
 /* Is the app still to answer its first flight, and would it matter? */
 static bool awaits_answer(const struct turbo_client *c)
 {
-    if (c->answered)
+    if (c->answered || client_is_sandwich(c))
         return false;
     if (client_measuring(c))
         return c->report.delivered || c->tcp_bytes > 0;
@@ -148,13 +167,18 @@ size_t turbo_client_push(struct turbo_client *c, turbo_time now, const uint8_t *
     } else if (awaits_answer(c) && is_answer(c, data, n)) {
         app_answers(c, now);
     }
+    if (client_is_sandwich(c))
+        sandwich_client_look(c, now);
     return n;
 }
 
 void turbo_client_push_end(struct turbo_client *c, turbo_time now)
 {
     c->ended = true;
-    client_measure_stop(c);
+    if (client_is_sandwich(c))
+        sandwich_client_ended(c, now);
+    else
+        client_measure_stop(c);
     if (reading_hello(c))
         hello_goes_by_tcp(c,
                           c->out_end == STREAM_START ? TURBO_OUTCOME_OPAQUE : TURBO_OUTCOME_CLASSIC,
@@ -191,6 +215,8 @@ void turbo_client_consume(struct turbo_client *c, size_t length)
 size_t turbo_client_poll_datagram(struct turbo_client *c, uint8_t out[static TURBO_DATAGRAM_MAX])
 {
     struct turbo_datagram datagram = {.id = c->id};
+    if (client_is_sandwich(c))
+        return sandwich_client_poll(c, out);
     if (c->abort_due) {
         c->abort_due = false;
         datagram.flags = TURBO_FLAG_ABORT;
@@ -212,6 +238,10 @@ static void udp_dead(struct turbo_client *c, enum turbo_reason reason, turbo_tim
     if (c->report.responded || !turbo_client_uses_udp(c))
         return;
     client_measure_stop(c);
+    if (client_is_sandwich(c)) {
+        sandwich_client_fail(c, reason, now);
+        return;
+    }
     client_decide(c, TURBO_OUTCOME_CLASSIC, reason);
     client_handle(c, EVENT_UDP_DEAD, now);
 }
@@ -253,6 +283,8 @@ bool turbo_client_datagram(struct turbo_client *c, turbo_time now, const uint8_t
                            size_t length)
 {
     struct turbo_datagram d;
+    if (client_is_sandwich(c))
+        return sandwich_client_datagram(c, now, data, length);
     if (!c->report.asked || !turbo_response_decode(&d, data, length) ||
         !turbo_id_equal(&d.id, &c->id))
         return false;
@@ -299,11 +331,17 @@ void turbo_client_tcp_up(struct turbo_client *c, turbo_time now)
     c->report.tcp_up_us = now - c->dialed_at;
     bool answered = c->state == TURBO_CLIENT_ASKING && c->answered;
     client_handle(c, answered ? EVENT_TCP_UP_ANSWERED : EVENT_TCP_UP, now);
+    if (client_is_sandwich(c))
+        sandwich_client_look(c, now);
 }
 
 void turbo_client_tcp_readable(struct turbo_client *c, turbo_time now)
 {
-    client_handle(c, c->report.delivered ? EVENT_TCP_SPOKE_LATE : EVENT_TCP_SPOKE, now);
+    if (client_is_sandwich(c) && c->state != TURBO_CLIENT_OPEN)
+        sandwich_client_fail(
+            c, reading_hello(c) ? TURBO_REASON_SERVER_FIRST : TURBO_REASON_SERVER_ENDED, now);
+    else
+        client_handle(c, c->report.delivered ? EVENT_TCP_SPOKE_LATE : EVENT_TCP_SPOKE, now);
 }
 
 void turbo_client_tcp_failed(struct turbo_client *c, turbo_time now)
@@ -331,10 +369,10 @@ void turbo_client_tcp_consume(struct turbo_client *c, size_t length)
     c->out_start += length;
     assert(c->out_start <= c->out_end);
     c->tcp_taken += length;
-    if (c->answered && c->tcp_taken > TURBO_STREAM_KEPT_MAX)
+    if (c->answered && c->tcp_taken > TURBO_STREAM_KEPT_MAX && !client_is_sandwich(c))
         client_measure_stop(c);     /* an upload: it is TCP's alone the sooner the better */
     if (c->out_start == c->out_end) /* all taken: the room is there again */
-        c->out_start = c->out_end = STREAM_START;
+        c->out_start = c->out_end = STREAM_START + sandwich_client_kept(c);
 }
 
 bool turbo_client_settled(const struct turbo_client *c)
@@ -354,13 +392,17 @@ bool turbo_client_ended(const struct turbo_client *c)
 turbo_time turbo_client_deadline(const struct turbo_client *c)
 {
     turbo_time first = c->wait_end < c->redial_at ? c->wait_end : c->redial_at;
-    return first < c->measure_end ? first : c->measure_end;
+    first = first < c->measure_end ? first : c->measure_end;
+    turbo_time sandwich = sandwich_client_deadline(c);
+    return first < sandwich ? first : sandwich;
 }
 
 void turbo_client_tick(struct turbo_client *c, turbo_time now)
 {
     if (now >= c->redial_at)
         client_handle(c, EVENT_SYN_LATE, now);
+    if (client_is_sandwich(c))
+        sandwich_client_tick(c, now);
     if (c->state == TURBO_CLIENT_WAITING && now >= c->wait_end)
         client_handle(c, EVENT_WAIT_OVER, now);
     if (now >= c->measure_end)

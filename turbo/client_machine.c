@@ -26,7 +26,7 @@ static action ask, ask_again, dial_again, expect_tcp, restart_wait, compose_open
 #define IGNORE          {IGNORED, TURBO_CLIENT_FAILED, NULL}
 /* clang-format on */
 
-/* Protocol §6 as a table. */
+/* Protocol §6 as a table; §11 in the same states. */
 static const struct cell table[STATE_COUNT][EVENT_COUNT] =
     {
         [TURBO_CLIENT_HELLO_DIALING] =
@@ -36,6 +36,7 @@ static const struct cell table[STATE_COUNT][EVENT_COUNT] =
                 [EVENT_TCP_UP] = GO(HELLO_UP),
                 [EVENT_TCP_FAILED] = GO(FAILED),
                 [EVENT_SYN_LATE] = DO(HELLO_DIALING, dial_again),
+                [EVENT_HOPELESS] = GO(FAILED),
                 [EVENT_ABORT] = GO(FAILED),
             },
         [TURBO_CLIENT_HELLO_UP] =
@@ -44,6 +45,7 @@ static const struct cell table[STATE_COUNT][EVENT_COUNT] =
                 [EVENT_HELLO_GOES_BY_TCP] = DO(OPEN, compose_classic),
                 [EVENT_TCP_SPOKE] = DO(OPEN, compose_opaque),
                 [EVENT_TCP_FAILED] = GO(FAILED),
+                [EVENT_HOPELESS] = GO(FAILED),
                 [EVENT_ABORT] = GO(FAILED),
             },
         [TURBO_CLIENT_ASKING] =
@@ -55,6 +57,7 @@ static const struct cell table[STATE_COUNT][EVENT_COUNT] =
                 [EVENT_RESPONSE] = DO(ASKING, expect_tcp),
                 [EVENT_UDP_DEAD] = DO(DIALING, stop_asking),
                 [EVENT_ANSWER] = GO(ASKING),
+                [EVENT_HOPELESS] = GO(FAILED),
                 [EVENT_ABORT] = DO(FAILED, tell_abort),
             },
         [TURBO_CLIENT_WAITING] =
@@ -66,6 +69,7 @@ static const struct cell table[STATE_COUNT][EVENT_COUNT] =
                 [EVENT_UDP_DEAD] = DO(OPEN, compose_classic),
                 [EVENT_ANSWER] = DO(OPEN, compose_opening),
                 [EVENT_WAIT_OVER] = DO(OPEN, compose_opening),
+                [EVENT_HOPELESS] = GO(FAILED),
                 [EVENT_ABORT] = DO(FAILED, tell_abort),
             },
         [TURBO_CLIENT_DIALING] =
@@ -95,6 +99,7 @@ static const struct cell table[STATE_COUNT][EVENT_COUNT] =
                 [EVENT_TCP_FAILED] = IGNORE,
                 [EVENT_RESPONSE] = IGNORE,
                 [EVENT_UDP_DEAD] = IGNORE,
+                [EVENT_HOPELESS] = IGNORE,
                 [EVENT_ABORT] = IGNORE,
             },
 };
@@ -138,17 +143,23 @@ static turbo_time wait_time(const struct turbo_client *c)
 
 static void restart_wait(struct turbo_client *c, turbo_time now)
 {
+    if (client_is_sandwich(c))
+        return; /* TCP waits for the client's handshake */
     turbo_time began = c->up_at > c->report.asked_at ? c->up_at : c->report.asked_at;
     c->wait_end = earlier(now + wait_time(c), began + TURBO_WAIT_MAX);
 }
 
 static void ask(struct turbo_client *c, turbo_time now)
 {
+    c->report.asked_at = now;
+    c->report.asked = true;
+    if (client_is_sandwich(c)) {
+        sandwich_client_ask(c, now);
+        return;
+    }
     turbo_id_from_hello(&c->id, c->config.sha256, client_stream(c), c->hello.length);
     c->plan = request_plan_make(c->hello.length, c->config.expected_chunks,
                                 c->config.expected_bytes, c->config.requests_max);
-    c->report.asked_at = now;
-    c->report.asked = true;
     if (c->state == TURBO_CLIENT_WAITING)
         restart_wait(c, now);
 }
@@ -164,8 +175,10 @@ static void dial_again(struct turbo_client *c, turbo_time now)
 static void ask_again(struct turbo_client *c, turbo_time now)
 {
     dial_again(c, now);
-    if (!c->report.responded)
-        c->requests_sent = 0;
+    if (c->report.responded)
+        return;
+    c->requests_sent = 0;
+    sandwich_requests_repeat(&c->sandwich.requests);
 }
 
 /* UDP has taken a round trip and the TLS server's time: TCP should be up about now. */
@@ -203,6 +216,11 @@ static void compose_opaque(struct turbo_client *c, turbo_time now)
 
 static void compose_opening(struct turbo_client *c, turbo_time now)
 {
+    if (client_is_sandwich(c)) {
+        stop_udp(c);
+        sandwich_client_open(c, now);
+        return;
+    }
     if (!c->report.responded) {
         compose_classic(c, now);
         return;
@@ -226,6 +244,6 @@ static void stop_asking(struct turbo_client *c, turbo_time now)
 static void tell_abort(struct turbo_client *c, turbo_time now)
 {
     (void)now;
-    c->abort_due = true;
+    c->abort_due = !client_is_sandwich(c); /* which has no such word */
     c->wait_end = TURBO_NEVER;
 }

@@ -62,6 +62,7 @@ void turbo_client_tcp_read(struct turbo_client *c, turbo_time now, size_t length
         return;
     if (!c->report.flight_known)
         c->tcp_bytes += length;
-    if (length == 0 || c->report.flight_known || c->tcp_bytes > TURBO_STREAM_KEPT_MAX)
+    if (length == 0 || c->report.flight_known || c->tcp_bytes > TURBO_STREAM_KEPT_MAX ||
+        client_is_sandwich(c))
         client_measure_stop(c);
 }

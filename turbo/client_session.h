@@ -1,7 +1,7 @@
 /*
- * What the three parts of a client share. client.c is what the caller sees: bytes, datagrams and
- * TCP's news, folded into events; client_machine.c is what an event does, as a table;
- * client_measure.c is what is learned for later connections.
+ * What the parts of a client share. client.c is what the caller sees: bytes, datagrams and TCP's
+ * news, folded into events; client_machine.c is what an event does, as a table; client_measure.c is
+ * what is learned for later connections; sandwich_client.c is what differs in the Sandwich dialect.
  */
 #ifndef TURBO_CLIENT_SESSION_H
 #define TURBO_CLIENT_SESSION_H
@@ -10,6 +10,7 @@
 #include "turbo/client.h"
 #include "turbo/parity.h"
 #include "turbo/reassembly.h"
+#include "turbo/sandwich_client.h"
 
 struct turbo_client {
     struct turbo_client_config config;
@@ -41,15 +42,21 @@ struct turbo_client {
 
     struct parity parity;
     struct reassembly s2c;
-    size_t s2c_limit; /* bytes to deliver from UDP; fixed by the opening */
+    size_t s2c_limit; /* bytes that may be delivered from UDP; fixed by the opening */
     size_t s2c_consumed;
 
     /* C→S bytes, with room in front for a tombstone: the opening is one piece of memory. */
     uint8_t *out;
     size_t out_start, out_end; /* what TCP has not taken yet; the stream starts at STREAM_START */
+
+    struct sandwich_client sandwich; /* in the Sandwich dialect */
 };
 
-enum { STREAM_START = TURBO_TOMBSTONE_BYTES, OUT_BYTES = STREAM_START + TURBO_CLIENT_HELD_MAX };
+enum {
+    STREAM_START = TURBO_TOMBSTONE_BYTES,
+    OUT_BYTES = STREAM_START + TURBO_CLIENT_HELD_MAX,
+    OUT_ROOM = OUT_BYTES + SANDWICH_TOMBSTONE_BYTES /* which is put amid the stream */
+};
 
 /* What can happen, with the facts that matter folded in. */
 enum client_event {
@@ -65,6 +72,7 @@ enum client_event {
     EVENT_UDP_DEAD, /* REFUSED, unreachable or a draft server, and no response before */
     EVENT_ANSWER,
     EVENT_WAIT_OVER,
+    EVENT_HOPELESS, /* in the Sandwich dialect: there is no way to go on */
     EVENT_ABORT,
     EVENT_COUNT
 };
@@ -86,7 +94,13 @@ static inline bool client_measuring(const struct turbo_client *c)
     return c->measure_end != TURBO_NEVER;
 }
 
-/* The C→S stream from its first byte; whole until TCP has taken some of it. */
+static inline bool client_is_sandwich(const struct turbo_client *c)
+{
+    return c->config.dialect == TURBO_DIALECT_SANDWICH;
+}
+
+/* The C→S stream from its first byte; whole until TCP has taken some of it. In the Sandwich dialect
+ * the client's handshake stays there as long as it may have to be repeated. */
 static inline const uint8_t *client_stream(const struct turbo_client *c)
 {
     return c->out + STREAM_START;

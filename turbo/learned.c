@@ -145,7 +145,7 @@ static void learn_flight(struct turbo_learned *l, const struct turbo_client_repo
 {
     l->flights[l->flight_count++ % TURBO_LEARNED_FLIGHTS] = (struct turbo_learned_flight){
         .bytes = report->flight_bytes, .chunks = report->flight_chunks};
-    if (report->late_known)
+    if (report->late_known && report->dialect == TURBO_DIALECT_PROFILE1)
         learn_lateness(l, report->late_us);
 }
 
@@ -176,8 +176,10 @@ void turbo_learned_note(struct turbo_learned *l, turbo_time now,
         l->trial_until = 0; /* whatever it has shown, another may try */
     if (report->tcp_up_us > 0)
         l->rtts[l->rtt_count++ % TURBO_LEARNED_FLIGHTS] = report->tcp_up_us;
-    l->speaks |= report->responded || report->refused;
     if (report->asked && report->flight_known)
         learn_flight(l, report);
+    if (report->dialect != TURBO_DIALECT_PROFILE1)
+        return; /* it has no choice, and says nothing of profile 1 */
+    l->speaks |= report->responded || report->refused;
     judge(l, now, report);
 }

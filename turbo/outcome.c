@@ -52,6 +52,9 @@ const char *turbo_reason_text(enum turbo_reason reason)
     case TURBO_REASON_INJECTED: return "injected";
     case TURBO_REASON_STARTTLS_REFUSED: return "starttls-refused";
     case TURBO_REASON_SERVER_ENDED: return "server-ended";
+    case TURBO_REASON_EARLY_DATA: return "early-data";
+    case TURBO_REASON_FLIGHT_TOO_LARGE: return "flight-too-large";
+    case TURBO_REASON_DATAGRAM_LOST: return "datagram-lost";
     case TURBO_REASON_COUNT: break;
     }
     return "-";

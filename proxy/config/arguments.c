@@ -68,6 +68,9 @@ static bool set_upstream(Turbotls__V1__Proxy *message, const struct endpoint_opt
     }
     if ((upstream->has_turbo = option->has_turbo))
         upstream->turbo = TURBOTLS__V1__UPSTREAM__TURBO__NEVER + option->turbo;
+    if ((upstream->has_dialect = option->dialect != TURBO_DIALECT_PROFILE1))
+        upstream->dialect =
+            (Turbotls__V1__Dialect)(TURBOTLS__V1__DIALECT__PROFILE1 + option->dialect);
     if ((upstream->has_starttls = option->starttls != STARTTLS_NONE))
         upstream->starttls = (Turbotls__V1__Starttls)option->starttls;
     server->has_udp_port = option->has_udp_port;

@@ -17,6 +17,7 @@
 #include "proxy/ops/log.h"
 #include "proxy/prelude/prelude.h"
 #include "tunnel/net/address.h"
+#include "turbo/turbo.h"
 
 enum {
     CONFIG_LISTENERS_MAX = 64,
@@ -87,6 +88,7 @@ struct config_upstream {
     const char *name;
     enum endpoint_kind kind;
     enum config_turbo turbo;         /* ENDPOINT_TCP: NEVER */
+    enum turbo_dialect dialect;      /* ENDPOINT_TURBO */
     enum starttls_protocol starttls; /* ENDPOINT_TCP */
     bool requested; /* there are no servers: connections go where the client asks */
     enum config_proxy_header proxy_header; /* ENDPOINT_TCP */

@@ -21,6 +21,26 @@ static void check_tcp_only(struct decoder *decoder, const struct decode_at *at,
                      "protocol: TCP");
 }
 
+/* What a server that speaks Sandwich's dialect cannot do. */
+static void check_dialect(struct decoder *decoder, const struct decode_at *at,
+                          const Turbotls__V1__Upstream *message)
+{
+    if (message->dialect == TURBOTLS__V1__DIALECT__PROFILE1)
+        return;
+    if (message->protocol != TURBOTLS__V1__PROTOCOL__TURBO)
+        decode_error(decoder, at, "dialect", 0,
+                     "is for protocol TURBO only, as TCP uses no UDP; leave it out, or use "
+                     "protocol: TURBO");
+    else if (message->requested)
+        decode_error(decoder, at, "dialect", 0,
+                     "does not go with requested: what servers speak that clients choose is not "
+                     "known, and SANDWICH has no other way; leave one of the two out");
+    else if (message->turbo == TURBOTLS__V1__UPSTREAM__TURBO__NEVER)
+        decode_error(decoder, at, "turbo", 0,
+                     "NEVER does not go with dialect: SANDWICH, whose servers can be reached by "
+                     "UDP only; leave one of the two out");
+}
+
 /* --print-config writes what is left out. */
 static bool is_default_health(const Turbotls__V1__Health *health)
 {
@@ -160,12 +180,14 @@ static void decode_upstream(struct decoder *decoder, const struct decode_at *top
     decode_check(decoder, &at, ranges, 1);
     check_upstream_name(decoder, &at, index);
     check_tcp_only(decoder, &at, message);
+    check_dialect(decoder, &at, message);
     check_requested(decoder, &at, message);
     out->name = decode_text(decoder, message->name == NULL ? "" : message->name);
     out->kind = message->protocol == TURBOTLS__V1__PROTOCOL__TURBO ? ENDPOINT_TURBO : ENDPOINT_TCP;
     out->turbo = out->kind == ENDPOINT_TCP
                      ? CONFIG_TURBO_NEVER
                      : (enum config_turbo)(message->turbo - TURBOTLS__V1__UPSTREAM__TURBO__NEVER);
+    out->dialect = (enum turbo_dialect)(message->dialect - TURBOTLS__V1__DIALECT__PROFILE1);
     out->starttls =
         message->has_starttls ? (enum starttls_protocol)message->starttls : STARTTLS_NONE;
     out->requested = message->requested;

@@ -12,9 +12,9 @@
 #include "proxy/sides/discovery.h"
 #include "proxy/sides/session_udp.h"
 #include "proxy/sides/stream.h"
+#include "proxy/sides/turbo_session.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
-#include "tunnel/net/crypto.h"
 #include "tunnel/net/socket.h"
 #include "turbo/learned.h"
 
@@ -35,10 +35,19 @@ struct turbo_client_side {
     struct turbo_client *session; /* NULL until the first SYN has left */
     struct stream tcp;            /* no socket until it is up */
     struct session_udp udp;
-    bool ended; /* the app's FIN; kept for a new attempt */
+    uint8_t attempt;  /* in the Sandwich dialect: sessions that were in vain */
+    bool begins_anew; /* the last one was, and the next has not begun */
+    bool ended;       /* the app's FIN; kept for a new attempt */
     bool want_read;
     ev_timer timer;
 };
+
+static void on_started(void *owner, int fd, const struct address *peer, struct server *server);
+static void on_up(void *owner, int fd, const struct address *peer, struct server *server);
+static void on_failed(void *owner, int code);
+
+static const struct reach_events reach_events = {
+    .started = on_started, .up = on_up, .failed = on_failed};
 
 static struct turbo_client_side *side_of(struct side *side)
 {
@@ -59,9 +68,16 @@ static bool is_open(const struct turbo_client_side *s)
     return s->session != NULL && turbo_client_state(s->session) == TURBO_CLIENT_OPEN;
 }
 
+/* For good. */
 static bool has_failed(const struct turbo_client_side *s)
 {
-    return s->session != NULL && turbo_client_state(s->session) == TURBO_CLIENT_FAILED;
+    return s->session != NULL && !s->begins_anew &&
+           turbo_client_state(s->session) == TURBO_CLIENT_FAILED;
+}
+
+static bool speaks_profile1(const struct turbo_client_side *s)
+{
+    return s->upstream->settings->dialect == TURBO_DIALECT_PROFILE1;
 }
 
 /* ---- TCP ---- */
@@ -92,6 +108,24 @@ static void set_timer(struct turbo_client_side *s)
     ev_timer_start(s->worker->loop, &s->timer);
 }
 
+/* Where the app knows nothing yet of a session that has failed, another may have more luck: with a
+ * new TCP connection, since a Sandwich server knows this one by its id. */
+static void begin_anew(struct turbo_client_side *s)
+{
+    s->begins_anew = turbo_client_report(s->session).again;
+    if (s->begins_anew) {
+        s->attempt++;
+        stream_close(&s->tcp, true);
+        reach_cancel(s->reach);
+        reach_end(s->base.server);
+        s->base.server = NULL;
+        s->reach = reach_start(s->worker, s->upstream, NULL, &reach_events, s);
+        s->begins_anew = s->reach != NULL;
+    }
+    if (!s->begins_anew)
+        s->base.lost = SIDE_RESET;
+}
+
 /* After anything happened to the session: what it wants sent leaves, what it waits for is watched.
  */
 static void step(struct turbo_client_side *s)
@@ -104,7 +138,7 @@ static void step(struct turbo_client_side *s)
     if (is_open(s))
         flush_tcp(s);
     if (has_failed(s) && s->base.lost == 0)
-        s->base.lost = SIDE_RESET;
+        begin_anew(s);
     if (!turbo_client_uses_udp(s->session))
         session_udp_close(&s->udp);
     set_timer(s);
@@ -130,7 +164,7 @@ static void on_udp(struct ev_loop *loop, ev_io *io, int events)
     enum turbo_client_state before = turbo_client_state(s->session);
     const uint8_t *data;
     session_udp_receive(&s->udp, s->session, s->worker->now);
-    if (turbo_client_report(s->session).responded)
+    if (speaks_profile1(s) && turbo_client_report(s->session).responded)
         memory_of(s->server->memory, &s->peer)->learned.speaks = true; /* others know at once */
     step(s);
     /* Most are repeats, which are nothing to the relay. */
@@ -173,35 +207,31 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 
 /* ---- connecting ---- */
 
+static struct turbo_learned *learned_of(const struct server *server, const struct address *peer)
+{
+    return &memory_of(server->memory, peer)->learned;
+}
+
 static struct turbo_client *new_session(struct turbo_client_side *s)
 {
-    struct turbo_client_config config;
-    turbo_client_config_init(&config, crypto_sha256);
-    config.always = s->upstream->settings->turbo == CONFIG_TURBO_ALWAYS;
-    void *memory = malloc(turbo_client_bytes());
-    if (memory == NULL)
-        return NULL;
     discovery_remember(&s->discovery, s->server);
     address_set_port(&s->peer, discovery_udp_port(s->server, &s->peer));
-    struct turbo_learned *learned = &memory_of(s->server->memory, &s->peer)->learned;
+    struct turbo_learned *learned = learned_of(s->server, &s->peer);
     s->unknown = !discovery_allows(&s->discovery, &s->peer, learned);
-    if (s->unknown)
-        config.unknown = true;
-    else
-        turbo_learned_configure(learned, s->worker->now, &config);
-    return turbo_client_init(memory, &config, s->syn_at);
+    struct turbo_session_call call = {.settings = s->upstream->settings,
+                                      .learned = learned,
+                                      .unknown = s->unknown,
+                                      .attempt = s->attempt,
+                                      .syn_at = s->syn_at};
+    return turbo_session_new(&call, s->worker->now);
 }
 
 /* What it has taught is kept for later connections to the address it was for. */
 static void free_session(const struct turbo_client_side *s, struct turbo_client *session,
                          struct server *server, const struct address *peer)
 {
-    if (session == NULL)
-        return;
-    struct turbo_client_report report = turbo_client_report(session);
-    turbo_learned_note(&memory_of(server->memory, peer)->learned, s->worker->now, &report);
-    server_note_flight(server, &report);
-    free(session);
+    if (session != NULL)
+        turbo_session_free(session, server, learned_of(server, peer), s->worker->now);
 }
 
 static void give_up(struct turbo_client_side *s, int error)
@@ -222,6 +252,7 @@ static bool begin_session(struct turbo_client_side *s, struct server *server_bef
     if (session == NULL)
         return false;
     s->session = session;
+    s->begins_anew = false;
     session_udp_close(&s->udp); /* that of the attempt before */
     if (turbo_client_uses_udp(s->session))
         session_udp_open(&s->udp, &s->peer, s->syn, s->upstream->config->mark);
@@ -473,8 +504,6 @@ struct side *turbo_client_side(struct worker *worker, struct upstream *upstream,
         .report = turbo_client_side_report,
         .destroy = turbo_client_side_destroy,
     };
-    static const struct reach_events events = {
-        .started = on_started, .up = on_up, .failed = on_failed};
     struct turbo_client_side *s = calloc(1, sizeof(*s));
     if (s == NULL)
         return NULL;
@@ -488,7 +517,7 @@ struct side *turbo_client_side(struct worker *worker, struct upstream *upstream,
     ev_init(&s->timer, on_timer);
     s->timer.data = s;
     discovery_start(&s->discovery, worker, upstream, call, on_told, s);
-    s->reach = reach_start(worker, upstream, call->target, &events, s);
+    s->reach = reach_start(worker, upstream, call->target, &reach_events, s);
     if (s->reach == NULL) {
         turbo_client_side_destroy(&s->base);
         return NULL;

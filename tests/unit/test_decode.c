@@ -474,6 +474,28 @@ static void what_is_of_one_protocol_is_refused_for_the_other(void **state)
              "upstream { name: 'web' turbo: AUTO proxy_protocol: NONE server { address: 'h:1' } }");
 }
 
+static void the_sandwich_dialect_is_refused_where_it_cannot_work(void **state)
+{
+    (void)state;
+    accepted(LISTENER "upstream { name: 'web' protocol: TURBO turbo: TRY dialect: SANDWICH\n"
+                      "  server { address: 'h:1' } }");
+    assert_int_equal(decoded.config->upstreams[0].dialect, TURBO_DIALECT_SANDWICH);
+    accepted(LISTENER "upstream { name: 'web' dialect: PROFILE1 server { address: 'h:1' } }");
+    assert_int_equal(decoded.config->upstreams[0].dialect, TURBO_DIALECT_PROFILE1);
+    REFUSE(LISTENER "upstream { name: 'web' dialect: SANDWICH server { address: 'h:1' } }",
+           "f:2:33: upstream[0].dialect: is for protocol TURBO only, as TCP uses no UDP; leave it "
+           "out, or use protocol: TURBO");
+    REFUSE(LISTENER "upstream { name: 'web' protocol: TURBO turbo: NEVER dialect: SANDWICH\n"
+                    "  server { address: 'h:1' } }",
+           "f:2:47: upstream[0].turbo: NEVER does not go with dialect: SANDWICH, whose servers can "
+           "be reached by UDP only; leave one of the two out");
+    REFUSE("listener { protocol: TCP request: SOCKS5 address: '127.0.0.1:1'\n"
+           "  route { requested_host: '*' upstream: 'web' } }\n"
+           "upstream { name: 'web' protocol: TURBO requested: true dialect: SANDWICH }",
+           "f:3:65: upstream[0].dialect: does not go with requested: what servers speak that "
+           "clients choose is not known, and SANDWICH has no other way; leave one of the two out");
+}
+
 static void numbers_that_do_not_go_together_are_told(void **state)
 {
     (void)state;
@@ -602,6 +624,7 @@ int main(void)
         CASE(an_unknown_upstream_is_told_the_nearest),
         CASE(listeners_that_take_one_port_are_told),
         CASE(what_is_of_one_protocol_is_refused_for_the_other),
+        CASE(the_sandwich_dialect_is_refused_where_it_cannot_work),
         CASE(numbers_that_do_not_go_together_are_told),
         CASE(a_listener_that_would_connect_to_itself_is_refused),
         CASE(a_message_without_places_is_told_by_its_fields),

@@ -159,6 +159,18 @@ static void an_upstream_is_a_name_or_an_address_with_extras(void **state)
     }
 }
 
+static void an_upstream_may_speak_sandwichs_dialect(void **state)
+{
+    (void)state;
+    assert_run(PARSE("--listen", "tcp:*:0", "--upstream", "turbo:h:443"));
+    assert_int_equal(config->upstreams[0].dialect, TURBO_DIALECT_PROFILE1);
+    assert_run(PARSE("--listen", "tcp:*:0", "--upstream", "turbo:h:443,udp=5,dialect=sandwich"));
+    assert_int_equal(config->upstreams[0].dialect, TURBO_DIALECT_SANDWICH);
+    assert_run(
+        PARSE("--listen", "tcp:*:0", "--upstream", "turbo:h:1,dialect=sandwich,turbo=always"));
+    assert_int_equal(config->upstreams[0].dialect, TURBO_DIALECT_SANDWICH);
+}
+
 static void a_listener_may_play_the_server_before_tls(void **state)
 {
     (void)state;
@@ -186,7 +198,8 @@ static void assert_refused(const char *option, const char *value, const char *wh
     "nobody can connect to a multicast or broadcast address; use one of this host's, or * for all"
 #define LISTEN_SYNTAX "tcp:ADDR:PORT[,starttls=PROTOCOL] or turbo:ADDR:PORT[,udp=PORT]"
 #define UPSTREAM_SYNTAX                                                                            \
-    "tcp:HOST:PORT[,starttls=PROTOCOL] or turbo:HOST:PORT[,udp=PORT][,turbo=WHEN]"
+    "tcp:HOST:PORT[,starttls=PROTOCOL] or "                                                        \
+    "turbo:HOST:PORT[,udp=PORT][,turbo=WHEN][,dialect=sandwich]"
 #define NEEDS_FILE                                                                                 \
     "where clients say where they want to go, routes say what they may ask for, and so a file is " \
     "needed: listener { protocol: TCP request: HTTP_CONNECT ... }, by --config"
@@ -285,6 +298,15 @@ static void a_wrong_upstream_is_refused_with_what_would_be_right(void **state)
         {"turbo:443", "a host and a port are needed, as in www.example:443"},
         {"tcp:https://h:443", "a host and a port are needed, without a scheme such as https://"},
         {"turbo:h:443,turbo=try,turbo=try", "turbo= is there twice"},
+        {"turbo:h:443,dialect=profile2", "dialect= is sandwich, or left out"},
+        {"turbo:h:443,sandwich",
+         "'sandwich' is not known here; write dialect= and that, in lower case"},
+        {"tcp:h:443,dialect=sandwich",
+         "'dialect=sandwich' is for turbo: only, as tcp: uses no UDP"},
+        {"turbo:h:443,dialect=sandwich,turbo=never",
+         "NEVER does not go with dialect: SANDWICH, whose servers can be reached by UDP only; "
+         "leave "
+         "one of the two out"},
         {"tcp:*:443", "'*'" NOT_A_NAME},
         {"tcp:a b:443", "'a b'" NOT_A_NAME},
         {"tcp::443", "''" MISTYPED},
@@ -585,7 +607,7 @@ static void help_teaches_everything_within_80_columns(void **state)
         "--listen tcp:127.0.0.1:4433 --upstream turbo:www.example:443",
         "\n  --listen tcp:ADDR:PORT[,starttls=PROTOCOL] or turbo:ADDR:PORT[,udp=PORT]\n",
         "\n  --upstream tcp:HOST:PORT[,starttls=PROTOCOL]\n",
-        "]\n      or turbo:HOST:PORT[,udp=PORT][,turbo=WHEN]\n",
+        "]\n      or turbo:HOST:PORT[,udp=PORT][,turbo=WHEN][,dialect=sandwich]\n",
         "plays the server",
         "plays the client",
         "HTTP CONNECT, SOCKS5",
@@ -654,6 +676,7 @@ int main(void)
         cmocka_unit_test(every_option_can_be_given_with_an_equals_sign),
         cmocka_unit_test(the_udp_port_of_a_listener_follows_tcp_unless_given),
         cmocka_unit_test(an_upstream_is_a_name_or_an_address_with_extras),
+        cmocka_unit_test(an_upstream_may_speak_sandwichs_dialect),
         cmocka_unit_test(a_listener_may_play_the_server_before_tls),
         cmocka_unit_test(a_wrong_listener_is_refused_with_what_would_be_right),
         cmocka_unit_test(a_wrong_upstream_is_refused_with_what_would_be_right),

@@ -53,7 +53,10 @@ static void reasons_have_the_words_that_users_know(void **state)
                  {TURBO_REASON_NO_TLS, "no-tls"},
                  {TURBO_REASON_INJECTED, "injected"},
                  {TURBO_REASON_STARTTLS_REFUSED, "starttls-refused"},
-                 {TURBO_REASON_SERVER_ENDED, "server-ended"}};
+                 {TURBO_REASON_SERVER_ENDED, "server-ended"},
+                 {TURBO_REASON_EARLY_DATA, "early-data"},
+                 {TURBO_REASON_FLIGHT_TOO_LARGE, "flight-too-large"},
+                 {TURBO_REASON_DATAGRAM_LOST, "datagram-lost"}};
     (void)state;
     assert_int_equal(COUNT(cases), TURBO_REASON_COUNT);
     for (size_t i = 0; i < COUNT(cases); i++) {

@@ -1,5 +1,6 @@
 /*
- * The client end of a TurboTLS session: the end that dials (protocol §6).
+ * The client end of a TurboTLS session: the end that dials (protocol §6; §11 in the Sandwich
+ * dialect).
  *
  *        app bytes (C→S) ──push──▶ ┌────────┐ ──poll_datagram──▶ UDP to the server end
  *                                  │ client │ ◀──datagram─────── UDP from it
@@ -35,6 +36,14 @@ enum turbo_client_state {
 
 struct turbo_client_config {
     turbo_sha256 *sha256;
+    enum turbo_dialect dialect;
+    /*
+     * The Sandwich dialect: the session's id, 16 random bytes, never used before; and how many
+     * sessions before this one, for the same app bytes, have reported `again`. It has no other way
+     * than UDP: what says when to use it has no effect.
+     */
+    struct turbo_id id;
+    uint8_t attempt;
     /* Send requests even when TCP is up first, and then wait TURBO_WAIT_MAX (protocol §6.2). */
     bool always;
     /* No UDP for this connection: it failed before (protocol §6.9). */
@@ -115,7 +124,8 @@ void turbo_client_tcp_consume(struct turbo_client *client, size_t length);
 
 /*
  * OPEN, nothing is left here in either direction, and nothing is left to be learned, which takes
- * TURBO_MEASURE_TIME at most: TCP carries on alone.
+ * TURBO_MEASURE_TIME at most, nor to be repeated in the Sandwich dialect, which takes
+ * SANDWICH_REPEAT_TIME at most: TCP carries on alone.
  */
 bool turbo_client_settled(const struct turbo_client *client);
 /* The app ended its stream: send FIN on TCP once settled. */
@@ -136,8 +146,12 @@ struct turbo_client_report {
     bool asked;                   /* requests were sent */
     bool responded;               /* a response came: this address speaks TurboTLS */
     bool delivered;               /* S→C bytes from UDP were given to the app */
+    /* FAILED, but the app knows nothing yet: another session may have more luck, with a new id, a
+     * new TCP connection, and what turbo_client_unsent gives. */
+    bool again;
 
     /* For turbo_learned_note. */
+    enum turbo_dialect dialect; /* as configured */
     turbo_time asked_at;
     bool trial;            /* as configured */
     bool rebuilt;          /* parity made up for a lost chunk */

@@ -52,6 +52,9 @@ enum turbo_reason {
     TURBO_REASON_INJECTED,       /* bytes came together with the last word before TLS */
     TURBO_REASON_STARTTLS_REFUSED, /* the server does not do TLS, or said more than that it does */
     TURBO_REASON_SERVER_ENDED,     /* the server ended the connection before the client had begun */
+    TURBO_REASON_EARLY_DATA,       /* the Sandwich dialect has no place for 0-RTT */
+    TURBO_REASON_FLIGHT_TOO_LARGE, /* a handshake needs more datagrams than a session keeps */
+    TURBO_REASON_DATAGRAM_LOST,    /* a Sandwich server's, which repeats nothing */
     TURBO_REASON_COUNT
 };
 

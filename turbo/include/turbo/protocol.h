@@ -46,6 +46,9 @@
 #define TURBO_CLIENT_HELD_MAX    32768 /* C→S bytes a client end holds until TCP takes them */
 
 #define SANDWICH_FIRST_FLIGHT 14   /* requests of a client's first flight, at least */
+#define SANDWICH_SPARE        4    /* requests more than responses expected, at least */
+#define SANDWICH_REPEATS      1    /* of requests, before a response counts as lost */
+#define SANDWICH_RESTARTS_MAX 2    /* sessions anew, for a response that was lost */
 #define SANDWICH_ACCEPTED_MAX 1024 /* TCP connections remembered, to match datagrams with */
 
 #define TURBO_LEARNED_FLIGHTS 8 /* an upstream's last flights remembered */
@@ -94,16 +97,21 @@
 #define TURBO_WAIT_MAX         (50 * TURBO_MILLISECOND) /* in all, restarts included */
 #define TURBO_WAIT_RTT_DIVISOR 8                        /* first contact: RTT / 8 */
 /* TCP is not up after 1.5 round trips, but so much later than one at least: connect again. */
-#define TURBO_SYN_SLACK         (10 * TURBO_MILLISECOND)
-#define TURBO_MEASURE_TIME      (2 * TURBO_SECOND)  /* the flight is measured, after the opening */
-#define TURBO_PAUSE_MIN         (30 * TURBO_SECOND) /* no UDP; doubled each time it still fails */
-#define TURBO_PAUSE_MAX         (600 * TURBO_SECOND)
-#define TURBO_ADDRESS_TIME      (10 * TURBO_SECOND) /* for all addresses but the last */
-#define TURBO_FRESH_SYN_TIME    (10 * TURBO_SECOND) /* the kernel's retries have become too rare */
-#define TURBO_CONNECT_TIME      (60 * TURBO_SECOND)
-#define TURBO_OPENING_TIME      (60 * TURBO_SECOND)
-#define SANDWICH_ACCEPTED_TIME  (10 * TURBO_SECOND) /* a TCP connection proves its address */
-#define SANDWICH_HANDSHAKE_TIME (5 * TURBO_SECOND)  /* TCP's bytes wait for UDP's */
-#define TURBO_HANDOVER_TIME     (5 * TURBO_SECOND)  /* pending sessions may join while draining */
+#define TURBO_SYN_SLACK      (10 * TURBO_MILLISECOND)
+#define TURBO_MEASURE_TIME   (2 * TURBO_SECOND)  /* the flight is measured, after the opening */
+#define TURBO_PAUSE_MIN      (30 * TURBO_SECOND) /* no UDP; doubled each time it still fails */
+#define TURBO_PAUSE_MAX      (600 * TURBO_SECOND)
+#define TURBO_ADDRESS_TIME   (10 * TURBO_SECOND) /* for all addresses but the last */
+#define TURBO_FRESH_SYN_TIME (10 * TURBO_SECOND) /* the kernel's retries have become too rare */
+#define TURBO_CONNECT_TIME   (60 * TURBO_SECOND)
+#define TURBO_OPENING_TIME   (60 * TURBO_SECOND)
+/* A client end's requests are repeated after two round trips, so long at least; then doubling. */
+#define SANDWICH_REPEAT_MIN     (200 * TURBO_MILLISECOND)
+#define SANDWICH_REPEAT_TIME    (10 * TURBO_SECOND)      /* after the opening; until TCP is heard */
+#define SANDWICH_HOLE_MIN       (50 * TURBO_MILLISECOND) /* a response is missing: 1.5 round trips */
+#define SANDWICH_SILENCE_TIME   (10 * TURBO_SECOND)      /* nothing new comes: it fails */
+#define SANDWICH_ACCEPTED_TIME  (10 * TURBO_SECOND)      /* a TCP connection proves its address */
+#define SANDWICH_HANDSHAKE_TIME (5 * TURBO_SECOND)       /* TCP's bytes wait for UDP's */
+#define TURBO_HANDOVER_TIME     (5 * TURBO_SECOND) /* pending sessions may join while draining */
 
 #endif

@@ -1,0 +1,100 @@
+/*
+ * A client session in the Sandwich dialect, the app on one side and a server on the other that
+ * keeps to Sandwich's rules by itself (protocol §11): response i leaves once requests 1..i have
+ * come in order, nothing is sent twice, and behind the tombstone it uses TCP alone. Time is
+ * virtual.
+ *
+ * What the two ends of TLS say is a conversation: lines, each said by one of them once it has heard
+ * so many of the other's.
+ */
+#ifndef TEST_SANDWICH_WORLD_H
+#define TEST_SANDWICH_WORLD_H
+
+#include "tests/unit/support/check.h"
+#include "tests/unit/support/hello.h"
+#include "turbo/client.h"
+
+enum speaker { APP, SERVER };
+
+enum line_kind {
+    LINE_HELLO,        /* the app's; of `length` bytes, or the smallest */
+    LINE_SERVER_HELLO, /* `length` is the cipher suite */
+    LINE_CCS,
+    LINE_HANDSHAKE, /* a record of type 22 with `length` bytes in it */
+    LINE_ENCRYPTED, /* of type 23, in the handshake */
+    LINE_DATA,      /* of type 23, behind it */
+    LINE_END        /* the app's FIN */
+};
+
+struct line {
+    enum speaker who;
+    unsigned heard; /* lines of the other's */
+    enum line_kind kind;
+    size_t length;
+};
+
+enum { WORLD_STREAM = 512 * 1024, WORLD_PACKETS = 1024, WORLD_LINES = 32, WORLD_INDEX = 256 };
+
+#define WORLD_DELAY (10 * TURBO_MILLISECOND) /* one way */
+#define WORLD_START (7 * TURBO_SECOND)
+
+struct stream_said {
+    uint8_t bytes[WORLD_STREAM];
+    size_t said, line_end[WORLD_LINES];
+    unsigned lines;
+    size_t heard; /* by the other end, all of them right */
+};
+
+struct world {
+    void *memory;
+    struct turbo_client *client;
+    struct turbo_client_config config;
+    turbo_time now;
+    const struct line *lines; /* up to one without a length and kind LINE_HELLO of the SERVER */
+    unsigned next_line[2];
+    struct stream_said streams[2]; /* by speaker */
+    size_t app_pushed;
+    size_t push_most; /* bytes in one push; 0: any */
+    bool app_ended;
+
+    struct packet {
+        turbo_time at;
+        enum { TO_SERVER, TO_CLIENT, TCP_TO_SERVER, TCP_TO_CLIENT, TCP_IS_UP, GONE } kind;
+        size_t length;
+        uint8_t bytes[2048];
+    } packets[WORLD_PACKETS];
+    unsigned packet_count;
+    turbo_time tcp_delay; /* until it is up */
+    /* Is this datagram lost? `copy` counts from 1. */
+    bool (*loses)(enum speaker from, unsigned index, unsigned copy);
+    unsigned copies[2][WORLD_INDEX];
+    unsigned requests; /* datagrams of the client, lost ones too */
+
+    /* The server. */
+    uint8_t payloads[WORLD_INDEX][SANDWICH_PAYLOAD_MAX];
+    size_t lengths[WORLD_INDEX];
+    bool present[WORLD_INDEX];
+    unsigned in_order;
+    size_t response_end[WORLD_INDEX]; /* offsets in its stream */
+    unsigned responses, responded;
+    int last; /* -1: no tombstone has come */
+    size_t tcp_sent;
+    uint8_t held[WORLD_STREAM]; /* from TCP, until the client's handshake has come */
+    size_t held_length;
+    size_t by_udp; /* C→S bytes that came by UDP */
+};
+
+/* Configured as for a first contact; `config` may be changed, then begin. */
+struct world *world_new(const struct line *lines);
+void world_begin(struct world *w);
+/* Up to `milliseconds` after the SYN. */
+void world_run(struct world *w, unsigned milliseconds);
+void world_free(struct world *w);
+/* Both streams have been heard to their ends, and TCP carries on. */
+void world_assert_done(struct world *w);
+void world_assert_outcome(const struct world *w, enum turbo_client_state state,
+                          enum turbo_outcome outcome, enum turbo_reason reason);
+/* Bytes of the first so many of its lines. */
+size_t world_said(const struct world *w, enum speaker who, unsigned lines);
+
+#endif
