@@ -1,5 +1,6 @@
 #include "proto/text/errors.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,4 +74,34 @@ void config_error(struct config_errors *errors, const char *format, ...)
     make_printable(text, raw);
     errors->texts[errors->count] = strdup(text);
     errors->count += errors->texts[errors->count] != NULL;
+}
+
+/* ":LINE:COLUMN: " of an error as one number; 0: it has none. */
+static uint64_t place_in(const char *text)
+{
+    for (const char *at = strchr(text, ':'); at != NULL; at = strchr(at + 1, ':')) {
+        char *end;
+        unsigned long line = strtoul(at + 1, &end, 10), column;
+
+        if (line == 0 || *end != ':')
+            continue;
+        column = strtoul(end + 1, &end, 10);
+        if (column > 0 && strncmp(end, ": ", 2) == 0)
+            return (uint64_t)line << 32 | column;
+    }
+    return 0;
+}
+
+/* They are few (CONFIG_ERRORS_MAX). */
+void config_errors_sort(struct config_errors *errors)
+{
+    for (size_t i = 1; i < errors->count; i++) {
+        char *text = errors->texts[i];
+        uint64_t place = place_in(text);
+        size_t at = i;
+
+        for (; at > 0 && place_in(errors->texts[at - 1]) > place; at--)
+            errors->texts[at] = errors->texts[at - 1];
+        errors->texts[at] = text;
+    }
 }

@@ -14,6 +14,7 @@ struct config_errors {
     char **texts; /* one line each, without its newline; what came from a file is made printable */
     size_t count; /* of texts */
     bool failed;  /* memory was short, or nothing could be written: no fault of what was read */
+    bool cut; /* a text was not read beyond a mistake, so that what seems missing may be there */
     size_t total; /* found; more than `count` beyond CONFIG_ERRORS_MAX or without memory */
 };
 
@@ -26,5 +27,8 @@ __attribute__((format(printf, 2, 3))) void config_error(struct config_errors *er
 
 /* Another one would only be counted: its text need not be made. */
 bool config_errors_full(const struct config_errors *errors);
+
+/* As one goes through a file, by their ":LINE:COLUMN: "; those without a place first. */
+void config_errors_sort(struct config_errors *errors);
 
 #endif

@@ -60,7 +60,7 @@ void text_error(struct text_reader *r, const struct text_frame *frame,
     struct line line = {path, sizeof(path), 0};
     va_list arguments;
 
-    if (r->no_memory)
+    if (r->no_memory || r->errors->cut)
         return;
     if (!config_errors_full(r->errors)) {
         put_path(&line, frame);
@@ -161,12 +161,6 @@ static bool is_in_curly_quotes(const struct text_reader *r, const struct text_to
            at[2] <= 0x9f;
 }
 
-/* Mistakes go to logs, where what it says does not belong. */
-static bool is_secret(const ProtobufCFieldDescriptor *field)
-{
-    return strcmp(field->name, "password") == 0;
-}
-
 void text_error_type(struct text_reader *r, const struct text_frame *frame)
 {
     const struct text_token *token = &r->token;
@@ -176,7 +170,7 @@ void text_error_type(struct text_reader *r, const struct text_frame *frame)
     char shown[QUOTED_MAX + 8] = "";
     struct line line = {shown, sizeof(shown), 0};
 
-    if (quotable && is_secret(frame->field)) {
+    if (quotable && text_field_is_secret(frame->field)) {
         text_error(r, frame, token, "the value is not in quotes; write it as in \"text\"");
         return;
     }

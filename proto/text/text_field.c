@@ -91,12 +91,25 @@ bool text_field_store(ProtobufCMessage *message, const ProtobufCFieldDescriptor 
 
 void text_value_free(const ProtobufCFieldDescriptor *field, const union text_value *value)
 {
-    if (field->type == PROTOBUF_C_TYPE_STRING)
+    if (field->type == PROTOBUF_C_TYPE_STRING) {
+        explicit_bzero(value->string, strlen(value->string));
         free(value->string);
-    else if (field->type == PROTOBUF_C_TYPE_BYTES)
+    } else if (field->type == PROTOBUF_C_TYPE_BYTES) {
+        explicit_bzero(value->bytes.data, value->bytes.len);
         free(value->bytes.data);
-    else if (field->type == PROTOBUF_C_TYPE_MESSAGE)
+    } else if (field->type == PROTOBUF_C_TYPE_MESSAGE) {
         protobuf_c_message_free_unpacked(value->message, NULL);
+    }
+}
+
+bool text_field_is_secret(const ProtobufCFieldDescriptor *field)
+{
+    static const char *const names[] = {"password", "inline_string", "inline_bytes"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(field->name, names[i]) == 0)
+            return true;
+    return false;
 }
 
 size_t text_field_count(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)

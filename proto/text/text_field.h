@@ -30,8 +30,11 @@ ProtobufCMessage *text_message_create(const ProtobufCMessageDescriptor *descript
  */
 bool text_field_store(ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
                       const union text_value *value);
-/* What a value that was not stored points to is freed. */
+/* What a value that was not stored points to is wiped and freed. */
 void text_value_free(const ProtobufCFieldDescriptor *field, const union text_value *value);
+
+/* Is what it says nobody's to read in a log? */
+bool text_field_is_secret(const ProtobufCFieldDescriptor *field);
 
 /* How many values there are: of fields that are not repeated 0 or 1. */
 size_t text_field_count(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field);

@@ -41,6 +41,8 @@ struct text_frame {
 struct text_token text_take(struct text_reader *r);
 /* Out of memory: the rest is not read. */
 void text_give_up(struct text_reader *r);
+/* The rest is not read, and nothing told of it: it is probably a secret's. */
+void text_cut(struct text_reader *r);
 
 /* ---- text_recovery.c ---- */
 

@@ -32,13 +32,24 @@ static bool take_if(struct text_reader *r, char sign)
 }
 
 /* All loops end at the text's end. */
+static void go_to_end(struct text_reader *r)
+{
+    r->lexer.at = r->lexer.end;
+    r->token.kind = TEXT_END;
+}
+
 void text_give_up(struct text_reader *r)
 {
     if (!r->no_memory)
         config_error(r->errors, "out of memory");
     r->no_memory = true;
-    r->lexer.at = r->lexer.end;
-    r->token.kind = TEXT_END;
+    go_to_end(r);
+}
+
+void text_cut(struct text_reader *r)
+{
+    r->errors->cut = true;
+    go_to_end(r);
 }
 
 /* ---- values ---- */
@@ -385,6 +396,8 @@ ProtobufCMessage *text_read(const ProtobufCMessageDescriptor *descriptor, const 
     r.unclosed = text_unclosed(text, length);
     (void)text_take(&r);
     read_fields(&r, &whole);
+    if (r.scratch.bytes != NULL)
+        explicit_bzero(r.scratch.bytes, r.scratch.capacity);
     free(r.scratch.bytes);
     if (!r.no_memory)
         return whole.message;

@@ -144,14 +144,25 @@ static bool reserve(struct text_reader *r, size_t more)
     if (capacity - r->scratch.length >= more)
         return true;
     capacity = capacity * 2 > r->scratch.length + more ? capacity * 2 : r->scratch.length + more;
-    larger = realloc(r->scratch.bytes, capacity);
+    larger = malloc(capacity);
     if (larger == NULL) {
         text_give_up(r);
         return false;
     }
+    if (r->scratch.bytes != NULL) {
+        memcpy(larger, r->scratch.bytes, r->scratch.length);
+        explicit_bzero(r->scratch.bytes, r->scratch.capacity);
+        free(r->scratch.bytes);
+    }
     r->scratch.bytes = larger;
     r->scratch.capacity = capacity;
     return true;
+}
+
+/* A key may be in it, all of whose lines would be quoted as mistakes of their own. */
+static bool is_pasted(const ProtobufCFieldDescriptor *field)
+{
+    return strcmp(field->name, "inline_string") == 0 || strcmp(field->name, "inline_bytes") == 0;
 }
 
 /* Puts what the piece says behind what there is. False: told, or out of memory. */
@@ -164,6 +175,13 @@ static bool decode_piece(struct text_reader *r, const struct text_frame *frame)
         return false;
     p.at = p.token.at + 1;
     p.end = p.at + p.token.length - quotes;
+    if (p.token.unclosed && is_pasted(frame->field)) {
+        piece_error(&p, p.token.at,
+                    "the string does not end in its line; write each line in quotes of its own "
+                    "with \\n at its end, or name a file");
+        text_cut(r);
+        return false;
+    }
     if (p.token.unclosed)
         piece_error(&p, p.token.at, "the string does not end in its line; write %c behind it",
                     *p.token.at);

@@ -174,36 +174,6 @@ static void loaded_free(struct loaded *loaded)
     config_release(loaded->config);
 }
 
-/* ":LINE:COLUMN: " of an error as one number; 0: it has none. */
-static uint64_t place_in(const char *text)
-{
-    for (const char *at = strchr(text, ':'); at != NULL; at = strchr(at + 1, ':')) {
-        char *end;
-        unsigned long line = strtoul(at + 1, &end, 10), column;
-
-        if (line == 0 || *end != ':')
-            continue;
-        column = strtoul(end + 1, &end, 10);
-        if (column > 0 && strncmp(end, ": ", 2) == 0)
-            return (uint64_t)line << 32 | column;
-    }
-    return 0;
-}
-
-/* As one goes through the file; those without a place first. They are few (CONFIG_ERRORS_MAX). */
-static void sort_by_place(struct config_errors *errors)
-{
-    for (size_t i = 1; i < errors->count; i++) {
-        char *text = errors->texts[i];
-        uint64_t place = place_in(text);
-        size_t at = i;
-
-        for (; at > 0 && place_in(errors->texts[at - 1]) > place; at--)
-            errors->texts[at] = errors->texts[at - 1];
-        errors->texts[at] = text;
-    }
-}
-
 /* False: `errors` says why. */
 static bool load(const struct options *options, struct loaded *out, struct config_errors *errors)
 {
@@ -223,7 +193,7 @@ static bool load(const struct options *options, struct loaded *out, struct confi
     else if (out->message != NULL || !is_file)
         out_of_memory(options->config, errors);
     if (has_places)
-        sort_by_place(errors);
+        config_errors_sort(errors);
     places_free(&places);
     return out->config != NULL;
 }

@@ -114,6 +114,7 @@ void *fault_calloc(size_t count, size_t bytes);
 void *fault_realloc(void *block, size_t bytes);
 char *fault_strdup(const char *text);
 void fault_free(void *block);
+FILE *fault_open_memstream(char **text, size_t *length);
 int fault_socket(int family, int type, int protocol);
 int fault_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
 int fault_pipe2(int ends[2], int flags);
@@ -147,6 +148,12 @@ void *fault_realloc(void *block, size_t bytes)
 char *fault_strdup(const char *text)
 {
     return strikes(false) ? NULL : counted(strdup(text));
+}
+
+/* What it gives is freed by who asked. */
+FILE *fault_open_memstream(char **text, size_t *length)
+{
+    return strikes(false) ? NULL : counted(open_memstream(text, length));
 }
 
 void fault_free(void *block)
@@ -207,7 +214,7 @@ static void crypto_free(void *block, const char *file, int line)
 }
 
 /* Messages that the proxy makes itself and lets libprotobuf-c free, and the other way about. */
-void fault_message_free(ProtobufCMessage *message, ProtobufCAllocator *unused);
+void fault_message_free(ProtobufCMessage *message, ProtobufCAllocator *allocator);
 void fault_proxy_free(Turbotls__V1__Proxy *message, ProtobufCAllocator *unused);
 Turbotls__V1__Proxy *fault_proxy_unpack(ProtobufCAllocator *unused, size_t length,
                                         const uint8_t *bytes);
@@ -226,10 +233,10 @@ static void message_free(void *unused, void *block)
 
 static ProtobufCAllocator message_allocator = {message_malloc, message_free, NULL};
 
-void fault_message_free(ProtobufCMessage *message, ProtobufCAllocator *unused)
+/* An allocator of ours takes its memory from here by itself. */
+void fault_message_free(ProtobufCMessage *message, ProtobufCAllocator *allocator)
 {
-    (void)unused;
-    protobuf_c_message_free_unpacked(message, &message_allocator);
+    protobuf_c_message_free_unpacked(message, allocator != NULL ? allocator : &message_allocator);
 }
 
 void fault_proxy_free(Turbotls__V1__Proxy *message, ProtobufCAllocator *unused)

@@ -48,14 +48,14 @@ longest() {
 # Words that chance would take long to find: the schema's, and those spoken before TLS.
 words() {
   {
-    grep -oE '\b\w{3,} = [0-9]' proto/turbotls/v1/proxy.proto | sed 's/ = .*//'
+    grep -ohE '\b\w{3,} = [0-9]' proto/turbotls/v1/*.proto | sed 's/ = .*//'
     grep -ohE '"[^"\\%]{2,24}"' proxy/prelude/*.c | tr -d '"'
   } | sort -u | sed 's/.*/"&"/'
 }
 
 dictionary() {
   case $1 in
-    fuzz_config | fuzz_text_reader | fuzz_prelude) echo "-dict=$build/words" ;;
+    fuzz_config | fuzz_text_reader | fuzz_prelude | fuzz_tunnel_settings) echo "-dict=$build/words" ;;
   esac
 }
 

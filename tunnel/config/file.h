@@ -18,4 +18,12 @@ bool file_read(const char *path, struct file_content *content);
 /* Overwrites and frees. */
 void file_wipe(struct file_content *content);
 
+enum { FILE_FAULT_BYTES = 512 };
+
+/* What is wrong with it, from errno, and what would be right: "cannot be read, in /where/we/are:
+ * …; name …", since a relative name is relative to the current directory. */
+void file_fault(const char *name, int error, char fault[static FILE_FAULT_BYTES]);
+/* False: `fault` says why it is no directory that can be opened. */
+bool file_is_directory(const char *name, char fault[static FILE_FAULT_BYTES]);
+
 #endif

@@ -64,9 +64,12 @@ struct settings {
     char *text;               /* the configuration, without private keys */
 };
 
+enum { SETTINGS_BYTES_MAX = 4 << 20 };
+
 /*
- * `name` is the file's, for errors. Text or serialized form is told from the bytes unless `form`
- * says which. NULL: `error` has every mistake.
+ * `name` is the file's, for errors; names of files in it are relative to the current directory, not
+ * to it. `bytes` are the caller's, to be wiped if there is a key in them. Text or serialized form
+ * is told from the bytes unless `form` says which. NULL: `error` has every mistake.
  */
 enum settings_form { SETTINGS_EITHER, SETTINGS_TEXT, SETTINGS_SERIALIZED };
 struct settings *settings_read(const char *name, const uint8_t *bytes, size_t length,
@@ -74,7 +77,8 @@ struct settings *settings_read(const char *name, const uint8_t *bytes, size_t le
 /* Wipes the key. NULL is allowed. */
 void settings_free(struct settings *settings);
 
-/* The options of one tunnel, from a TunnelOptions text. Free with settings_options_free. */
+/* The options of one tunnel, from a TunnelOptions text; timeout_ms is 0. Free with
+ * settings_options_free. */
 struct tunnel_options *settings_options_read(const char *text, struct tunnel_error *error);
 void settings_options_free(struct tunnel_options *options);
 
