@@ -219,10 +219,7 @@ static void accepted_watch(struct tunnel_io *io, enum tunnel_result want,
 
 void accepted_free(struct accepted_io *a, bool reset)
 {
-    if (reset)
-        socket_reset(a->tcp.fd);
-    else
-        socket_close(a->tcp.fd);
+    descriptor_close(a->tcp, reset);
     socket_close(a->wake_fd);
     free(a->early);
     free(a);

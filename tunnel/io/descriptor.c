@@ -10,6 +10,8 @@
 
 #include "tunnel/net/socket.h"
 
+enum { DISCARDS_MAX = 64, DISCARD_BYTES = 16 * 1024 };
+
 bool descriptor_init(struct descriptor *d, int fd)
 {
     int flags = fcntl(fd, F_GETFL);
@@ -20,6 +22,26 @@ bool descriptor_init(struct descriptor *d, int fd)
     *d = (struct descriptor){.fd = fd,
                              .is_socket = getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0};
     return true;
+}
+
+/* A socket that is closed with bytes unread resets, and what it was still sending is lost. */
+static void discard_unread(int fd)
+{
+    char bytes[DISCARD_BYTES];
+    for (unsigned i = 0; i < DISCARDS_MAX; i++)
+        if (recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT) <= 0)
+            return;
+}
+
+void descriptor_close(struct descriptor d, bool reset)
+{
+    if (reset && d.is_socket) {
+        socket_reset(d.fd);
+        return;
+    }
+    if (d.fd >= 0 && d.is_socket)
+        discard_unread(d.fd);
+    socket_close(d.fd);
 }
 
 enum tunnel_result descriptor_read(struct descriptor d, void *buffer, size_t capacity, size_t *got)

@@ -30,4 +30,8 @@ enum tunnel_result descriptor_write(struct descriptor descriptor, const void *da
 void descriptor_watch(struct descriptor descriptor, enum tunnel_result want,
                       struct tunnel_watch *watch);
 
+/* What was written is still delivered, unless `reset`: then a socket's peer is told so. None:
+ * nothing. */
+void descriptor_close(struct descriptor descriptor, bool reset);
+
 #endif

@@ -30,6 +30,9 @@ FIRST_FLIGHT = 14
 """The first flight of a client ends at this index at least."""
 
 _READ = 1 << 16
+_RECEIVED_AT_ONCE = 1 << 22
+"""Bytes of datagrams: nobody sends a lost one again."""
+_ATTEMPTS = 16
 
 
 class Broken(ConnectionError):
@@ -278,17 +281,32 @@ def echo(connection: Session) -> int:
     return size
 
 
+def _ports(host: str, port: int) -> tuple[socket.socket, socket.socket]:
+    """TCP and UDP with the same number. Where any will do, UDP's may be somebody else's: another one, then."""
+    for attempts_left in reversed(range(1 if port else _ATTEMPTS)):
+        listener = socket.create_server((host, port), backlog=1024)
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVED_AT_ONCE)
+        try:
+            udp.bind(listener.getsockname())
+        except OSError:
+            listener.close()
+            udp.close()
+            if not attempts_left:
+                raise
+            continue
+        return listener, udp
+    raise AssertionError("the last attempt has raised")
+
+
 class Server:
     """Runs `handler` for each connection in a thread; what it returns can be waited for."""
 
     def __init__(self, context: ssl.SSLContext, handler: Handler = echo, host: str = "127.0.0.1", port: int = 0, *,
                  deadline_s: float = DEADLINE_S) -> None:
         self._context, self._handler, self._deadline_s = context, handler, deadline_s
-        self._listener = socket.create_server((host, port), backlog=1024)
+        self._listener, self._udp = _ports(host, port)
         self.port: int = self._listener.getsockname()[1]
-        self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
-        self._udp.bind((host, self.port))
         self._lock = threading.Lock()
         self._sessions: dict[bytes, Session | None] = {}  # None: TCP came first, which it does not survive
         self._held: list[socket.socket] = []

@@ -111,21 +111,42 @@ bool tunnel_io_memory_pair(size_t capacity, struct tunnel_io **a, struct tunnel_
  * descriptor (errno); they stay the caller's. */
 struct tunnel_io *tunnel_io_fd(int read_fd, int write_fd);
 
-struct tunnel_io_dial {
-    const char *host; /* a name, or an address without brackets */
+/*
+ * What is learned of TurboTLS servers, address by address: that they speak it, how far away they
+ * are, how much they send, or that UDP does not get through (docs/protocol.md §6.9). Later
+ * connections ask for what is needed, and do not ask in vain. 256 addresses; the one that has not
+ * been used for the longest is forgotten. Threads may share it.
+ */
+struct tunnel_memory;
+struct tunnel_memory *tunnel_memory_new(void); /* NULL: no memory */
+/* Once every I/O that was dialled with it is closed. NULL is allowed. */
+void tunnel_memory_free(struct tunnel_memory *memory);
+
+struct tunnel_io_dial { /* nothing of it is needed after the call, but `memory` */
+    const char *host;   /* a name, or an address without brackets; "fe80::1%eth0" */
     uint16_t port;
-    int timeout_ms; /* until TCP is up; 0: 60 s */
+    int timeout_ms; /* until TCP is up, with looking up the name; 0: 60 s */
+    /* Who resolves names: "192.0.2.53,[2001:db8::53]:5353". NULL: as /etc/resolv.conf says. */
+    const char *name_servers;
     /* TurboTLS only. */
     uint16_t udp_port; /* 0: the same */
     bool sandwich; /* the server speaks Sandwich's dialect, and no other (docs/protocol.md §11) */
     bool always;   /* UDP also where TCP is up at once, as on loopback: for tests */
+    struct tunnel_memory *memory; /* NULL: every connection is the first one */
 };
 
-/* Resolves and connects while it is read and written. Addresses are raced (RFC 8305). NULL: no
- * memory, or `host` is no name. */
+/* Resolves and connects while it is read and written. Addresses are raced (RFC 8305). NULL, with
+ * errno: no memory, or `host` is no name (EINVAL). */
 struct tunnel_io *tunnel_io_tcp(const struct tunnel_io_dial *dial);
-/* The first flights go by UDP while TCP connects (docs/protocol.md): one round trip less. Where UDP
- * does not get through, or the server knows nothing of it, it is plain TLS over TCP. */
+/*
+ * The first flights go by UDP while TCP connects (docs/protocol.md): one round trip less. Where UDP
+ * does not get through, or the server knows nothing of it, it is plain TLS over TCP.
+ *
+ * What was written before TCP is up leaves once it is, which takes calls: read, write, or another
+ * write until it is taken. From TUNNEL_BEING_SHUT_DOWN on, nothing is taken before all earlier
+ * bytes have gone to TCP: after tunnel_close nothing is left behind. What is left when it is closed
+ * is lost, and the server is told (a reset).
+ */
 struct tunnel_io *tunnel_io_turbo(const struct tunnel_io_dial *dial);
 
 /* How a connection was made, so far: for people and measurements. Times in microseconds since it
