@@ -57,7 +57,7 @@ static enum tunnel_result no_such_suite(const struct suites *offered, bool tls13
         if (offered->list[i].tls13 == tls13)
             add_name(&list, offered->list[i].name);
     return failure(error, TUNNEL_CONFIGURATION,
-                   "%s: GnuTLS %s has no suite \"%s\" for TLS %s; it has %s", name->where,
+                   "%s: GnuTLS %s has no suite \"%s\" for TLS %s. There are: %s", name->where,
                    gnutls_check_version(NULL), name->text, tls13 ? "1.3" : "1.2", bytes);
 }
 
@@ -86,9 +86,9 @@ static enum tunnel_result check_groups(const struct settings_names *names,
         const char *offered;
         for (size_t n = 0; (offered = group_offered(n)) != NULL; n++)
             add_name(&list, offered);
-        return failure(error, TUNNEL_CONFIGURATION,
-                       "%s: GnuTLS %s has no key exchange \"%s\"; it has %s", names->list[i].where,
-                       gnutls_check_version(NULL), names->list[i].text, bytes);
+        return failure(
+            error, TUNNEL_CONFIGURATION, "%s: GnuTLS %s has no key exchange \"%s\". There are: %s",
+            names->list[i].where, gnutls_check_version(NULL), names->list[i].text, bytes);
     }
     return TUNNEL_OK;
 }
