@@ -203,21 +203,21 @@ static bool make_public(Turbotls__V1__TunnelConfiguration *m)
                                 leave_out_keys(identity->certificate, identity->n_certificate));
 }
 
-/* NULL: no memory. */
-static char *printed(const ProtobufCMessage *message, struct arena *arena)
+/* To be freed. NULL: no memory. */
+static char *printed(const ProtobufCMessage *message)
 {
-    char *text = NULL, *copy = NULL;
+    char *text = NULL;
     size_t length;
     FILE *out = open_memstream(&text, &length);
 
     if (out == NULL)
         return NULL;
     text_write(message, out);
-    bool failed = ferror(out) != 0;
-    if (fclose(out) == 0 && !failed)
-        copy = arena_text(arena, text);
+    bool good = ferror(out) == 0;
+    if (fclose(out) == 0 && good)
+        return text;
     free(text);
-    return copy;
+    return NULL;
 }
 
 /* ---- all of it ---- */
@@ -281,7 +281,7 @@ static void read_all(struct settings_reader *r, const uint8_t *bytes, size_t len
         Turbotls__V1__TunnelConfiguration *m = (Turbotls__V1__TunnelConfiguration *)message;
         read_configuration(r, m, out);
         if (r->judge.errors->total == 0 && !r->arena->failed)
-            out->text = make_public(m) ? printed(message, r->arena) : NULL;
+            out->text = make_public(m) ? printed(message) : NULL;
         r->arena->failed = r->arena->failed || (r->judge.errors->total == 0 && out->text == NULL);
     }
     if (message != NULL)
@@ -344,5 +344,6 @@ void settings_free(struct settings *settings)
     if (owned == NULL)
         return;
     arena_release(&owned->arena);
+    free(settings->text);
     free(owned);
 }
