@@ -30,7 +30,8 @@ AT_ONCE = 8
 ATTEMPTS = 3
 """A machine that stalls for longer than a sidecar waits may make a connection classic, not three in a row."""
 
-DIALECT = "dialect=" in subprocess.run([sanitized_proxy(), "--help"], capture_output=True, text=True, check=True).stdout
+DIALECT = subprocess.run([sanitized_proxy(), "--listen", "turbo:127.0.0.1:0,dialect=sandwich", "--upstream", "tcp:127.0.0.1:1",
+                          "--print-config"], capture_output=True, check=False).returncode == 0
 BOTH_DIALECTS = "dialects: [PROFILE1, SANDWICH]" if DIALECT else ""
 
 
