@@ -1,10 +1,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "tunnel/io/descriptor.h"
-#include "tunnel/net/socket.h"
 
 struct fd_io {
     struct tunnel_io base;
@@ -36,11 +34,8 @@ static void fd_close(struct tunnel_io *io, bool reset)
 {
     struct fd_io *f = (struct fd_io *)io;
     if (f->out.fd != f->in.fd)
-        close(f->out.fd);
-    if (reset && f->in.is_socket)
-        socket_reset(f->in.fd);
-    else
-        close(f->in.fd);
+        descriptor_close(f->out, reset);
+    descriptor_close(f->in, reset);
     free(f);
 }
 
