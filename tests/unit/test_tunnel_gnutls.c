@@ -367,6 +367,8 @@ static void a_name_that_is_too_long_for_gnutls_does_not_let_the_common_name_in(v
     struct pki_subject subject = {.common_name = "www.example.com",
                                   .dns = {long_name, "other.example.com"}};
     assert_int_equal(verdict(&subject, "www.example.com"), TUNNEL_NAME_MISMATCH);
+    /* Nor does it keep the others out. */
+    assert_int_equal(verdict(&subject, "other.example.com"), TUNNEL_OK);
 }
 
 static void an_address_is_no_name_and_a_name_no_address(void **unused)
@@ -388,6 +390,21 @@ static void a_star_stands_for_one_label(void **unused)
     assert_int_equal(verdict(&subject, "www.example.com"), TUNNEL_OK);
     assert_int_equal(verdict(&subject, "a.b.example.com"), TUNNEL_NAME_MISMATCH);
     assert_int_equal(verdict(&subject, "example.com"), TUNNEL_NAME_MISMATCH);
+    assert_int_equal(verdict(&subject, ".example.com"), TUNNEL_NAME_MISMATCH);
+    subject.dns[0] = "*.com";
+    assert_int_equal(verdict(&subject, "example.com"), TUNNEL_NAME_MISMATCH);
+    subject.dns[0] = "w*.example.com";
+    assert_int_equal(verdict(&subject, "www.example.com"), TUNNEL_NAME_MISMATCH);
+}
+
+static void case_counts_only_in_whose_mailbox_it_is(void **unused)
+{
+    (void)unused;
+    struct pki_subject subject = {.dns = {"WWW.example.com"}, .mailbox = "Ann@Example.com"};
+    assert_int_equal(verdict(&subject, "www.EXAMPLE.com"), TUNNEL_OK);
+    assert_int_equal(verdict(&subject, "Ann@example.COM"), TUNNEL_OK);
+    assert_int_equal(verdict(&subject, "ann@example.com"), TUNNEL_NAME_MISMATCH);
+    assert_int_equal(verdict(&subject, "Ann@www.example.com"), TUNNEL_NAME_MISMATCH);
 }
 
 static void weak_keys_and_wrong_purposes_are_bad(void **unused)
@@ -502,6 +519,7 @@ int main(void)
         CASE(a_name_that_is_too_long_for_gnutls_does_not_let_the_common_name_in),
         CASE(an_address_is_no_name_and_a_name_no_address),
         CASE(a_star_stands_for_one_label),
+        CASE(case_counts_only_in_whose_mailbox_it_is),
         CASE(weak_keys_and_wrong_purposes_are_bad),
         CASE(the_environment_s_key_log_is_not_looked_at),
         CASE(secrets_are_written_on_request_for_their_owner_only),

@@ -1,12 +1,12 @@
-#include <arpa/inet.h>
 #include <gnutls/x509.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "tunnel/backends/gnutls_internal.h"
+#include "tunnel/backends/gnutls_match.h"
 #include "tunnel/failure.h"
 
-enum { SUBJECT_BYTES = 160, NAMES_BYTES = 320, DNS_NAME_MAX = 255, ADDRESS_MAX = 16 };
+enum { SUBJECT_BYTES = 160, NAMES_BYTES = 320 };
 
 /* The chain as the peer has sent it. */
 struct shown {
@@ -18,20 +18,12 @@ struct shown {
 
 /* ---- words ---- */
 
-/* A peer's text is not to move anybody's cursor. */
-static void make_printable(char *text)
-{
-    for (; *text != '\0'; text++)
-        if ((unsigned char)*text < ' ' || *text == '\x7f')
-            *text = '?';
-}
-
 static void read_subject(struct shown *shown)
 {
     size_t length = sizeof(shown->subject);
     if (gnutls_x509_crt_get_dn(shown->leaf, shown->subject, &length) < 0)
         snprintf(shown->subject, sizeof(shown->subject), "a long subject, or none");
-    make_printable(shown->subject);
+    match_make_printable(shown->subject);
 }
 
 static void date_of(time_t when, char text[static 32])
@@ -41,90 +33,33 @@ static void date_of(time_t when, char text[static 32])
         snprintf(text, 32, "?");
 }
 
-/* ---- names: subject alternative names only, never the subject's CN (RFC 9525 §6) ---- */
+/* ---- names ---- */
 
-/* The alternative name at `index`, and its length; < 0: no more. One that does not fit has the
- * length 0. */
-static int name_at(gnutls_x509_crt_t leaf, unsigned index, char name[static DNS_NAME_MAX + 1],
-                   size_t *length)
-{
-    *length = DNS_NAME_MAX;
-    int type = gnutls_x509_crt_get_subject_alt_name(leaf, index, name, length, NULL);
-    if (type == GNUTLS_E_SHORT_MEMORY_BUFFER) {
-        *length = 0;
-        type = GNUTLS_SAN_OTHERNAME;
-    }
-    if (type >= 0)
-        name[*length] = '\0';
-    return type;
-}
-
-/* GnuTLS takes the CN where it sees no DNS name. It stops looking at a name that is too long for
- * it. */
-static bool has_only_sound_dns_names(gnutls_x509_crt_t leaf)
-{
-    char name[DNS_NAME_MAX + 1];
-    size_t length;
-    int type;
-    bool any = false;
-    for (unsigned i = 0; (type = name_at(leaf, i, name, &length)) >= 0; i++) {
-        if (length == 0)
-            return false;
-        any |= type == GNUTLS_SAN_DNSNAME;
-    }
-    return any;
-}
-
-static bool matches_name(gnutls_x509_crt_t leaf, const char *name)
-{
-    uint8_t address[ADDRESS_MAX];
-    if (inet_pton(AF_INET, name, address) == 1)
-        return gnutls_x509_crt_check_ip(leaf, address, 4, 0) != 0;
-    if (inet_pton(AF_INET6, name, address) == 1)
-        return gnutls_x509_crt_check_ip(leaf, address, ADDRESS_MAX, 0) != 0;
-    return has_only_sound_dns_names(leaf) &&
-           gnutls_x509_crt_check_hostname2(leaf, name, GNUTLS_VERIFY_DO_NOT_ALLOW_IP_MATCHES) != 0;
-}
-
-static bool matches_any(gnutls_x509_crt_t leaf, char *const *names)
-{
-    for (; *names != NULL; names++)
-        if (matches_name(leaf, *names))
-            return true;
-    return false;
-}
-
-static void list_names(gnutls_x509_crt_t leaf, char *text, size_t capacity)
-{
-    char name[DNS_NAME_MAX + 1], address[INET6_ADDRSTRLEN];
-    size_t length, used = 0;
-    int type;
-    text[0] = '\0';
-    for (unsigned i = 0; (type = name_at(leaf, i, name, &length)) >= 0 && used < capacity; i++) {
-        const char *shown = name;
-        if (type == GNUTLS_SAN_IPADDRESS)
-            shown = inet_ntop(length == ADDRESS_MAX ? AF_INET6 : AF_INET, name, address,
-                              sizeof(address));
-        else if (type != GNUTLS_SAN_DNSNAME)
-            continue;
-        if (shown != NULL)
-            used +=
-                (size_t)snprintf(text + used, capacity - used, "%s%s", used > 0 ? ", " : "", shown);
-    }
-    make_printable(text);
-}
-
-static enum tunnel_result wrong_name(const struct shown *shown, char *const *names,
+static enum tunnel_result wrong_name(gnutls_subject_alt_names_t names, char *const *wanted,
                                      struct tunnel_error *error)
 {
     char list[NAMES_BYTES];
-    list_names(shown->leaf, list, sizeof(list));
+    match_list(names, list, sizeof(list));
     return failure(
         error, TUNNEL_NAME_MISMATCH,
         "the peer's certificate is not for %s%s, but for %s: ask for a name that it has, or "
         "have one issued with it as a subject alternative name",
-        names[0], names[1] != NULL ? " (nor the others)" : "",
+        wanted[0], wanted[1] != NULL ? " (nor the others)" : "",
         list[0] != '\0' ? list : "no name or address at all");
+}
+
+static enum tunnel_result check_names(gnutls_x509_crt_t leaf, char *const *wanted,
+                                      struct tunnel_error *error)
+{
+    if (wanted == NULL)
+        return TUNNEL_OK;
+    gnutls_subject_alt_names_t names = match_names_of(leaf);
+    if (names == NULL)
+        return failure(error, TUNNEL_MEMORY, "out of memory");
+    enum tunnel_result result =
+        match_any(names, wanted) ? TUNNEL_OK : wrong_name(names, wanted, error);
+    gnutls_subject_alt_names_deinit(names);
+    return result;
 }
 
 /* ---- issuers ---- */
@@ -200,8 +135,9 @@ static enum tunnel_result judge(const struct backend_session *s, const struct sh
         return bad(shown, "has a critical extension that is not known", error);
     if (status & GNUTLS_CERT_INSECURE_ALGORITHM)
         return bad(shown, "has a weak key or signature (less than 112 bits)", error);
-    if (s->names != NULL && !matches_any(shown->leaf, s->names))
-        return wrong_name(shown, s->names, error);
+    enum tunnel_result result = check_names(shown->leaf, s->names, error);
+    if (result != TUNNEL_OK)
+        return result;
     if (status & GNUTLS_CERT_SIGNATURE_FAILURE)
         return bad(shown, "has a wrong signature", error);
     if (status & GNUTLS_CERT_REVOKED)

@@ -45,6 +45,13 @@ static void add_names(gnutls_x509_crt_t crt, const struct pki_subject *subject)
     }
 }
 
+static void add_mailbox(gnutls_x509_crt_t crt, const char *mailbox)
+{
+    if (mailbox != NULL)
+        check(gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_RFC822NAME, mailbox,
+                                                   (unsigned)strlen(mailbox), GNUTLS_FSAN_APPEND));
+}
+
 static void add_times(gnutls_x509_crt_t crt, const struct pki_subject *subject)
 {
     bool given = subject->from_s != 0 || subject->until_s != 0;
@@ -126,6 +133,7 @@ void pki_make(const struct pki_subject *subject, const struct pki_certificate *i
     memset(made, 0, sizeof(*made));
     add_identity(crt, key, subject);
     add_names(crt, subject);
+    add_mailbox(crt, subject->mailbox);
     add_times(crt, subject);
     add_uses(crt, subject);
     sign(crt, key, issuer, subject->sha1 ? GNUTLS_DIG_SHA1 : GNUTLS_DIG_SHA256);

@@ -21,6 +21,7 @@ struct pki_subject {
     const char *common_name;
     const char *dns[4]; /* subject alternative names; NULL: no more */
     const char *ip[2];
+    const char *mailbox;
     bool ca;
     bool for_clients_only;   /* extended key usage */
     bool sha1;               /* is signed with it */
