@@ -59,24 +59,12 @@ static struct peer *ask(struct fixture *f)
 
 static void respond(uint8_t flags, uint32_t sequence, const char *words)
 {
-    uint8_t bytes[TURBO_DATAGRAM_MAX];
-    struct turbo_datagram response = {.id = wire.id, .flags = flags, .sequence = sequence};
-    response.payload = (const uint8_t *)words;
-    response.length = strlen(words);
-    datagrams_answer(edge, 0, bytes, turbo_datagram_encode(&response, bytes));
+    wire_client_respond(&wire, edge, flags, sequence, words);
 }
 
-/* TCP has got tombstone(n, REPLAY), the ClientHello and `words`. */
 static bool was_opened(const struct peer *server, uint32_t n, const char *words)
 {
-    uint8_t tombstone[TURBO_TOMBSTONE_BYTES];
-    size_t length = strlen(words);
-    turbo_tombstone_encode(&(struct turbo_tombstone){.id = wire.id, .replay = true, .consumed = n},
-                           tombstone);
-    return server->length == sizeof(tombstone) + wire.hello.length + length &&
-           memcmp(server->received, tombstone, sizeof(tombstone)) == 0 &&
-           memcmp(server->received + sizeof(tombstone), wire.hello.bytes, wire.hello.length) == 0 &&
-           memcmp(server->received + sizeof(tombstone) + wire.hello.length, words, length) == 0;
+    return wire_client_opened(&wire, server, n, words);
 }
 
 /* Without its port. */

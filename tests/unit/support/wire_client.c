@@ -101,3 +101,26 @@ struct peer *wire_client_join(const struct wire_client *c, struct fixture *f, ui
     peer_say(client, "answer");
     return client;
 }
+
+void wire_client_respond(const struct wire_client *c, struct datagrams *edge, uint8_t flags,
+                         uint32_t sequence, const char *words)
+{
+    uint8_t bytes[TURBO_DATAGRAM_MAX];
+    struct turbo_datagram response = {.id = c->id, .flags = flags, .sequence = sequence};
+    response.payload = (const uint8_t *)words;
+    response.length = strlen(words);
+    datagrams_answer(edge, 0, bytes, turbo_datagram_encode(&response, bytes));
+}
+
+bool wire_client_opened(const struct wire_client *c, const struct peer *server, uint32_t n,
+                        const char *words)
+{
+    uint8_t tombstone[TURBO_TOMBSTONE_BYTES];
+    size_t length = strlen(words);
+    turbo_tombstone_encode(&(struct turbo_tombstone){.id = c->id, .replay = true, .consumed = n},
+                           tombstone);
+    return server->length == sizeof(tombstone) + c->hello.length + length &&
+           memcmp(server->received, tombstone, sizeof(tombstone)) == 0 &&
+           memcmp(server->received + sizeof(tombstone), c->hello.bytes, c->hello.length) == 0 &&
+           memcmp(server->received + sizeof(tombstone) + c->hello.length, words, length) == 0;
+}

@@ -43,4 +43,11 @@ void wire_client_hello(const struct wire_client *c, struct peer *tcp);
 /* Exactly the ClientHello and then `words` have come. */
 bool wire_client_passed(const struct wire_client *c, const struct peer *server, const char *words);
 
+/* The other way about, the server end in the test's hands: a response to who sent `edge` its first
+ * datagram, and what TCP was opened with: tombstone(n, REPLAY), the ClientHello and `words`. */
+void wire_client_respond(const struct wire_client *c, struct datagrams *edge, uint8_t flags,
+                         uint32_t sequence, const char *words);
+bool wire_client_opened(const struct wire_client *c, const struct peer *server, uint32_t n,
+                        const char *words);
+
 #endif
