@@ -27,7 +27,7 @@ SILENT_S = 1
 """How long a client waits for words that cannot come."""
 
 _STEP = 1 << 16
-_SMALL, _MUCH = 1000, 200_000
+_SMALL, _MUCH = 1200, 200_000
 
 
 # ---- what there is ----
@@ -200,9 +200,6 @@ class Visit:
 
     version: str
     resumed: bool
-    sent_ms: float = 0
-    """Since it began, until the first bytes had been written."""
-    answered_ms: float = 0
     resumption: Any = None
     outcome: str = ""
     """"turbo", "classic", …, where the client says so."""
@@ -224,37 +221,30 @@ class Identity:
         return context
 
 
-def converse(stream: Any, scenario: Scenario, began: float) -> tuple[float, float]:
-    """Says what the scenario wants and compares what comes back; when that began and was first answered, in ms."""
+def converse(stream: Any, scenario: Scenario) -> None:
+    """Says what the scenario wants and compares what comes back."""
     if scenario.greeted:
         assert read_exactly(stream, len(GREETING)) == GREETING
     question = os.urandom(scenario.size)
-    sent = answered = 0.0
     for start in range(0, len(question), _STEP):
         step = question[start:start + _STEP]
         stream.sendall(step)
-        sent = sent or time.monotonic()
-        assert read_exactly(stream, 1) == step[:1]
-        answered = answered or time.monotonic()
-        assert read_exactly(stream, len(step) - 1) == step[1:], "the answer is not the question"
-    return (sent - began) * 1e3, (answered - began) * 1e3
+        assert read_exactly(stream, len(step)) == step, "the answer is not the question"
 
 
 def plain_client(target: Target, context: ssl.SSLContext, scenario: Scenario, session: ssl.SSLSession | None) -> Visit:
-    began = time.monotonic()
     with context.wrap_socket(connect(target.port, target.host), server_hostname=SERVER_NAME, session=session) as tls:
-        sent, answered = converse(tls, scenario, began)
-        return Visit(tls.version() or "", bool(tls.session_reused), sent, answered, tls.session)
+        converse(tls, scenario)
+        return Visit(tls.version() or "", bool(tls.session_reused), tls.session)
 
 
 def sandwich_client(target: Target, context: ssl.SSLContext, scenario: Scenario, session: ssl.SSLSession | None) -> Visit:
-    began = time.monotonic()
     options = {"deadline_s": SILENT_S} if scenario.greeted else {}
     with sandwich.Client(context, target.port, target.host, udp_port=target.udp_port, server_name=SERVER_NAME,
                          session=session, **options) as client:
-        sent, answered = converse(client, scenario, began)
+        converse(client, scenario)
         client.end()
-        return Visit(client.tls.version() or "", bool(client.tls.session_reused), sent, answered, client.tls.session)
+        return Visit(client.tls.version() or "", bool(client.tls.session_reused), client.tls.session)
 
 
 _IN_PYTHON = {"plain": plain_client, "sidecar": plain_client, "sandwich": sandwich_client}
@@ -290,62 +280,31 @@ def _serve(options: argparse.Namespace) -> None:
 
 
 def _measure(options: argparse.Namespace) -> None:
-    """Rows "CLIENT SERVER HOST PORT UDP_PORT DIALECT VERSION NUMBER" become results in JSON, a line each."""
+    """Rows "CLIENT SERVER HOST PORT UDP_PORT DIALECT VERSION NUMBER" become connections one after another, a line in JSON each.
+
+    What was when is for whoever looks at the packets: seconds, as a capture has them.
+    """
     identity = Identity(options.pki / "ca.pem", options.pki / "client.pem", options.pki / "client.key")
     for line in sys.stdin:
         client, server, host, port, udp_port, dialect, version, number = line.split()
         target = Target(int(port), host, int(udp_port), dialect)
         for _ in range(int(number)):
-            row = {"client": client, "server": server, "version": version}
+            row = {"client": client, "server": server, "version": version, "began": time.time()}
             try:
-                went = visit(client, target, identity, SCENARIOS[version], version)
-                row |= {"sent": went.sent_ms, "answered": went.answered_ms}
+                visit(client, target, identity, SCENARIOS[version], version)
             except (OSError, EOFError, AssertionError) as problem:
                 row["problem"] = f"{type(problem).__name__}: {problem}"
-            print(json.dumps(row), flush=True)
-
-
-def _judge(options: argparse.Namespace) -> int:
-    """Results without and with delay, as _measure printed them: delay is never early, so the least is the path's."""
-    work, ways = (_least(Path(options.address + name)) for name in (".work", ".ways"))
-    bad = []
-    print("| client   | server   | TLS | sent | answered | as the table says |\n"
-          "|----------|----------|-----|------|----------|-------------------|")
-    for row in sorted(work):
-        client, server, version = row
-        wanted = CELLS[client, server].trips(version)
-        took = [(way - least) / options.rtt for way, least in zip(ways.get(row, (float("nan"),) * 2), work[row])]
-        good = all(least - _EARLY <= trips <= least + _LATE for trips, least in zip(took, wanted))
-        print(f"| {client:8} | {server:8} | {version} | {took[0]:4.2f} | {took[1]:8.2f} | {'yes' if good else 'NO':3}, {wanted[0]} / {wanted[1]:<9} |")
-        bad += [] if good else [" ".join(row)]
-    Path(options.address + ".bad").write_text("".join(f"{row}\n" for row in bad))
-    return 1 if bad or not work else 0
-
-
-_EARLY, _LATE = 0.1, 0.3
-"""Round trips that a figure may be off: what the machine does meanwhile, and proxies' own work."""
-
-
-def _least(results: Path) -> dict[tuple[str, str, str], tuple[float, float]]:
-    found: dict[tuple[str, str, str], tuple[float, float]] = {}
-    for line in results.read_text().splitlines():
-        row = json.loads(line)
-        if "problem" in row:
-            print(f"{row['client']}, {row['server']}, {row['version']}: {row['problem']}")
-            continue
-        key, took = (row["client"], row["server"], row["version"]), (row["sent"], row["answered"])
-        found[key] = tuple(map(min, took, found.get(key, took)))  # type: ignore[assignment]
-    return found
+            print(json.dumps(row | {"ended": time.time()}), flush=True)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="harness.migration")
     parser.add_argument("--pki", type=Path)
-    parser.add_argument("what", choices=["serve", "measure", "judge"])
-    parser.add_argument("address", nargs="?", help="serve: an echo by plain TLS at HOST:PORT; judge: the results' path")
-    parser.add_argument("--rtt", type=float, help="judge: in ms")
+    parser.add_argument("what", choices=["serve", "measure"])
+    parser.add_argument("address", nargs="?", help="serve: an echo by plain TLS at HOST:PORT")
     options = parser.parse_args()
-    return {"serve": _serve, "measure": _measure, "judge": _judge}[options.what](options) or 0
+    {"serve": _serve, "measure": _measure}[options.what](options)
+    return 0
 
 
 if __name__ == "__main__":
