@@ -3,7 +3,7 @@
 set -euo pipefail
 # shellcheck source=tests/lab/lib.sh
 . "$(dirname "$0")/lib.sh"
-enter_lab 180 "$0" "$@"
+enter_lab 400 "$0" "$@"
 
 readonly RTT=100
 COUNT=$((HANDSHAKES < 10 ? HANDSHAKES : 10))

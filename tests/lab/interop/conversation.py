@@ -3,7 +3,8 @@
   serve ADDRESS PORT --flight BYTES    prints "listening", then a line for each accepted connection: the ClientHello's
                                        hash, or "nothing" when none came
   converse ADDRESS PORT --count N      holds N conversations with it, tells how they ended and how long those took that
-                                       completed; exit code 1 when one ended in another way than those --allow names
+                                       completed; exit code 1 when one ended in another way than those --allow names, or
+                                       more than --late-most were late: incomplete, but after --late-after seconds only
 
 ClientHello, flight, answer, reply: each end checks every byte. A byte of another conversation cannot pass for one's own.
 """
@@ -12,6 +13,7 @@ import argparse
 import asyncio
 import contextlib
 import hashlib
+import math
 import os
 import ssl
 import sys
@@ -98,7 +100,7 @@ class Client:
     def __init__(self, options):
         self.options = options
         self.sample = template()
-        self.ends = dict.fromkeys(("complete", "reset", "cut", "wrong", "silent"), 0)
+        self.ends = dict.fromkeys(("complete", "reset", "cut", "wrong", "silent", "late"), 0)
         self.durations = []
         self.left = options.count
 
@@ -133,17 +135,26 @@ class Client:
         except WrongBytes:
             return "wrong"
 
-    async def one_after_another(self, names, delay_ms):
+    async def attempt_patiently(self, hello):
+        """Tells how many seconds it took, too."""
+        begin = time.monotonic()
+        end = await self.attempt(hello)
+        seconds = time.monotonic() - begin
+        is_late = end in ("reset", "cut", "silent") and seconds >= self.options.late_after
+        return "late" if is_late else end, seconds
+
+    async def one_after_another(self, names, late, delay_ms):
         await asyncio.sleep(delay_ms / 1000)
         while self.left:
             self.left -= 1
             hello = new_hello(self.sample)
             print(name_of(hello), file=names)
-            begin = time.monotonic()
-            end = await self.attempt(hello)
+            end, seconds = await self.attempt_patiently(hello)
             self.ends[end] += 1
             if end == "complete":
-                self.durations.append((time.monotonic() - begin) * 1000)
+                self.durations.append(seconds * 1000)
+            elif end == "late":
+                print(name_of(hello), file=late)
 
     async def warm_up(self):
         """A process's first conversation is slow, and so late for what is measured: it holds that one with itself."""
@@ -152,8 +163,8 @@ class Client:
 
     async def run(self):
         await self.warm_up()
-        with open(self.options.names, "w") as names:
-            await asyncio.gather(*(self.one_after_another(names, number * self.options.every)
+        with open(self.options.names, "w") as names, open(self.options.late_names, "w") as late:
+            await asyncio.gather(*(self.one_after_another(names, late, number * self.options.every)
                                    for number in range(self.options.at_once)))
 
     def report(self):
@@ -165,7 +176,9 @@ class Client:
         print(f"{ends}{spread}")
 
     def as_allowed(self):
-        return not any(count for end, count in self.ends.items() if end not in ("complete", *self.options.allow))
+        allowed = ("complete", "late", *self.options.allow)
+        return (not any(count for end, count in self.ends.items() if end not in allowed)
+                and self.ends["late"] <= self.options.late_most)
 
 
 def arguments():
@@ -181,6 +194,9 @@ def arguments():
     parser.add_argument("--pause", type=int, default=0, help="milliseconds between the ClientHello's halves")
     parser.add_argument("--timeout", type=float, default=120)
     parser.add_argument("--names", default=os.devnull, help="where to write the hashes of the ClientHellos")
+    parser.add_argument("--late-after", type=float, default=math.inf)
+    parser.add_argument("--late-most", type=int, default=0)
+    parser.add_argument("--late-names", default=os.devnull, help="where to write the hashes of those that were late")
     parser.add_argument("--allow", nargs="*", default=[])
     return parser.parse_args()
 
