@@ -79,7 +79,7 @@ static void tombstone(struct arrival *a)
         return;
     }
     struct turbo_address client = client_of(a);
-    arrival_drop_front(a, TURBO_TOMBSTONE_BYTES);
+    arrival_drop_front(a, turbo_tombstone_bytes(a->opening.tombstone.dialect));
     switch (turbo_endpoint_join(arrival_endpoint(a), a->worker->now, &a->opening.tombstone, &client,
                                 &session)) {
     case TURBO_JOIN_SESSION: join(a, session); break;
@@ -111,12 +111,12 @@ static void other(struct arrival *a)
     }
 }
 
-static bool never_known(void *owner, const uint8_t *bytes, size_t length)
+static enum turbo_prefix never_known(void *owner, const uint8_t *bytes, size_t length)
 {
     (void)owner;
     (void)bytes;
     (void)length;
-    return false;
+    return TURBO_PREFIX_NONE;
 }
 
 /* Looks at the bytes from `from` on. */

@@ -39,14 +39,23 @@ bool budget_earn(struct budget *budget, const struct turbo_path *path, size_t by
     return true;
 }
 
+static bool may_spend(const struct budget *budget, const struct budget_account *account,
+                      size_t bytes, uint32_t permits)
+{
+    if (budget->is_proved && turbo_address_same_ip(&account->path.peer, &budget->proved))
+        return true;
+    return account->permits >= permits &&
+           account->sent + bytes <= (size_t)TURBO_BUDGET_FACTOR * account->received;
+}
+
 static bool spend(struct budget *budget, size_t bytes, uint32_t permits, struct turbo_path *path)
 {
     for (size_t i = 0; i < budget->count; i++) {
         struct budget_account *account = &budget->accounts[i];
-        if (account->permits < permits ||
-            account->sent + bytes > (size_t)TURBO_BUDGET_FACTOR * account->received)
+        if (!may_spend(budget, account, bytes, permits))
             continue;
-        account->permits--;
+        if (account->permits > 0)
+            account->permits--;
         account->sent += (uint32_t)bytes;
         *path = account->path;
         return true;

@@ -1,7 +1,8 @@
 /*
  * What a session may send to which client address (protocol §4): one response for every request,
  * and three bytes for every byte, both counted per address. A session answers few addresses; one
- * that does not fit earns nothing.
+ * that does not fit earns nothing. In the Sandwich dialect an address that is proved to be the
+ * client's may be sent anything (protocol §11.7e).
  */
 #ifndef TURBO_BUDGET_H
 #define TURBO_BUDGET_H
@@ -18,6 +19,8 @@ struct budget_account {
 struct budget {
     struct budget_account accounts[TURBO_PATHS_MAX]; /* most recently heard first */
     uint8_t count;
+    bool is_proved;              /* `proved` is the client's */
+    struct turbo_address proved; /* at whatever port */
 };
 
 /* A request of `bytes` came by `path`. False: too many addresses; nothing is earned. */

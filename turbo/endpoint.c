@@ -17,6 +17,7 @@ void turbo_endpoint_config_init(struct turbo_endpoint_config *config)
     config->source_rate = TURBO_SOURCE_RATE_DEFAULT;
     config->site_rate = TURBO_SITE_RATE_DEFAULT;
     config->refusal_rate = TURBO_REFUSAL_RATE;
+    config->silent_time = TURBO_OPENING_TIME;
 }
 
 /* The parts of an endpoint's block, each aligned as the first. */
@@ -61,8 +62,8 @@ struct turbo_endpoint *turbo_endpoint_init(void *memory, const struct turbo_endp
     lay_out(e, config);
     for (size_t i = 0; i < TURBO_ORPHANS_MAX; i++)
         e->orphans[i].length = 0;
-    struct queue *queues[] = {&e->pending, &e->answered, &e->joined,  &e->holding,
-                              &e->ending,  &e->stilling, &e->sending, &e->events};
+    struct queue *queues[] = {&e->pending, &e->answered, &e->proved,    &e->joined,  &e->holding,
+                              &e->ending,  &e->stilling, &e->overtaken, &e->sending, &e->events};
     for (size_t i = 0; i < sizeof(queues) / sizeof(queues[0]); i++)
         queue_init(queues[i]);
     return e;
@@ -79,6 +80,7 @@ void turbo_endpoint_fini(struct turbo_endpoint *e)
 {
     release_all(&e->pending);
     release_all(&e->answered);
+    release_all(&e->proved);
     release_all(&e->joined);
 }
 
@@ -119,15 +121,20 @@ static bool ids_are_missing(struct turbo_endpoint *e, turbo_time now)
            (e->ended_overflow != 0 && now < e->ended_overflow + TURBO_ENDED_TIME);
 }
 
-/* May a session from `peer` begin? TURBO_LIMIT_COUNT: it may. */
-static enum turbo_limit admit(struct turbo_endpoint *e, turbo_time now,
+static size_t server_bytes(enum turbo_dialect dialect)
+{
+    return dialect == TURBO_DIALECT_SANDWICH ? turbo_sandwich_server_bytes() : turbo_server_bytes();
+}
+
+/* May a session of so many bytes begin, from `peer`? TURBO_LIMIT_COUNT: it may. */
+static enum turbo_limit admit(struct turbo_endpoint *e, turbo_time now, size_t bytes,
                               const struct turbo_address *peer)
 {
     if (e->draining)
         return TURBO_LIMIT_DRAINING;
     if (e->sessions.count == e->sessions.capacity)
         return TURBO_LIMIT_SESSIONS;
-    if ((uint64_t)(e->sessions.count + 1) * turbo_server_bytes() > e->config.memory_max)
+    if (e->memory + bytes > e->config.memory_max)
         return TURBO_LIMIT_MEMORY;
     if (ids_are_missing(e, now))
         return TURBO_LIMIT_ENDED;
@@ -145,7 +152,14 @@ void turbo_server_release(struct turbo_server *s, turbo_time now)
         remember_ended(e, now, &s->id);
     if (!s->hashed)
         e->drafts--;
+    e->memory -= server_bytes(s->dialect);
     e->config.release(e->config.owner, s);
+}
+
+void endpoint_session_has_more(struct turbo_server *s, turbo_time now)
+{
+    if (s->accepted && !queue_holds(&s->event))
+        queue_add(&s->endpoint->events, &s->event, now);
 }
 
 void endpoint_session_ended(struct turbo_server *s, turbo_time now)
@@ -159,15 +173,17 @@ void endpoint_session_ended(struct turbo_server *s, turbo_time now)
 
 /* ---- datagrams in ---- */
 
-void endpoint_refuse(struct turbo_endpoint *e, enum turbo_limit limit, const struct turbo_id *id,
-                     const struct turbo_path *path)
+void endpoint_refuse(struct turbo_endpoint *e, enum turbo_limit limit,
+                     const struct turbo_datagram *request, const struct turbo_path *path)
 {
     e->counters.limited[limit]++;
+    if (request->dialect == TURBO_DIALECT_SANDWICH)
+        return; /* it has no such word */
     if (e->refusal_count == REFUSALS_MAX) {
         e->counters.refused_silent++;
         return;
     }
-    e->refusals[e->refusal_count++] = (struct refusal){.id = *id, .path = *path};
+    e->refusals[e->refusal_count++] = (struct refusal){.id = request->id, .path = *path};
 }
 
 static bool orphan_alive(const struct orphan *o, turbo_time now)
@@ -176,13 +192,14 @@ static bool orphan_alive(const struct orphan *o, turbo_time now)
 }
 
 static void keep_orphan(struct turbo_endpoint *e, turbo_time now, const struct turbo_path *path,
-                        const struct turbo_id *id, const uint8_t *data, size_t length)
+                        const struct turbo_datagram *request, const uint8_t *data, size_t length)
 {
     for (size_t i = 0; i < TURBO_ORPHANS_MAX; i++) {
         struct orphan *o = &e->orphans[i];
         if (orphan_alive(o, now))
             continue;
-        o->id = *id;
+        o->dialect = request->dialect;
+        o->id = request->id;
         o->path = *path;
         o->since = now;
         o->length = (uint16_t)length;
@@ -200,14 +217,16 @@ static void feed_orphans(struct turbo_endpoint *e, turbo_time now, const struct 
             continue;
         struct turbo_server *s = find_session(e, id);
         struct turbo_datagram request;
-        if (s != NULL && turbo_request_decode(&request, o->data, o->length))
+        bool good = o->dialect == TURBO_DIALECT_SANDWICH
+                        ? sandwich_request_decode(&request, o->data, o->length)
+                        : turbo_request_decode(&request, o->data, o->length);
+        if (s != NULL && good)
             server_request(s, now, &o->path, &request, o->length);
         o->length = 0;
     }
 }
 
-/* As far as the bytes go; there is at least one. */
-static bool starts_record(const uint8_t *data, size_t length)
+bool endpoint_starts_record(const uint8_t *data, size_t length)
 {
     return length > 0 && data[0] == TLS_HANDSHAKE_RECORD &&
            (length == 1 || data[1] == TLS_MAJOR_VERSION);
@@ -216,30 +235,43 @@ static bool starts_record(const uint8_t *data, size_t length)
 static void begin_session(struct turbo_endpoint *e, turbo_time now, const struct turbo_path *path,
                           const struct turbo_datagram *request, size_t bytes)
 {
-    enum turbo_limit limit = admit(e, now, &path->peer);
+    size_t block = server_bytes(request->dialect);
+    enum turbo_limit limit = admit(e, now, block, &path->peer);
     struct turbo_server *s = NULL;
     if (limit == TURBO_LIMIT_COUNT) {
-        s = e->config.acquire(e->config.owner, turbo_server_bytes());
+        s = e->config.acquire(e->config.owner, block);
         limit = TURBO_LIMIT_MEMORY;
     }
     if (s == NULL) {
-        endpoint_refuse(e, limit, &request->id, path);
+        endpoint_refuse(e, limit, request, path);
         return;
     }
     e->counters.sessions++;
-    server_begin(s, e, now, &request->id);
+    e->counters.sandwich += request->dialect == TURBO_DIALECT_SANDWICH;
+    e->memory += block;
+    server_begin(s, e, now, request->dialect, &request->id);
     session_map_add(&e->sessions, &request->id, s, now);
     server_request(s, now, path, request, bytes);
     feed_orphans(e, now, &request->id);
+}
+
+/* On TCP an id that begins like a record would not be found (protocol §2.5); one of the Sandwich
+ * dialect is looked for first. */
+static bool decode(const struct turbo_endpoint *e, struct turbo_datagram *request,
+                   const uint8_t *data, size_t length)
+{
+    /* Only where there may be one: profile 1 alone costs no second look. */
+    if ((e->config.sandwich || e->drafts > 0) && sandwich_sort(e, request, data, length))
+        return true;
+    return turbo_request_decode(request, data, length) &&
+           !endpoint_starts_record(request->id.bytes, TURBO_ID_BYTES);
 }
 
 void turbo_endpoint_datagram(struct turbo_endpoint *e, turbo_time now,
                              const struct turbo_path *path, const uint8_t *data, size_t length)
 {
     struct turbo_datagram request;
-    /* On TCP an id that begins like a record would not be found (protocol §2.5). */
-    if (!turbo_request_decode(&request, data, length) ||
-        starts_record(request.id.bytes, TURBO_ID_BYTES)) {
+    if (!decode(e, &request, data, length)) {
         e->counters.junk++;
         return;
     }
@@ -249,8 +281,8 @@ void turbo_endpoint_datagram(struct turbo_endpoint *e, turbo_time now,
     else if (has_ended(e, now, &request.id) || (request.flags & TURBO_FLAG_ABORT) != 0)
         e->counters.late++;
     else if (request.sequence > 1)
-        keep_orphan(e, now, path, &request.id, data, length);
-    else if (starts_record(request.payload, request.length))
+        keep_orphan(e, now, path, &request, data, length);
+    else if (endpoint_starts_record(request.payload, request.length))
         begin_session(e, now, path, &request, length);
     else
         e->counters.junk++;
@@ -300,9 +332,12 @@ enum turbo_event turbo_endpoint_poll_event(struct turbo_endpoint *e, struct turb
         return TURBO_EVENT_NONE;
     struct turbo_server *s = QUEUE_OWNER(node, struct turbo_server, event);
     queue_remove(node);
+    bool first = !s->accepted;
     s->accepted = true;
     *session = s;
-    return s->state == SERVER_ENDED ? TURBO_EVENT_ENDED : TURBO_EVENT_NEW;
+    if (s->state == SERVER_ENDED)
+        return TURBO_EVENT_ENDED;
+    return first ? TURBO_EVENT_NEW : TURBO_EVENT_MORE;
 }
 
 turbo_time turbo_endpoint_deadline(const struct turbo_endpoint *e)
@@ -310,6 +345,8 @@ turbo_time turbo_endpoint_deadline(const struct turbo_endpoint *e)
     turbo_time times[] = {
         queue_deadline(&e->pending, TURBO_PENDING_TIME),
         queue_deadline(&e->answered, TURBO_ANSWERED_TIME),
+        queue_deadline(&e->proved, e->config.silent_time),
+        queue_deadline(&e->overtaken, SANDWICH_HANDSHAKE_TIME),
         queue_deadline(&e->holding, TURBO_HOLD_TIME),
         queue_deadline(&e->ending, TURBO_QUIET_TIME_ENDED),
         queue_deadline(&e->stilling, TURBO_QUIET_TIME),
@@ -333,12 +370,17 @@ void turbo_endpoint_tick(struct turbo_endpoint *e, turbo_time now)
         server_expire(QUEUE_OWNER(node, struct turbo_server, life), now);
     while ((node = queue_due(&e->answered, now, TURBO_ANSWERED_TIME)) != NULL)
         server_expire(QUEUE_OWNER(node, struct turbo_server, life), now);
+    while ((node = queue_due(&e->proved, now, e->config.silent_time)) != NULL)
+        server_expire(QUEUE_OWNER(node, struct turbo_server, life), now);
+    while ((node = queue_due(&e->overtaken, now, SANDWICH_HANDSHAKE_TIME)) != NULL)
+        server_expire(QUEUE_OWNER(node, struct turbo_server, hold), now);
 }
 
 void turbo_endpoint_abandon(struct turbo_endpoint *e, turbo_time now)
 {
     struct queue_node *node;
-    while ((node = queue_first(&e->pending)) != NULL || (node = queue_first(&e->answered)) != NULL)
+    while ((node = queue_first(&e->pending)) != NULL ||
+           (node = queue_first(&e->answered)) != NULL || (node = queue_first(&e->proved)) != NULL)
         server_expire(QUEUE_OWNER(node, struct turbo_server, life), now);
 }
 
@@ -367,12 +409,13 @@ uint32_t turbo_endpoint_sessions(const struct turbo_endpoint *e)
 
 bool turbo_endpoint_is_pending(const struct turbo_endpoint *e)
 {
-    return queue_first(&e->pending) != NULL || queue_first(&e->answered) != NULL;
+    return queue_first(&e->pending) != NULL || queue_first(&e->answered) != NULL ||
+           queue_first(&e->proved) != NULL;
 }
 
 uint32_t turbo_endpoint_pending(const struct turbo_endpoint *e)
 {
-    return count(&e->pending) + count(&e->answered);
+    return count(&e->pending) + count(&e->answered) + count(&e->proved);
 }
 
 struct turbo_endpoint_counters turbo_endpoint_counters(const struct turbo_endpoint *e)
@@ -417,6 +460,8 @@ enum turbo_join turbo_endpoint_join(struct turbo_endpoint *e, turbo_time now,
 {
     struct turbo_server *s = find_session(e, &tombstone->id);
     bool afresh = tombstone->replay && tombstone->consumed == 0;
+    if (s != NULL && s->dialect != tombstone->dialect)
+        s = NULL;
     if (s == NULL || !s->accepted) {
         if (afresh)
             return start_afresh(e, now, s, &tombstone->id);
@@ -474,22 +519,30 @@ bool turbo_endpoint_is_proven(const struct turbo_endpoint *e, turbo_time now,
     return admission_is_proven(e->admission, now, peer);
 }
 
+static bool begins_id(const struct turbo_server *s, const uint8_t *bytes, size_t length)
+{
+    size_t id = s->dialect == TURBO_DIALECT_SANDWICH ? SANDWICH_ID_BYTES : TURBO_ID_BYTES;
+    return memcmp(s->id.bytes, bytes, length < id ? length : id) == 0;
+}
+
 /* Only ids without the fixed bits matter; with them turbo_opening knows by itself. */
-bool turbo_endpoint_prefix_known(void *owner, const uint8_t *bytes, size_t length)
+enum turbo_prefix turbo_endpoint_prefix_known(void *owner, const uint8_t *bytes, size_t length)
 {
     const struct turbo_endpoint *e = owner;
+    enum turbo_prefix found = TURBO_PREFIX_NONE;
     if (e->drafts == 0)
-        return false;
-    if (length > TURBO_ID_BYTES)
-        length = TURBO_ID_BYTES;
-    const struct queue *queues[] = {&e->pending, &e->answered};
-    for (size_t i = 0; i < 2; i++) {
+        return found;
+    const struct queue *queues[] = {&e->pending, &e->answered, &e->proved};
+    for (size_t i = 0; i < sizeof(queues) / sizeof(queues[0]); i++) {
         const struct queue_node *head = &queues[i]->head;
         for (const struct queue_node *node = head->next; node != head; node = node->next) {
             const struct turbo_server *s = QUEUE_OWNER(node, struct turbo_server, life);
-            if (memcmp(s->id.bytes, bytes, length) == 0)
-                return true;
+            if (!begins_id(s, bytes, length))
+                continue;
+            if (s->dialect == TURBO_DIALECT_SANDWICH)
+                return TURBO_PREFIX_SANDWICH;
+            found = TURBO_PREFIX_DRAFT;
         }
     }
-    return false;
+    return found;
 }

@@ -28,9 +28,23 @@ static void judge_hello(struct turbo_opening *o)
     }
 }
 
+/* The whole of an id of 16 bytes, and more: what follows it is a number. */
+static void judge_sandwich(struct turbo_opening *o)
+{
+    if (o->prefix_bytes < SANDWICH_TOMBSTONE_BYTES)
+        return;
+    o->kind = sandwich_tombstone_decode(&o->tombstone, o->prefix) ? TURBO_OPENING_TOMBSTONE
+                                                                  : TURBO_OPENING_OTHER;
+}
+
 /* Judges `prefix`, which has just grown by a byte. */
 static void judge_prefix(struct turbo_opening *o, turbo_prefix_known *known, void *owner)
 {
+    enum turbo_prefix prefix = known(owner, o->prefix, o->prefix_bytes);
+    if (prefix == TURBO_PREFIX_SANDWICH) {
+        judge_sandwich(o);
+        return;
+    }
     if (looks_like_record(o)) {
         if (o->prefix_bytes < 2)
             return;
@@ -38,9 +52,9 @@ static void judge_prefix(struct turbo_opening *o, turbo_prefix_known *known, voi
         turbo_client_hello_push(&o->hello, o->prefix, o->prefix_bytes);
         return;
     }
-    bool possible =
-        turbo_looks_like_id(o->prefix, o->prefix_bytes) || known(owner, o->prefix, o->prefix_bytes);
-    if (!possible)
+    bool possible = turbo_looks_like_id(o->prefix, o->prefix_bytes) || prefix == TURBO_PREFIX_DRAFT;
+    /* Longer ones have waited for a session that is gone now. */
+    if (!possible || o->prefix_bytes > TURBO_TOMBSTONE_BYTES)
         o->kind = TURBO_OPENING_OTHER;
     else if (o->prefix_bytes == TURBO_TOMBSTONE_BYTES)
         o->kind = turbo_tombstone_decode(&o->tombstone, o->prefix) ? TURBO_OPENING_TOMBSTONE

@@ -73,6 +73,14 @@ static void close_gap(struct reassembly *r)
     }
 }
 
+void reassembly_skip(struct reassembly *r, uint32_t sequence)
+{
+    assert(sequence <= TURBO_CHUNKS_MAX);
+    for (size_t index = 0; index < sequence; index++)
+        r->present |= UINT64_C(1) << index;
+    close_gap(r);
+}
+
 static bool same(const struct reassembly *r, size_t index, const uint8_t *payload, size_t length)
 {
     return r->length[index] == length &&

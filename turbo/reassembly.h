@@ -41,6 +41,9 @@ const uint8_t *reassembly_chunk(const struct reassembly *r, uint32_t sequence, s
 /* The highest number that has come; 0: none. */
 uint32_t reassembly_highest(const struct reassembly *r);
 
+/* Those of chunks 1..sequence that have not come are empty, whatever they would have been. */
+void reassembly_skip(struct reassembly *r, uint32_t sequence);
+
 /* How many bytes from `buffer` on are in order. */
 size_t reassembly_contiguous_bytes(const struct reassembly *r);
 /* Has a chunk with bytes come that waits behind a gap? */

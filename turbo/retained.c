@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <string.h>
 
+enum { RECORD_HEADER_BYTES = 5, APPLICATION_DATA = 23 };
+
 void retained_init(struct retained *r, uint8_t *buffer)
 {
     memset(r, 0, sizeof(*r));
@@ -32,14 +34,64 @@ size_t retained_uncut(const struct retained *r)
     return r->length - retained_offset_after(r, r->chunk_count);
 }
 
+static uint32_t record_end(const struct retained *r, uint32_t at)
+{
+    uint32_t payload = (uint32_t)r->buffer[at + 3] << 8 | r->buffer[at + 4];
+    return at + RECORD_HEADER_BYTES + payload;
+}
+
+static bool has_record_header(const struct retained *r, uint32_t at)
+{
+    return at <= r->length && r->length - at >= RECORD_HEADER_BYTES;
+}
+
+/* The end of a chunk from `start` on that holds the end of one encrypted record at most. */
+static uint32_t end_by_records(const struct retained *r, uint32_t start)
+{
+    uint32_t limit =
+        r->length - start < SANDWICH_PAYLOAD_MAX ? r->length : start + SANDWICH_PAYLOAD_MAX;
+    for (uint32_t at = r->record_at; has_record_header(r, at); at = record_end(r, at)) {
+        uint32_t end = record_end(r, at);
+        if (end > limit)
+            break;
+        if (end > start && r->buffer[at] == APPLICATION_DATA)
+            return end;
+    }
+    return limit;
+}
+
+/* Is there room in the client's first requests for all that is uncut, cut like this? */
+static bool may_cut_by_records(const struct retained *r)
+{
+    uint32_t count = r->chunk_count;
+    uint32_t at = (uint32_t)retained_offset_after(r, count);
+    for (; at < r->length && count <= SANDWICH_FIRST_FLIGHT; count++)
+        at = end_by_records(r, at);
+    return count <= SANDWICH_FIRST_FLIGHT;
+}
+
+size_t retained_next(const struct retained *r)
+{
+    size_t uncut = retained_uncut(r);
+    if (uncut == 0)
+        return 0;
+    if (r->dialect == TURBO_DIALECT_PROFILE1)
+        return uncut < TURBO_RESPONSE_PAYLOAD_MAX ? uncut : TURBO_RESPONSE_PAYLOAD_MAX;
+    uint32_t start = (uint32_t)retained_offset_after(r, r->chunk_count);
+    if (may_cut_by_records(r))
+        return end_by_records(r, start) - start;
+    return uncut < SANDWICH_PAYLOAD_MAX ? uncut : SANDWICH_PAYLOAD_MAX;
+}
+
 uint32_t retained_cut(struct retained *r)
 {
-    size_t n = retained_uncut(r);
+    size_t n = retained_next(r);
     assert(n > 0);
-    if (n > TURBO_RESPONSE_PAYLOAD_MAX)
-        n = TURBO_RESPONSE_PAYLOAD_MAX;
-    size_t start = retained_offset_after(r, r->chunk_count);
-    r->chunk_end[r->chunk_count++] = (uint32_t)(start + n);
+    uint32_t end = (uint32_t)(retained_offset_after(r, r->chunk_count) + n);
+    r->chunk_end[r->chunk_count++] = end;
+    while (r->dialect == TURBO_DIALECT_SANDWICH && has_record_header(r, r->record_at) &&
+           record_end(r, r->record_at) <= end)
+        r->record_at = record_end(r, r->record_at);
     return r->chunk_count;
 }
 

@@ -11,6 +11,7 @@ enum event {
     EVENT_JOIN,
     EVENT_ABORT,
     EVENT_EXPIRE,
+    EVENT_TOO_LARGE, /* UDP alone may carry the handshake, and cannot */
     EVENT_REFUSE,
     EVENT_COUNT
 };
@@ -28,7 +29,7 @@ struct cell {
     action *act;
 };
 
-static action announce, drop, count_expired, count_aborted, first_response, leave_udp;
+static action announce, drop, drop_large, count_expired, count_aborted, first_response, leave_udp;
 
 /* clang-format off */
 #define GO(next_)       {GOES, SERVER_##next_, NULL}
@@ -44,6 +45,7 @@ static const struct cell table[STATE_COUNT][EVENT_COUNT] = {
             [EVENT_MALFORMED] = DO(ENDED, drop),
             [EVENT_ABORT] = DO(ENDED, count_aborted),
             [EVENT_EXPIRE] = DO(ENDED, count_expired),
+            [EVENT_TOO_LARGE] = DO(ENDED, drop_large),
         },
     [SERVER_READY] =
         {
@@ -51,6 +53,7 @@ static const struct cell table[STATE_COUNT][EVENT_COUNT] = {
             [EVENT_JOIN] = DO(JOINED, leave_udp),
             [EVENT_ABORT] = DO(ENDED, count_aborted),
             [EVENT_EXPIRE] = DO(ENDED, count_expired),
+            [EVENT_TOO_LARGE] = DO(ENDED, drop_large),
             [EVENT_REFUSE] = GO(ENDED),
         },
     [SERVER_ANSWERED] =
@@ -59,10 +62,13 @@ static const struct cell table[STATE_COUNT][EVENT_COUNT] = {
             [EVENT_JOIN] = DO(JOINED, leave_udp),
             [EVENT_ABORT] = DO(ENDED, count_aborted),
             [EVENT_EXPIRE] = DO(ENDED, count_expired),
+            [EVENT_TOO_LARGE] = DO(ENDED, drop_large),
         },
     [SERVER_JOINED] =
         {
-            [EVENT_ABORT] = IGNORE, /* TCP has the word now */
+            [EVENT_ABORT] = IGNORE,                    /* TCP has the word now */
+            [EVENT_EXPIRE] = DO(ENDED, count_expired), /* Sandwich: UDP's rest has not come */
+            [EVENT_TOO_LARGE] = DO(ENDED, drop_large),
         },
     [SERVER_ENDED] =
         {
@@ -85,6 +91,16 @@ static void handle(struct turbo_server *s, enum event event, turbo_time now)
 static bool on_udp(const struct turbo_server *s)
 {
     return s->state <= SERVER_ANSWERED;
+}
+
+bool server_is_pending(const struct turbo_server *s)
+{
+    return on_udp(s);
+}
+
+static bool is_sandwich(const struct turbo_server *s)
+{
+    return s->dialect == TURBO_DIALECT_SANDWICH;
 }
 
 static void want_send(struct turbo_server *s, turbo_time now)
@@ -114,6 +130,13 @@ static void drop(struct turbo_server *s, turbo_time now)
     endpoint_session_ended(s, now);
 }
 
+static void drop_large(struct turbo_server *s, turbo_time now)
+{
+    s->report.outcome = TURBO_OUTCOME_FAILED;
+    s->report.reason = TURBO_REASON_FLIGHT_TOO_LARGE;
+    drop(s, now);
+}
+
 static void count_expired(struct turbo_server *s, turbo_time now)
 {
     s->endpoint->counters.expired++;
@@ -127,18 +150,31 @@ static void count_aborted(struct turbo_server *s, turbo_time now)
     drop(s, now);
 }
 
+/* Where a Sandwich client has no TCP connection it has the time of one that was not answered. */
+static void wait_for_tcp(struct turbo_server *s, turbo_time now)
+{
+    if (is_sandwich(s) && !s->budget.is_proved)
+        return;
+    queue_remove(&s->life);
+    queue_add(is_sandwich(s) ? &s->endpoint->proved : &s->endpoint->answered, &s->life, now);
+}
+
 static void first_response(struct turbo_server *s, turbo_time now)
 {
     s->answered_at = now;
     s->report.first_response_us = now - s->created_at;
-    queue_remove(&s->life);
-    queue_add(&s->endpoint->answered, &s->life, now);
+    wait_for_tcp(s, now);
 }
 
 static void leave_udp(struct turbo_server *s, turbo_time now)
 {
     server_leave_timers(s);
     queue_add(&s->endpoint->joined, &s->life, now);
+    if (is_sandwich(s)) { /* its client may have been idle for long */
+        if (!s->client.complete)
+            queue_add(&s->endpoint->overtaken, &s->hold, now);
+        return;
+    }
     s->report.joined_us = s->answered_at == 0 ? 0 : now - s->answered_at;
 }
 
@@ -150,17 +186,28 @@ size_t turbo_server_bytes(void)
            reassembly_bytes(TURBO_REQUEST_CHUNKS_MAX, TURBO_REQUEST_PAYLOAD_MAX);
 }
 
+size_t turbo_sandwich_server_bytes(void)
+{
+    return sizeof(struct turbo_server) + TURBO_STREAM_KEPT_MAX +
+           reassembly_bytes(TURBO_CHUNKS_MAX, SANDWICH_PAYLOAD_MAX);
+}
+
 void server_begin(struct turbo_server *s, struct turbo_endpoint *endpoint, turbo_time now,
-                  const struct turbo_id *id)
+                  enum turbo_dialect dialect, const struct turbo_id *id)
 {
     memset(s, 0, sizeof(*s));
     s->endpoint = endpoint;
+    s->dialect = s->report.dialect = dialect;
     s->id = *id;
     s->created_at = now;
     uint8_t *buffers = (uint8_t *)(s + 1);
     retained_init(&s->s2c, buffers);
-    reassembly_init(&s->c2s, buffers + TURBO_STREAM_KEPT_MAX, TURBO_REQUEST_CHUNKS_MAX,
-                    TURBO_REQUEST_PAYLOAD_MAX);
+    s->s2c.dialect = dialect;
+    buffers += TURBO_STREAM_KEPT_MAX;
+    if (is_sandwich(s))
+        reassembly_init(&s->c2s, buffers, TURBO_CHUNKS_MAX, SANDWICH_PAYLOAD_MAX);
+    else
+        reassembly_init(&s->c2s, buffers, TURBO_REQUEST_CHUNKS_MAX, TURBO_REQUEST_PAYLOAD_MAX);
     turbo_client_hello_init(&s->hello);
     queue_add(&endpoint->pending, &s->life, now);
     endpoint->drafts++;
@@ -168,6 +215,11 @@ void server_begin(struct turbo_server *s, struct turbo_endpoint *endpoint, turbo
 
 static void hello_is_complete(struct turbo_server *s, turbo_time now)
 {
+    if (is_sandwich(s)) {
+        sandwich_advance(s);
+        handle(s, s->hello.early_data ? EVENT_MALFORMED : EVENT_HELLO_COMPLETE, now);
+        return;
+    }
     struct turbo_id id;
     turbo_id_from_hello(&id, s->endpoint->config.sha256, s->c2s.buffer, s->hello.length);
     s->hashed = turbo_id_equal(&id, &s->id);
@@ -186,11 +238,43 @@ static void parse_hello(struct turbo_server *s, turbo_time now)
         handle(s, EVENT_MALFORMED, now);
 }
 
+/* Sandwich: may `peer` be sent anything, and what has come? */
+static void sandwich_request(struct turbo_server *s, turbo_time now,
+                             const struct turbo_address *peer)
+{
+    if (!s->budget.is_proved && sandwich_is_accepted(s->endpoint, now, peer))
+        server_prove(s, now, peer);
+    if (s->state == SERVER_GATHERING || !sandwich_advance(s))
+        return;
+    if (s->client.complete && s->state == SERVER_JOINED)
+        queue_remove(&s->hold);
+    endpoint_session_has_more(s, now);
+}
+
+/* False: it is not to be kept. */
+static bool keep_request(struct turbo_server *s, turbo_time now,
+                         const struct turbo_datagram *request)
+{
+    if (request->sequence > TURBO_CHUNKS_MAX) { /* Sandwich */
+        if (request->length > 0)
+            handle(s, EVENT_TOO_LARGE, now);
+        return false;
+    }
+    switch (reassembly_push(&s->c2s, request->sequence, request->payload, request->length)) {
+    case REASSEMBLY_NEW:
+    case REASSEMBLY_REPEAT: return true;
+    case REASSEMBLY_CONFLICT:
+    case REASSEMBLY_BEYOND: break;
+    }
+    s->endpoint->counters.junk++;
+    return false;
+}
+
 void server_request(struct turbo_server *s, turbo_time now, const struct turbo_path *path,
                     const struct turbo_datagram *request, size_t bytes)
 {
     struct turbo_endpoint_counters *counters = &s->endpoint->counters;
-    if (!on_udp(s)) {
+    if (!on_udp(s) && !sandwich_listens(s)) {
         counters->late++;
         return;
     }
@@ -203,33 +287,44 @@ void server_request(struct turbo_server *s, turbo_time now, const struct turbo_p
         handle(s, EVENT_ABORT, now);
         return;
     }
-    switch (reassembly_push(&s->c2s, request->sequence, request->payload, request->length)) {
-    case REASSEMBLY_NEW:
-    case REASSEMBLY_REPEAT: break;
-    case REASSEMBLY_CONFLICT:
-    case REASSEMBLY_BEYOND: counters->junk++; return;
-    }
+    if (!keep_request(s, now, request))
+        return;
     counters->requests++;
     s->path = *path;
     if (!budget_earn(&s->budget, path, bytes))
         counters->addresses_beyond++;
     want_send(s, now);
+    if (is_sandwich(s))
+        sandwich_request(s, now, &path->peer);
     if (s->state == SERVER_GATHERING)
         parse_hello(s, now);
+}
+
+void server_prove(struct turbo_server *s, turbo_time now, const struct turbo_address *peer)
+{
+    s->budget.is_proved = true;
+    s->budget.proved = *peer;
+    if (s->state == SERVER_ANSWERED)
+        wait_for_tcp(s, now);
+    want_send(s, now);
 }
 
 bool server_join(struct turbo_server *s, turbo_time now, uint32_t consumed, bool replay)
 {
     if (consumed > s->s2c.chunk_count)
         return false;
-    /* Without REPLAY the stream goes on where UDP ended, which must have come whole. */
-    if (!replay && (s->hashed || reassembly_has_gap(&s->c2s)))
+    /* Without REPLAY the stream goes on where UDP ended, which must have come whole. A Sandwich
+     * client has said all by UDP, and TCP waits for what has not come. */
+    if (!replay && !is_sandwich(s) && (s->hashed || reassembly_has_gap(&s->c2s)))
         return false;
     bool all = consumed > 0 && retained_offset_after(&s->s2c, consumed) == s->s2c.length;
-    s->report.outcome = all ? TURBO_OUTCOME_TURBO : TURBO_OUTCOME_RESUMED;
+    bool saved = is_sandwich(s) || all; /* tickets always come again there */
+    s->report.outcome = saved ? TURBO_OUTCOME_TURBO : TURBO_OUTCOME_RESUMED;
     s->s2c_tcp = retained_offset_after(&s->s2c, consumed);
-    s->endpoint->counters.chunks += s->s2c.chunk_count;
-    s->endpoint->counters.chunks_again += s->s2c.chunk_count - consumed;
+    if (!is_sandwich(s)) {
+        s->endpoint->counters.chunks += s->s2c.chunk_count;
+        s->endpoint->counters.chunks_again += s->s2c.chunk_count - consumed;
+    }
     handle(s, EVENT_JOIN, now);
     s->c2s_replay_end = replay ? server_c2s_bytes(s) : 0;
     return true;
@@ -238,7 +333,8 @@ bool server_join(struct turbo_server *s, turbo_time now, uint32_t consumed, bool
 static bool may_cut(const struct turbo_server *s)
 {
     size_t uncut = retained_uncut(&s->s2c);
-    return uncut >= TURBO_RESPONSE_PAYLOAD_MAX || (uncut > 0 && s->flush);
+    size_t most = is_sandwich(s) ? SANDWICH_PAYLOAD_MAX : TURBO_RESPONSE_PAYLOAD_MAX;
+    return uncut >= most || (uncut > 0 && s->flush);
 }
 
 static size_t send(struct turbo_server *s, turbo_time now, const struct turbo_datagram *response,
@@ -253,7 +349,7 @@ static size_t send_chunk(struct turbo_server *s, turbo_time now, uint32_t number
                          uint8_t out[static TURBO_DATAGRAM_MAX])
 {
     struct turbo_datagram response = {
-        .id = s->id, .flags = TURBO_FLAG_PROFILE1, .sequence = number};
+        .dialect = s->dialect, .id = s->id, .flags = TURBO_FLAG_PROFILE1, .sequence = number};
     response.payload = retained_chunk(&s->s2c, number, &response.length);
     return send(s, now, &response, out);
 }
@@ -261,9 +357,8 @@ static size_t send_chunk(struct turbo_server *s, turbo_time now, uint32_t number
 static size_t poll_new_chunk(struct turbo_server *s, turbo_time now,
                              uint8_t out[static TURBO_DATAGRAM_MAX], struct turbo_path *path)
 {
-    size_t length = retained_uncut(&s->s2c);
-    length = length < TURBO_RESPONSE_PAYLOAD_MAX ? length : TURBO_RESPONSE_PAYLOAD_MAX;
-    if (!budget_spend(&s->budget, TURBO_HEADER_BYTES + length, path))
+    size_t header = is_sandwich(s) ? SANDWICH_HEADER_BYTES : TURBO_HEADER_BYTES;
+    if (!budget_spend(&s->budget, header + retained_next(&s->s2c), path))
         return 0;
     uint32_t number = retained_cut(&s->s2c);
     if (retained_uncut(&s->s2c) == 0) {
@@ -312,7 +407,7 @@ size_t server_poll_datagram(struct turbo_server *s, turbo_time now,
         return poll_new_chunk(s, now, out, path);
     if (s->s2c.chunk_count == 0 || retained_uncut(&s->s2c) > 0)
         return 0;
-    if (!s->quiet)
+    if (!s->quiet || is_sandwich(s)) /* whose clients take a chunk once only */
         return 0;
     if (!s->parity_sent) {
         size_t length = poll_parity(s, now, out, path);
@@ -380,6 +475,23 @@ bool turbo_server_joined(const struct turbo_server *s)
     return s->state == SERVER_JOINED;
 }
 
+bool turbo_server_awaits_udp(const struct turbo_server *s)
+{
+    return s->state == SERVER_JOINED && sandwich_listens(s);
+}
+
+void turbo_server_answered(struct turbo_server *s, turbo_time now, const uint8_t *data,
+                           size_t length)
+{
+    if (!turbo_server_awaits_udp(s))
+        return;
+    client_flight_server(&s->client, data, length);
+    if (!s->client.complete)
+        return;
+    queue_remove(&s->hold);
+    endpoint_session_has_more(s, now);
+}
+
 struct turbo_server_report turbo_server_report(const struct turbo_server *s)
 {
     return s->report;
@@ -387,11 +499,12 @@ struct turbo_server_report turbo_server_report(const struct turbo_server *s)
 
 /*
  * This profile's requests carry the ClientHello and nothing else. What a draft client sent behind
- * it waits for TCP, so that UDP is never the cause of a replay (protocol §3.10).
+ * it waits for TCP, so that UDP is never the cause of a replay (protocol §3.10). In the Sandwich
+ * dialect UDP alone carries the client's handshake, without early data.
  */
 size_t server_c2s_bytes(const struct turbo_server *s)
 {
-    if (s->hashed || s->state != SERVER_JOINED)
+    if (is_sandwich(s) ? s->state == SERVER_GATHERING : s->hashed || s->state != SERVER_JOINED)
         return s->hello.length;
     return reassembly_contiguous_bytes(&s->c2s);
 }
@@ -419,6 +532,12 @@ size_t turbo_server_push(struct turbo_server *s, turbo_time now, const uint8_t *
     if (n == 0)
         return 0;
     s->quiet = false;
+    if (is_sandwich(s))
+        client_flight_server(&s->client, data, n);
+    if (sandwich_is_too_large(s)) {
+        handle(s, EVENT_TOO_LARGE, now);
+        return n;
+    }
     bool ended = flight_end_push(&s->flight, data, n);
     queue_remove(&s->still);
     queue_add(ended ? &s->endpoint->ending : &s->endpoint->stilling, &s->still, now);
@@ -472,11 +591,12 @@ bool turbo_server_replay(struct turbo_server *s, const uint8_t *data, size_t len
 
 void turbo_server_refuse(struct turbo_server *s)
 {
-    struct turbo_path path;
+    struct turbo_path path = s->path;
+    struct turbo_datagram request = {.dialect = s->dialect, .id = s->id};
     if (s->state != SERVER_READY)
         return; /* something was said already */
-    if (budget_spend(&s->budget, TURBO_HEADER_BYTES, &path))
-        endpoint_refuse(s->endpoint, TURBO_LIMIT_TLS_SERVER, &s->id, &path);
+    if (is_sandwich(s) || budget_spend(&s->budget, TURBO_HEADER_BYTES, &path))
+        endpoint_refuse(s->endpoint, TURBO_LIMIT_TLS_SERVER, &request, &path);
     server_leave_timers(s);
     handle(s, EVENT_REFUSE, 0);
 }

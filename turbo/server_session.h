@@ -7,6 +7,7 @@
 
 #include "turbo/admission.h"
 #include "turbo/budget.h"
+#include "turbo/client_flight.h"
 #include "turbo/flight_end.h"
 #include "turbo/queue.h"
 #include "turbo/reassembly.h"
@@ -26,6 +27,7 @@ enum server_state {
 struct turbo_server {
     struct turbo_endpoint *endpoint;
     void *user;
+    enum turbo_dialect dialect;
     enum server_state state;
     bool accepted; /* handed out as NEW */
     bool aborted;  /* by the client */
@@ -42,6 +44,8 @@ struct turbo_server {
     size_t c2s_parsed, c2s_consumed, c2s_replayed;
     size_t c2s_replay_end; /* how much TCP repeats; set by the join */
     struct budget budget;
+    struct client_flight client; /* Sandwich: where the client's handshake ends */
+    size_t c2s_watched;          /* so much of C→S it has seen */
 
     struct retained s2c;
     size_t s2c_tcp; /* offset of the next byte for TCP; set by the join */
@@ -52,14 +56,15 @@ struct turbo_server {
     uint32_t next_repeat; /* chunk number - 1 */
     bool parity_sent;
 
-    struct queue_node life;  /* in endpoint->pending or ->answered */
-    struct queue_node hold;  /* in endpoint->holding */
+    struct queue_node life;  /* in endpoint->pending, ->answered, ->proved or ->joined */
+    struct queue_node hold;  /* in endpoint->holding; joined: in ->overtaken */
     struct queue_node still; /* in endpoint->ending or ->stilling: quiet begins when due */
     struct queue_node send;  /* in endpoint->sending */
     struct queue_node event; /* in endpoint->events */
 };
 
 struct orphan {
+    enum turbo_dialect dialect;
     struct turbo_id id;
     struct turbo_path path;
     turbo_time since;
@@ -74,26 +79,36 @@ struct refusal {
 
 enum { REFUSALS_MAX = 32 }; /* waiting to be sent; more are silent */
 
+/* A TCP connection that has been accepted, as long as it may prove an address. */
+struct accepted {
+    struct turbo_address peer;
+    turbo_time since; /* 0: none */
+};
+
 struct turbo_endpoint {
     struct turbo_endpoint_config config;
     struct turbo_endpoint_counters counters;
     struct session_map sessions;
     struct session_map ended;
+    uint64_t memory; /* of the sessions' blocks */
     struct admission *admission;
     turbo_time refusals_paid_at; /* the rate limit of REFUSED */
     turbo_time ended_overflow;   /* an ended id found no room, the last time; 0: never */
     uint32_t drafts; /* pending sessions whose id has not, or not yet, proved to be a hash */
     bool draining;
-    struct queue pending, answered, joined; /* each session is in one of them, by age */
-    struct queue holding, ending, stilling, sending, events;
+    /* Each session is in one of these, by age; `proved`: Sandwich, answered, TCP is there. */
+    struct queue pending, answered, proved, joined;
+    struct queue holding, ending, stilling, overtaken, sending, events;
     struct refusal refusals[REFUSALS_MAX];
     uint8_t refusal_count;
     struct orphan *orphans;
+    struct accepted accepted[SANDWICH_ACCEPTED_MAX];
+    uint32_t accepted_next;
 };
 
 /* Sets up a session in `s`, which is followed by its buffers. */
 void server_begin(struct turbo_server *s, struct turbo_endpoint *endpoint, turbo_time now,
-                  const struct turbo_id *id);
+                  enum turbo_dialect dialect, const struct turbo_id *id);
 /* A well-formed datagram of this session; `bytes` is its size on the wire. */
 void server_request(struct turbo_server *s, turbo_time now, const struct turbo_path *path,
                     const struct turbo_datagram *request, size_t bytes);
@@ -105,15 +120,40 @@ size_t server_poll_datagram(struct turbo_server *s, turbo_time now,
 void server_hold_over(struct turbo_server *s, turbo_time now);
 void server_still(struct turbo_server *s, turbo_time now);
 void server_expire(struct turbo_server *s, turbo_time now);
+/* `peer`, at whatever port, is the client's address. */
+void server_prove(struct turbo_server *s, turbo_time now, const struct turbo_address *peer);
+/* Not joined, and not over. */
+bool server_is_pending(const struct turbo_server *s);
 /* C→S bytes that UDP brought and that count. */
 size_t server_c2s_bytes(const struct turbo_server *s);
 
 /* Takes it out of every queue but that of events. */
 void server_leave_timers(struct turbo_server *s);
 
+/* ---- server_sandwich.c ---- */
+
+/* A request was kept: what is in order now? True: more than before, or the handshake is over. */
+bool sandwich_advance(struct turbo_server *s);
+/* UDP may yet bring C→S bytes that count. */
+bool sandwich_listens(const struct turbo_server *s);
+/* The server has said more than UDP carries, before the client's handshake was over. */
+bool sandwich_is_too_large(const struct turbo_server *s);
+/* A datagram that belongs to no session: whose is it? False: nobody's. */
+bool sandwich_sort(const struct turbo_endpoint *e, struct turbo_datagram *request,
+                   const uint8_t *data, size_t length);
+/* A TCP connection from this host was accepted a short while ago. */
+bool sandwich_is_accepted(const struct turbo_endpoint *e, turbo_time now,
+                          const struct turbo_address *peer);
+
+/* ---- endpoint.c ---- */
+
+/* As far as the bytes go; there is at least one: a TLS handshake record. */
+bool endpoint_starts_record(const uint8_t *data, size_t length);
+/* The caller, which has the session, looks what it has. */
+void endpoint_session_has_more(struct turbo_server *s, turbo_time now);
 /* Queues a REFUSED, or counts that there is no room for it. */
-void endpoint_refuse(struct turbo_endpoint *e, enum turbo_limit limit, const struct turbo_id *id,
-                     const struct turbo_path *path);
+void endpoint_refuse(struct turbo_endpoint *e, enum turbo_limit limit,
+                     const struct turbo_datagram *request, const struct turbo_path *path);
 /* Ends sessions the caller has not seen; tells it about the others. */
 void endpoint_session_ended(struct turbo_server *s, turbo_time now);
 

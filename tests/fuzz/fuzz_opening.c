@@ -13,7 +13,7 @@ struct known {
     struct turbo_id ids[KNOWN];
 };
 
-static bool prefix_known(void *owner, const uint8_t *bytes, size_t length)
+static enum turbo_prefix prefix_known(void *owner, const uint8_t *bytes, size_t length)
 {
     const struct known *known = owner;
     assert(length >= 1 && length <= TURBO_TOMBSTONE_BYTES);
@@ -21,8 +21,8 @@ static bool prefix_known(void *owner, const uint8_t *bytes, size_t length)
         length = TURBO_ID_BYTES;
     for (size_t i = 0; i < KNOWN; i++)
         if (memcmp(known->ids[i].bytes, bytes, length) == 0)
-            return true;
-    return false;
+            return TURBO_PREFIX_DRAFT;
+    return TURBO_PREFIX_NONE;
 }
 
 struct verdict {

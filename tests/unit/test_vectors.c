@@ -126,10 +126,10 @@ static void check_tombstone(const struct block *b)
     BLOCK_ASSERT(b, memcmp(out, bytes.at, sizeof(out)) == 0);
 }
 
-static bool no_drafts(void *owner, const uint8_t *bytes, size_t length)
+static enum turbo_prefix no_drafts(void *owner, const uint8_t *bytes, size_t length)
 {
     (void)owner, (void)bytes, (void)length;
-    return false;
+    return TURBO_PREFIX_NONE;
 }
 
 static void check_opening(const struct block *b)

@@ -10,7 +10,7 @@
 enum turbo_opening_kind {
     TURBO_OPENING_MORE,      /* cannot be told yet */
     TURBO_OPENING_CLASSIC,   /* a ClientHello, complete or TOO_LARGE: see `hello` */
-    TURBO_OPENING_TOMBSTONE, /* 16 bytes: see `tombstone`; what follows them was not looked at */
+    TURBO_OPENING_TOMBSTONE, /* see `tombstone`; what follows it was not looked at */
     TURBO_OPENING_OTHER,     /* neither: pass through or refuse */
 };
 
@@ -20,16 +20,20 @@ struct turbo_opening {
     struct turbo_tombstone tombstone;
 
     /* Private. */
-    uint8_t prefix[TURBO_TOMBSTONE_BYTES];
+    uint8_t prefix[SANDWICH_TOMBSTONE_BYTES];
     uint8_t prefix_bytes;
     bool is_hello;
 };
 
-/*
- * Does an id with no fixed bits (a draft client's, random) that is pending start with these bytes?
- * Asked while fewer than 16 bytes that are not otherwise recognizable have come.
- */
-typedef bool turbo_prefix_known(void *owner, const uint8_t *bytes, size_t length);
+/* Whose pending id, random and without fixed bits, starts with the bytes that have come? */
+enum turbo_prefix {
+    TURBO_PREFIX_NONE,
+    TURBO_PREFIX_DRAFT,    /* a draft client's, of 12 bytes */
+    TURBO_PREFIX_SANDWICH, /* goes first: one of 16 bytes (protocol §11.9) */
+};
+
+/* Asked while the opening cannot be told, with at most 17 bytes: ids end before. */
+typedef enum turbo_prefix turbo_prefix_known(void *owner, const uint8_t *bytes, size_t length);
 
 void turbo_opening_init(struct turbo_opening *opening);
 

@@ -18,6 +18,7 @@
 #define TURBO_SERVER_H
 
 #include "turbo/client_hello.h"
+#include "turbo/opening.h"
 #include "turbo/outcome.h"
 #include "turbo/turbo.h"
 
@@ -36,7 +37,11 @@ struct turbo_endpoint_config {
      */
     uint32_t rate, source_rate, site_rate;
     uint32_t refusal_rate; /* REFUSED a second, at least 1 */
-    /* Memory for one session, turbo_server_bytes() each; NULL refuses the session. */
+    bool sandwich;         /* serve clients of the Sandwich dialect as well (protocol §11) */
+    /* How long a TCP connection may say nothing: so long a session of that dialect waits for it. */
+    turbo_time silent_time;
+    /* Memory for one session, turbo_server_bytes() each, or turbo_sandwich_server_bytes(); NULL
+     * refuses the session. */
     void *(*acquire)(void *owner, size_t bytes);
     void (*release)(void *owner, void *memory);
     void *owner;
@@ -67,6 +72,7 @@ struct turbo_endpoint_counters {
     uint64_t addresses_beyond; /* from more addresses than one session answers; earned nothing */
     uint64_t responses;
     uint64_t sessions;                   /* begun */
+    uint64_t sandwich;                   /* those of them of the Sandwich dialect */
     uint64_t limited[TURBO_LIMIT_COUNT]; /* sessions not begun, or given up again, by reason */
     uint64_t refused;                    /* REFUSED was sent */
     uint64_t refused_silent;             /* not even that: too many a second */
@@ -86,6 +92,7 @@ void turbo_endpoint_config_init(struct turbo_endpoint_config *config);
 
 size_t turbo_endpoint_bytes(const struct turbo_endpoint_config *config);
 size_t turbo_server_bytes(void);
+size_t turbo_sandwich_server_bytes(void);
 struct turbo_endpoint *turbo_endpoint_init(void *memory,
                                            const struct turbo_endpoint_config *config);
 /* Releases the sessions the endpoint still owns. Those handed out must have been released. */
@@ -106,6 +113,8 @@ enum turbo_event {
     TURBO_EVENT_NONE,
     TURBO_EVENT_NEW,   /* its ClientHello is complete: route it, connect, then push and peek */
     TURBO_EVENT_ENDED, /* expired or aborted by the client: reset the TLS server, release it */
+    TURBO_EVENT_MORE, /* UDP brought more C→S bytes, or all: peek, and ask turbo_server_awaits_udp
+                       */
 };
 
 enum turbo_event turbo_endpoint_poll_event(struct turbo_endpoint *endpoint,
@@ -122,6 +131,9 @@ void turbo_endpoint_abandon(struct turbo_endpoint *endpoint, turbo_time now);
 /* New sessions a second from now on: in all, from one source, from one site. */
 void turbo_endpoint_set_rates(struct turbo_endpoint *endpoint, uint32_t rate, uint32_t source_rate,
                               uint32_t site_rate);
+/* Whether the Sandwich dialect is served from now on; sessions that there are go on. */
+void turbo_endpoint_set_sandwich(struct turbo_endpoint *endpoint, bool sandwich,
+                                 turbo_time silent_time);
 /* Sessions that have not been released. */
 uint32_t turbo_endpoint_sessions(const struct turbo_endpoint *endpoint);
 /* Of these, those that no TCP connection has joined yet. */
@@ -161,8 +173,15 @@ void turbo_endpoint_prove(struct turbo_endpoint *endpoint, turbo_time now,
                           const struct turbo_address *peer);
 bool turbo_endpoint_is_proven(const struct turbo_endpoint *endpoint, turbo_time now,
                               const struct turbo_address *peer);
+/*
+ * A TCP connection from `peer` has been accepted, and has not said anything yet. Sessions of the
+ * Sandwich dialect from the same address, which begin at about the same time, may be sent the whole
+ * of their flight now (protocol §11.7e): poll datagrams.
+ */
+void turbo_endpoint_accepted(struct turbo_endpoint *endpoint, turbo_time now,
+                             const struct turbo_address *peer);
 /* A turbo_prefix_known for turbo_opening_push; `owner` is the endpoint. */
-bool turbo_endpoint_prefix_known(void *owner, const uint8_t *bytes, size_t length);
+enum turbo_prefix turbo_endpoint_prefix_known(void *owner, const uint8_t *bytes, size_t length);
 
 /* ---- sessions ---- */
 
@@ -179,6 +198,17 @@ struct turbo_id turbo_server_id(const struct turbo_server *session);
  * (protocol §7.4).
  */
 void turbo_server_vouch(struct turbo_server *session);
+
+/*
+ * Sandwich dialect: TCP has joined, and the client's handshake has not come whole by UDP. TCP's C→S
+ * bytes go behind it: leave them unread until TURBO_EVENT_MORE; ENDED comes where it takes too
+ * long.
+ */
+bool turbo_server_awaits_udp(const struct turbo_server *session);
+/* Meanwhile: S→C bytes that went straight to TCP. They tell that the handshake is over, where its
+ * records do not. */
+void turbo_server_answered(struct turbo_server *session, turbo_time now, const uint8_t *data,
+                           size_t length);
 
 /* C→S bytes that UDP brought, for the TLS server. */
 size_t turbo_server_peek(const struct turbo_server *session, const uint8_t **data);
@@ -203,10 +233,12 @@ size_t turbo_server_replay_left(const struct turbo_server *session);
 bool turbo_server_replay(struct turbo_server *session, const uint8_t *data, size_t length);
 
 struct turbo_server_report {
+    enum turbo_dialect dialect;
     enum turbo_outcome outcome;
     enum turbo_reason reason;
     turbo_time first_response_us; /* first request to first response; 0: none */
-    turbo_time joined_us;         /* first response to TCP's opening: the round trip; 0: not yet */
+    turbo_time joined_us;         /* first response to TCP's opening: the round trip; 0: not
+                                     known */
 };
 
 struct turbo_server_report turbo_server_report(const struct turbo_server *session);

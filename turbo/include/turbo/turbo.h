@@ -62,6 +62,12 @@ struct turbo_tombstone {
     uint32_t consumed; /* S→C chunks 1..consumed have reached the client end */
 };
 
+/* How long it is on the wire. */
+static inline size_t turbo_tombstone_bytes(enum turbo_dialect dialect)
+{
+    return dialect == TURBO_DIALECT_SANDWICH ? SANDWICH_TOMBSTONE_BYTES : TURBO_TOMBSTONE_BYTES;
+}
+
 /* SHA-256 of `length` bytes. Brought by the caller so that the library depends on no crypto. */
 typedef void turbo_sha256(const uint8_t *data, size_t length, uint8_t digest[static 32]);
 
