@@ -37,13 +37,16 @@ static struct tunnel_context *from_settings(struct settings *settings, struct tu
     c->server = settings->server;
     c->verifies = settings->server ? settings->client_authentication != SETTINGS_CLIENTS_UNASKED
                                    : !settings->empty_verifier;
-    c->implementation = c->backend->context_create(settings, error);
+    c->text = strdup(settings->text);
+    if (c->text == NULL)
+        failure(error, TUNNEL_MEMORY, "out of memory");
+    else
+        c->implementation = c->backend->context_create(settings, error);
     if (c->implementation == NULL) {
+        free(c->text);
         free(c);
         return NULL;
     }
-    c->text = settings->text;
-    settings->text = NULL;
     return c;
 }
 

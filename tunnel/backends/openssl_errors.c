@@ -129,24 +129,32 @@ static enum tunnel_result by_reason(struct backend_session *session, int reason,
     }
 }
 
-static enum tunnel_result by_queue(struct backend_session *session, struct tunnel_error *error)
+/* libssl's own words: a provider that could not decrypt has spoken before it. Empties the queue. */
+static unsigned long own_words(char *text, size_t capacity)
 {
     unsigned long code = ERR_peek_error();
-    int reason = ERR_GET_REASON(code);
+    while (code != 0 && ERR_GET_LIB(code) != ERR_LIB_SSL) {
+        ERR_get_error();
+        code = ERR_peek_error();
+    }
+    openssl_reason(text, capacity);
+    return code;
+}
+
+static enum tunnel_result by_queue(struct backend_session *session, struct tunnel_error *error)
+{
+    char text[REASON_BYTES];
     if (out_of_memory())
         return failure(error, TUNNEL_MEMORY, "no memory for TLS");
-    if (ERR_GET_LIB(code) == ERR_LIB_SSL && !ERR_SYSTEM_ERROR(code)) {
-        if (reason > SSL_AD_REASON_OFFSET && reason <= SSL_AD_REASON_OFFSET + UINT8_MAX)
-            return alert_failure(error, (uint8_t)(reason - SSL_AD_REASON_OFFSET));
-        enum tunnel_result known = by_reason(session, reason, error);
-        if (known != TUNNEL_OK)
-            return known;
-    }
-    bool own_fault = ERR_GET_LIB(code) != ERR_LIB_SSL || reason == ERR_R_INTERNAL_ERROR;
-    char text[REASON_BYTES];
-    openssl_reason(text, sizeof(text));
-    return own_fault
-               ? failure(error, TUNNEL_INTERNAL, "OpenSSL failed: %s", text)
+    unsigned long code = own_words(text, sizeof(text));
+    int reason = ERR_GET_REASON(code);
+    if (code == 0 || reason == ERR_R_INTERNAL_ERROR)
+        return failure(error, TUNNEL_INTERNAL, "OpenSSL failed: %s", text);
+    if (reason > SSL_AD_REASON_OFFSET && reason <= SSL_AD_REASON_OFFSET + UINT8_MAX)
+        return alert_failure(error, (uint8_t)(reason - SSL_AD_REASON_OFFSET));
+    enum tunnel_result known = by_reason(session, reason, error);
+    return known != TUNNEL_OK
+               ? known
                : failure(error, TUNNEL_PROTOCOL, "the peer breaks the rules of TLS: %s", text);
 }
 

@@ -62,7 +62,7 @@ const char *tunnel_result_name(enum tunnel_result result);
 /* Is it for good? Not: OK, WANT_READ, WANT_WRITE, CLOSED. */
 bool tunnel_result_is_error(enum tunnel_result result);
 
-enum { TUNNEL_ERROR_TEXT_BYTES = 1024 };
+enum { TUNNEL_ERROR_TEXT_BYTES = 4096 };
 
 /* What went wrong, and what would be right: one line, or of a configuration several. No secret is
  * in it. */
