@@ -19,6 +19,8 @@ struct wish {
 
 /* ---- text of limited size ---- */
 
+enum { PRIORITY_TEXT_BYTES = 2048 };
+
 struct text {
     char *bytes;
     size_t capacity, length;
@@ -336,40 +338,17 @@ static gnutls_priority_t create(const struct wish *wish, const char *text,
     return NULL;
 }
 
-/* Too large for the stack of a small thread. */
-static struct wish *new_wish(const struct settings *settings, struct tunnel_error *error)
-{
-    struct wish *wish = calloc(1, sizeof(*wish));
-    if (wish == NULL) {
-        failure(error, TUNNEL_MEMORY, "out of memory");
-        return NULL;
-    }
-    wish->settings = settings;
-    return wish;
-}
-
-enum tunnel_result priority_text(const struct settings *settings, char bytes[PRIORITY_TEXT_BYTES],
-                                 struct tunnel_error *error)
-{
-    struct text text = {bytes, PRIORITY_TEXT_BYTES, 0};
-    struct wish *wish = new_wish(settings, error);
-    if (wish == NULL)
-        return TUNNEL_MEMORY;
-    enum tunnel_result result = make_wish(wish, error);
-    if (result == TUNNEL_OK)
-        result = write_text(wish, &text, error);
-    free(wish);
-    return result;
-}
-
 gnutls_priority_t priority_create(const struct settings *settings, struct tunnel_error *error)
 {
     char bytes[PRIORITY_TEXT_BYTES];
     struct text text = {bytes, sizeof(bytes), 0};
     gnutls_priority_t priority = NULL;
-    struct wish *wish = new_wish(settings, error);
-    if (wish == NULL)
+    struct wish *wish = calloc(1, sizeof(*wish)); /* too large for the stack of a small thread */
+    if (wish == NULL) {
+        failure(error, TUNNEL_MEMORY, "out of memory");
         return NULL;
+    }
+    wish->settings = settings;
     if (make_wish(wish, error) == TUNNEL_OK && write_text(wish, &text, error) == TUNNEL_OK)
         priority = create(wish, bytes, error);
     free(wish);

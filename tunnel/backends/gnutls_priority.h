@@ -12,14 +12,9 @@
 
 #include "tunnel/config/settings.h"
 
-enum { PRIORITY_TEXT_BYTES = 2048 };
-
-/* Checks the names, and writes the priority string. The system's own priorities play no part in it.
- * OK; CONFIGURATION: `error`. */
-enum tunnel_result priority_text(const struct settings *settings, char text[PRIORITY_TEXT_BYTES],
-                                 struct tunnel_error *error);
-/* The same, made ready; to be freed with gnutls_priority_deinit. NULL: `error`, also if the
- * system's policy forbids what is asked for. */
+/* Checks the names, and makes it; to be freed with gnutls_priority_deinit. The system's own
+ * priorities play no part in it. NULL: `error`, also if the system's policy forbids what is asked
+ * for. */
 gnutls_priority_t priority_create(const struct settings *settings, struct tunnel_error *error);
 
 #endif
