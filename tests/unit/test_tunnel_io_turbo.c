@@ -576,6 +576,91 @@ static void a_lost_syn_is_followed_by_a_second_one(void **state)
     tunnel_memory_free(where.memory);
 }
 
+/* ---- Sandwich's dialect ---- */
+
+static struct turbo_datagram request_of(size_t number)
+{
+    struct turbo_datagram request;
+    const struct datagram *d = &edge->received[number];
+    assert_true(sandwich_request_decode(&request, d->bytes, d->length));
+    return request;
+}
+
+/* To who sent request `number`: a TLS record. */
+static void respond_in_sandwich(size_t number, uint32_t index, const char *words)
+{
+    uint8_t bytes[TURBO_DATAGRAM_MAX], record[64] = {22, 3, 3, 0, (uint8_t)strlen(words)};
+    memcpy(record + 5, words, strlen(words));
+    struct turbo_datagram response = {.dialect = TURBO_DIALECT_SANDWICH,
+                                      .id = request_of(number).id,
+                                      .sequence = index,
+                                      .payload = record,
+                                      .length = 5 + strlen(words)};
+    datagrams_answer(edge, number, bytes, turbo_datagram_encode(&response, bytes));
+}
+
+static bool heard_record(const char *words)
+{
+    io_user_turn(&user);
+    return user.length == 5 + strlen(words) && memcmp(user.received + 5, words, strlen(words)) == 0;
+}
+
+static void sandwich_is_asked_in_its_own_words(void **state)
+{
+    struct fixture *f = *state;
+    start(f);
+    where.sandwich = true;
+    ask(f);
+    UNTIL(f, edge->count >= SANDWICH_FIRST_FLIGHT);
+    struct turbo_datagram first = request_of(0);
+    assert_int_equal(first.sequence, 1);
+    assert_int_equal(first.length, wire.hello.length);
+    assert_memory_equal(first.payload, wire.hello.bytes, wire.hello.length);
+    respond_in_sandwich(0, 1, "flight");
+    assert_true(heard_record("flight"));
+    struct peer *server = fixture_server(f, 0);
+    assert_int_equal(server->length, 0); /* TCP keeps silent until the client's handshake is over */
+    io_user_close(&user, true);
+    UNTIL(f, peer_was_reset(server));
+}
+
+static bool somebody_else_asks(void)
+{
+    struct turbo_id first = request_of(0).id, last = request_of(edge->count - 1).id;
+    io_user_turn(&user);
+    return !turbo_id_equal(&first, &last);
+}
+
+static void after_a_lost_response_it_begins_anew(void **state)
+{
+    struct fixture *f = *state;
+    start(f);
+    where.sandwich = true;
+    ask(f);
+    respond_in_sandwich(0, 2, "the first one was lost");
+    UNTIL(f, somebody_else_asks());
+    struct peer *first = fixture_server(f, 0);
+    (void)fixture_server(f, 1);
+    UNTIL(f, peer_was_reset(first));
+    respond_in_sandwich(edge->count - 1, 1, "flight");
+    UNTIL(f, heard_record("flight"));
+    io_user_close(&user, true);
+}
+
+static void sandwich_has_no_other_way_than_udp(void **state)
+{
+    struct fixture *f = *state;
+    start(f);
+    where.sandwich = true;
+    datagrams_close(edge);
+    dial();
+    io_user_send(&user, wire.hello.bytes, wire.hello.length);
+    UNTIL(f, io_user_ended(&user, TUNNEL_UNREACHED));
+    assert_true(error_has("nobody takes UDP there"));
+    assert_true(io_user_went(&user, "failed", "udp-unreachable"));
+    io_user_close(&user, false);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -603,6 +688,9 @@ int main(void)
         FIXTURE_CASE(another_address_gets_what_was_written),
         FIXTURE_CASE(another_address_gets_nothing_once_bytes_were_read),
         FIXTURE_CASE(a_lost_syn_is_followed_by_a_second_one),
+        FIXTURE_CASE(sandwich_is_asked_in_its_own_words),
+        FIXTURE_CASE(after_a_lost_response_it_begins_anew),
+        FIXTURE_CASE(sandwich_has_no_other_way_than_udp),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
