@@ -218,8 +218,9 @@ static const char *const configurations[] = {
     "  identity { certificate { " CERTIFICATE " } private_key { " KEY " } }\n"
     "  lowest_supported_version: TLS_1_2 highest_supported_version: TLS_1_3\n"
     "  key_log_file: 'k' } } }",
-    "client { tls { common_options { x509_verifier { system_store: true trusted_cas {\n"
-    "  static { data { inline_bytes: '0\\000' } format: ENCODING_FORMAT_DER } } } } } }",
+    "client { tls { common_options { x509_verifier { system_store: true trusted_cas { static {"
+    " data {\n"
+    "  inline_bytes: '0\\000' } format: ENCODING_FORMAT_DER } } } } } }",
     "client { tls { common_options { x509_verifier { } ke: 'a' tls13 { ke: ':' } } } server { }",
 };
 
