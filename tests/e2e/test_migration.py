@@ -74,8 +74,11 @@ class World:
             self._targets["plain", site] = Target(plain.port)
             of_sandwich = self._opened.enter_context(sandwich_server(site, made[site]))
             self._targets["sandwich", site] = Target(of_sandwich.port, dialect="sandwich")
-            if native.available():
-                running = self._opened.enter_context(native.Server(pki, site, GREETING))
+            if native.available("turbotls-server"):
+                running = self._opened.enter_context(native.Server(
+                    *pki.server("long-chain" if site == "chain" else "ecdsa"),
+                    group=native.RETRY_GROUP if site == "retry" else "", client_ca=pki.ca if site == "mutual" else None,
+                    greeting=GREETING if site == "greeting" else b""))
                 self._targets["native", site] = Target(running.port)
         self.edge = self._proxy("edge", {site: self._at("plain", site, "protocol: TCP") for site in SITES})
         for listener, site in zip(self.edge.listeners, SITES):
@@ -172,8 +175,9 @@ def is_record_of(listener: str) -> Callable[[str], bool]:
 
 def needs(cell: Cell) -> None:
     ends = (cell.client, cell.server)
-    if "native" in ends and not native.available():
-        pytest.skip("turbotls-client and turbotls-server are not there yet")
+    for end, program in zip(ends, ("turbotls-client", "turbotls-server")):
+        if end == "native" and not native.available(program):
+            pytest.skip(f"{program} is not there yet")
     if "sandwich" in ends and cell.client != cell.server and not DIALECT:
         pytest.skip("the proxy does not speak the dialect yet")
 

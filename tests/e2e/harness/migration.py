@@ -168,6 +168,7 @@ def plain_server(site: str, context: ssl.SSLContext, host: str = "127.0.0.1", po
         try:
             with context.wrap_socket(connection, server_side=True) as tls:
                 serve(site, tls)
+                tls.unwrap()
         except OSError:
             pass  # the client tells whether it was content
 
@@ -253,7 +254,8 @@ _IN_PYTHON = {"plain": plain_client, "sidecar": plain_client, "sandwich": sandwi
 def visit(client: str, target: Target, identity: Identity, scenario: Scenario, version: str) -> Visit:
     """One connection, or with `resume` two; the last one is told."""
     if client == "native":
-        return Visit(**native.visit(target.host, target.port, target.udp_port, target.dialect, identity, scenario, version))
+        return Visit(**native.visit(target.host, target.port, target.udp_port, target.dialect, identity, scenario, version,
+                                    GREETING))
     context = identity.context(version, scenario.certificate)
     went = _IN_PYTHON[client](target, context, scenario, None)
     if scenario.resume:
