@@ -89,7 +89,8 @@ static void settle(struct accepted_io *a)
 {
     const uint8_t *data;
     if (a->tcp.fd >= 0 && turbo_server_tcp_peek(a->session, &data) == 0 &&
-        turbo_server_replay_left(a->session) == 0 && turbo_server_peek(a->session, &data) == 0)
+        turbo_server_replay_left(a->session) == 0 && turbo_server_peek(a->session, &data) == 0 &&
+        !turbo_server_awaits_udp(a->session))
         end_session(a);
 }
 
@@ -131,7 +132,7 @@ static enum tunnel_result read_session(struct accepted_io *a, void *buffer, size
         turbo_server_consume(a->session, *got);
         return TUNNEL_OK;
     }
-    if (a->tcp.fd < 0)
+    if (a->tcp.fd < 0 || turbo_server_awaits_udp(a->session))
         return TUNNEL_WANT_READ;
     enum tunnel_result result = accepted_flush(a);
     if (result == TUNNEL_OK || result == TUNNEL_WANT_WRITE)
@@ -147,7 +148,12 @@ static enum tunnel_result write_session(struct accepted_io *a, const void *data,
         return *taken > 0 ? TUNNEL_OK : TUNNEL_WANT_WRITE;
     }
     enum tunnel_result result = accepted_flush(a);
-    return result == TUNNEL_OK ? noted(a, descriptor_write(a->tcp, data, length, taken)) : result;
+    if (result != TUNNEL_OK)
+        return result;
+    result = noted(a, descriptor_write(a->tcp, data, length, taken));
+    if (result == TUNNEL_OK && turbo_server_awaits_udp(a->session))
+        turbo_server_answered(a->session, clock_now(), data, *taken);
+    return result;
 }
 
 /* News for the user is taken note of by being here. */
@@ -205,11 +211,13 @@ static void accepted_watch(struct tunnel_io *io, enum tunnel_result want,
     }
     turbo_listener_lock(a->listener);
     const uint8_t *data;
+    bool by_udp = a->session != NULL && (a->tcp.fd < 0 || turbo_server_awaits_udp(a->session));
     if (a->session != NULL && turbo_server_tcp_peek(a->session, &data) > 0)
         descriptor_watch(a->tcp, TUNNEL_WANT_WRITE, watch);
-    descriptor_watch(a->tcp, want, watch);
+    if (!by_udp || want == TUNNEL_WANT_WRITE)
+        descriptor_watch(a->tcp, want, watch);
     watch->fds[watch->count++] = (struct pollfd){.fd = a->wake_fd, .events = POLLIN};
-    if (a->tcp.fd < 0)
+    if (by_udp)
         watch->fds[watch->count++] =
             (struct pollfd){.fd = turbo_listener_fd(a->listener), .events = POLLIN};
     turbo_listener_unlock(a->listener);
@@ -266,7 +274,8 @@ static const char *accepted_error(const struct tunnel_io *io)
 {
     const struct accepted_io *a = (const struct accepted_io *)io;
     if (a->ended)
-        return "the client began by UDP, and did not come by TCP";
+        return a->tcp.fd < 0 ? "the client began by UDP, and did not come by TCP"
+                             : "the client's handshake did not come whole by UDP";
     return a->error == 0 ? NULL : strerror(a->error);
 }
 

@@ -23,10 +23,6 @@ static void receive(struct turbo_listener *l, turbo_time now)
         for (int k = 0; k < count; k++)
             turbo_endpoint_datagram(l->turbo, now, &batch[k].path, batch[k].data, batch[k].length);
     }
-    const uint8_t *data;
-    for (struct accepted_io *a = l->taken.first; a != NULL; a = a->next)
-        if (a->session != NULL && turbo_server_peek(a->session, &data) > 0)
-            accepted_wake(a);
 }
 
 /* One that cannot be sent is lost; those behind it may fare better. */
@@ -121,7 +117,9 @@ static struct turbo_endpoint *new_endpoint(const struct tunnel_listen *settings)
     turbo_endpoint_config_init(&config);
     if (settings->sessions_max != 0)
         config.sessions_max = settings->sessions_max;
-    config.memory_max = (uint64_t)config.sessions_max * turbo_server_bytes();
+    config.sandwich = settings->sandwich;
+    config.memory_max = (uint64_t)config.sessions_max *
+                        (settings->sandwich ? turbo_sandwich_server_bytes() : turbo_server_bytes());
     config.sha256 = crypto_sha256;
     config.acquire = acquire;
     config.release = release;

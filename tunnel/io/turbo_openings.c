@@ -115,6 +115,9 @@ static bool begin_opening(struct turbo_listener *l, int fd, const struct address
         openings_remove(&l->openings, o, true);
         return false;
     }
+    struct turbo_address from;
+    address_to_turbo(peer, &from);
+    turbo_endpoint_accepted(l->turbo, now, &from);
     return true;
 }
 

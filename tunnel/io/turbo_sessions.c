@@ -116,12 +116,13 @@ void listener_handle_events(struct turbo_listener *l, turbo_time now)
 {
     struct turbo_server *session;
     enum turbo_event event;
-    while ((event = turbo_endpoint_poll_event(l->turbo, &session)) != TURBO_EVENT_NONE) {
-        if (event == TURBO_EVENT_NEW)
-            new_session(l, session, now);
-        else
-            end_session(l, turbo_server_user(session));
-    }
+    while ((event = turbo_endpoint_poll_event(l->turbo, &session)) != TURBO_EVENT_NONE)
+        switch (event) {
+        case TURBO_EVENT_NONE: break;
+        case TURBO_EVENT_NEW: new_session(l, session, now); break;
+        case TURBO_EVENT_MORE: accepted_wake(turbo_server_user(session)); break;
+        case TURBO_EVENT_ENDED: end_session(l, turbo_server_user(session)); break;
+        }
 }
 
 static void end_all(struct turbo_listener *l, struct list *list)
