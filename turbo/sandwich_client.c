@@ -58,12 +58,11 @@ static void fail_as_lost(struct turbo_client *c, enum turbo_reason reason, turbo
 
 /* ---- intervals ---- */
 
-/* Longer in later attempts: what seemed lost may have been slow. */
 static turbo_time repeat_time(const struct turbo_client *c)
 {
     const struct sandwich_client *s = &c->sandwich;
     unsigned stalls = s->stalls < DOUBLINGS_MAX ? s->stalls : DOUBLINGS_MAX;
-    return later(2 * round_trip(c), SANDWICH_REPEAT_MIN) << c->config.attempt << stalls;
+    return later(2 * round_trip(c), SANDWICH_REPEAT_MIN) << stalls;
 }
 
 /* Something has happened. */
@@ -350,10 +349,11 @@ static bool awaits_server(const struct turbo_client *c)
     return !s->reacted || reassembly_contiguous_bytes(&c->s2c) > s->s2c_whole;
 }
 
-/* A request was repeated to no avail: it was the response that was lost. */
+/* A request was repeated to no avail: it was the response that was lost. More often in the second
+ * attempt: what seemed lost may have been slow. */
 static bool is_lost(const struct turbo_client *c)
 {
-    return c->sandwich.stalls > SANDWICH_REPEATS && !c->report.delivered &&
+    return c->sandwich.stalls > SANDWICH_REPEATS << c->config.attempt && !c->report.delivered &&
            c->config.attempt < SANDWICH_RESTARTS_MAX;
 }
 

@@ -487,6 +487,75 @@ TEST(an_app_that_thinks_for_long_is_no_loss)
     assert_true(turbo_client_deadline(w->client) <= w->now + SANDWICH_REPEAT_MIN);
 }
 
+/* ---- by chance ---- */
+
+enum { SEEDS = 300 };
+
+static const struct line retried[] = {{APP, 0, LINE_HELLO, 1800},
+                                      {SERVER, 1, LINE_SERVER_HELLO, AES_256},
+                                      {SERVER, 1, LINE_CCS, 0},
+                                      {APP, 2, LINE_CCS, 0},
+                                      {APP, 2, LINE_HELLO, 1800},
+                                      {SERVER, 3, LINE_SERVER_HELLO, AES_256},
+                                      {SERVER, 3, LINE_ENCRYPTED, 16000},
+                                      {SERVER, 3, LINE_ENCRYPTED, 4000},
+                                      {APP, 5, LINE_ENCRYPTED, 5000},
+                                      {APP, 5, LINE_ENCRYPTED, 281},
+                                      {APP, 5, LINE_ENCRYPTED, FINISHED_384},
+                                      {APP, 5, LINE_DATA, 100},
+                                      {SERVER, 6, LINE_DATA, 239},
+                                      {SERVER, 7, LINE_DATA, 16384},
+                                      {APP, 7, LINE_DATA, 16384},
+                                      {SERVER, 8, LINE_DATA, 50},
+                                      END};
+
+static void draw(const struct line *lines, uint32_t seed, unsigned requests, unsigned responses)
+{
+    w = world_new(lines);
+    w->seed = seed * 2654435761u | 1;
+    w->lost_of_256[APP] = requests;
+    w->lost_of_256[SERVER] = responses;
+    w->jitter = seed % 3 * 8 * TURBO_MILLISECOND;
+    w->push_most = seed % 5 * 300;
+    w->config.attempt = responses == 0 ? SANDWICH_RESTARTS_MAX : 0; /* else it would begin anew */
+    world_begin(w);
+    world_run(w, 60000);
+}
+
+/* A fifth of them lost, in any order: nothing is wrong, it only takes longer. */
+static void lost_requests_harm_nobody(void **state)
+{
+    (void)state;
+    for (uint32_t seed = 1; seed <= SEEDS; seed++) {
+        draw(seed % 2 != 0 ? usual : retried, seed, seed % 50, 0);
+        assert_done();
+        world_free(w);
+    }
+}
+
+/* What is lost of the server's is said once: it begins anew, fails, or was not needed. */
+static void lost_responses_never_garble(void **state)
+{
+    unsigned done = 0, again = 0;
+    (void)state;
+    for (uint32_t seed = 1; seed <= SEEDS; seed++) {
+        draw(seed % 2 != 0 ? usual : retried, seed, 0, seed % 40);
+        struct turbo_client_report report = turbo_client_report(w->client);
+        if (report.outcome == TURBO_OUTCOME_FAILED) {
+            assert_true(w->lost[SERVER] > 0);
+            assert_true(report.reason == TURBO_REASON_DATAGRAM_LOST ||
+                        report.reason == TURBO_REASON_NO_RESPONSE);
+            assert_int_equal(report.again, !report.delivered);
+            again += report.again;
+        } else {
+            assert_done();
+            done++;
+        }
+        world_free(w);
+    }
+    assert_true(done > SEEDS / 4 && again > SEEDS / 20);
+}
+
 /* ---- TCP ---- */
 
 TEST(tcp_may_be_up_last)
@@ -637,6 +706,8 @@ int main(void)
         CASE(a_lost_response_after_delivery_fails),
         CASE(lost_tickets_come_by_tcp),
         CASE(an_app_that_thinks_for_long_is_no_loss),
+        CASE(lost_requests_harm_nobody),
+        CASE(lost_responses_never_garble),
         CASE(tcp_may_be_up_last),
         CASE(an_idle_client_opens_when_tcp_is_up),
         CASE(without_tcp_nothing_is_given_up_that_it_may_bring),

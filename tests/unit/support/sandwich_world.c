@@ -116,14 +116,32 @@ static void send(struct world *w, int kind, turbo_time delay, const uint8_t *dat
         memcpy(p->bytes, data, length);
 }
 
+/* xorshift32. */
+static uint32_t chance(struct world *w)
+{
+    w->seed ^= w->seed << 13;
+    w->seed ^= w->seed >> 17;
+    w->seed ^= w->seed << 5;
+    return w->seed;
+}
+
+static bool is_lost(struct world *w, enum speaker from, unsigned index, unsigned copy)
+{
+    bool lost = w->loses != NULL && w->loses(from, index, copy);
+    lost |= w->seed > 0 && chance(w) % 256 < w->lost_of_256[from];
+    w->lost[from] += lost;
+    return lost;
+}
+
 static void send_datagram(struct world *w, enum speaker from, const uint8_t *data, size_t length)
 {
     unsigned index = data[SANDWICH_ID_BYTES];
     assert_true(length >= SANDWICH_HEADER_BYTES && length <= SANDWICH_DATAGRAM_MAX);
     assert_memory_equal(data, w->config.id.bytes, SANDWICH_ID_BYTES);
     unsigned copy = ++w->copies[from][index];
-    if (w->loses == NULL || !w->loses(from, index, copy))
-        send(w, from == APP ? TO_SERVER : TO_CLIENT, WORLD_DELAY, data, length);
+    turbo_time delay = WORLD_DELAY + (w->jitter > 0 ? chance(w) % w->jitter : 0);
+    if (!is_lost(w, from, index, copy))
+        send(w, from == APP ? TO_SERVER : TO_CLIENT, delay, data, length);
 }
 
 /* ---- the server ---- */
@@ -306,6 +324,8 @@ static void arrive(struct world *w, struct packet *p)
 static struct packet *next_packet(struct world *w)
 {
     struct packet *first = NULL;
+    while (w->packet_count > 0 && w->packets[w->packet_count - 1].kind == GONE)
+        w->packet_count--;
     for (unsigned i = 0; i < w->packet_count; i++) {
         struct packet *p = &w->packets[i];
         if (p->kind != GONE && (first == NULL || p->at < first->at))

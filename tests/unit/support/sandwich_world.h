@@ -67,6 +67,12 @@ struct world {
     turbo_time tcp_delay; /* until it is up */
     /* Is this datagram lost? `copy` counts from 1. */
     bool (*loses)(enum speaker from, unsigned index, unsigned copy);
+    /* By chance, with a seed above 0: of 256 datagrams so many are lost, and all come up to so much
+     * later, in whatever order. */
+    uint32_t seed;
+    unsigned lost_of_256[2];
+    turbo_time jitter;
+    unsigned lost[2]; /* so many were */
     unsigned copies[2][WORLD_INDEX];
     unsigned requests; /* datagrams of the client, lost ones too */
 
