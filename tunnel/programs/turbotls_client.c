@@ -105,5 +105,7 @@ int main(int argc, char **argv)
     tunnel_context_release(client.context);
     tunnel_memory_free(client.memory);
     free(client.payload);
+    if (client.signals >= 0)
+        (void)close(client.signals);
     return (int)code;
 }
