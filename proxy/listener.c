@@ -88,6 +88,13 @@ static bool must_look(const struct listener *l)
            s->starttls != STARTTLS_NONE || route_needs_hello(s);
 }
 
+static void look(struct listener *l, int fd, const struct address *client, bool in_front)
+{
+    if (l->udp != NULL && !in_front)
+        udp_endpoint_accepted(l->udp, client);
+    arrival_start(l, fd, client);
+}
+
 static void accepted(struct listener *l, int fd, const struct address *client)
 {
     bool in_front = networks_hold(&l->settings->proxy_from, client); /* who says whom it is for */
@@ -97,7 +104,7 @@ static void accepted(struct listener *l, int fd, const struct address *client)
     else if (!in_front && !route_allows(l->settings, client))
         turn_away(l, fd, client, TURBO_REASON_DENIED);
     else if (must_look(l))
-        arrival_start(l, fd, client);
+        look(l, fd, client, in_front);
     else
         start_plain(l, fd, client);
 }

@@ -31,15 +31,16 @@ static enum options_result take_version(struct options_parser *parser)
 static enum options_result take_help(struct options_parser *parser);
 
 static const struct option_row rows[] = {
-    {"listen", "tcp:ADDR:PORT[,starttls=PROTOCOL] or turbo:ADDR:PORT[,udp=PORT]",
+    {"listen", "tcp:ADDR:PORT[,starttls=PROTOCOL] or turbo:ADDR:PORT[,udp=PORT][,dialect=sandwich]",
      options_take_listen, true,
      "      Where to accept connections; at least one and at most 64. tcp: takes\n"
      "      classic TLS (or anything else) over TCP; turbo: takes TurboTLS on TCP and\n"
      "      UDP, and classic TLS as well. ADDR is an IPv4 address or an IPv6 address\n"
      "      in brackets ([::1]). For all addresses: * is IPv4 and IPv6, [::] is IPv6\n"
      "      only, 0.0.0.0 is IPv4 only. PORT is 0 to 65535; 0 lets the kernel choose.\n"
-     "      The UDP port is the TCP port unless udp= names another. starttls= is for\n"
-     "      ports on which TLS begins with a command; smtp, imap, pop3, ldap or\n"
+     "      The UDP port is the TCP port unless udp= names another. With\n"
+     "      dialect=sandwich clients of Sandwich 0.3 are served as well. starttls= is\n"
+     "      for ports on which TLS begins with a command; smtp, imap, pop3, ldap or\n"
      "      postgresql: the proxy plays the server until then, and only the TLS goes\n"
      "      on: to a second proxy whose upstream has starttls=, or, of ldap and\n"
      "      postgresql only, to any server with TLS from the start.\n"},

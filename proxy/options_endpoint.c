@@ -68,7 +68,7 @@ static const struct extra {
 } extras[] = {
     {"udp=", "PORT", ENDPOINT_TURBO, false, take_udp},
     {"turbo=", "WHEN", ENDPOINT_TURBO, true, take_turbo},
-    {"dialect=", "sandwich", ENDPOINT_TURBO, true, take_dialect},
+    {"dialect=", "sandwich", ENDPOINT_TURBO, false, take_dialect},
     {"starttls=", "PROTOCOL", ENDPOINT_TCP, false, take_starttls},
 };
 enum { EXTRAS = sizeof(extras) / sizeof(extras[0]) };

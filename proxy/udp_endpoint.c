@@ -106,6 +106,8 @@ static void handle_events(struct udp_endpoint *e)
     while ((event = turbo_endpoint_poll_event(e->turbo, &session)) != TURBO_EVENT_NONE) {
         if (event == TURBO_EVENT_NEW)
             start_connection(e, session);
+        else if (event == TURBO_EVENT_MORE)
+            turbo_server_side_more(turbo_server_user(session));
         else
             turbo_server_side_ended(turbo_server_user(session));
     }
@@ -226,11 +228,28 @@ void udp_endpoint_close(struct udp_endpoint *e)
     e->fd = -1;
 }
 
+void udp_endpoint_accepted(struct udp_endpoint *e, const struct address *peer)
+{
+    struct turbo_address turbo;
+    if (!listener_settings(e->listener)->sandwich)
+        return;
+    address_to_turbo(peer, &turbo);
+    turbo_endpoint_accepted(e->turbo, e->worker->now, &turbo);
+    udp_endpoint_kick(e);
+}
+
+/* As long as an arrival waits for the client's first bytes. */
+static turbo_time silent_time(const struct config_listener *settings)
+{
+    return (turbo_time)(settings->opening_timeout_s * (double)TURBO_SECOND);
+}
+
 void udp_endpoint_reconfigure(struct udp_endpoint *e)
 {
     const struct config_listener *settings = listener_settings(e->listener);
     turbo_endpoint_set_rates(e->turbo, settings->session_rate, settings->source_rate,
                              2 * settings->source_rate);
+    turbo_endpoint_set_sandwich(e->turbo, settings->sandwich, silent_time(settings));
     if (settings->sessions_max != e->sessions_max)
         log_event(e->worker->log, LOG_LEVEL_WARNING,
                   "another max_sessions takes effect with the next start",
@@ -261,7 +280,10 @@ static struct turbo_endpoint *new_turbo(const struct config_listener *settings)
     uint64_t ended = (uint64_t)settings->session_rate * ENDED_SECONDS;
     if (ended > config.ended_max)
         config.ended_max = (uint32_t)ended; /* else they would be the lower limit */
-    config.memory_max = (uint64_t)settings->sessions_max * turbo_server_bytes();
+    /* Of either dialect: the next configuration may have the other one as well. */
+    config.memory_max = (uint64_t)settings->sessions_max * turbo_sandwich_server_bytes();
+    config.sandwich = settings->sandwich;
+    config.silent_time = silent_time(settings);
     config.rate = settings->session_rate;
     config.source_rate = settings->source_rate;
     config.site_rate = 2 * settings->source_rate;
@@ -325,6 +347,7 @@ static void log_counters(const struct udp_endpoint *e)
               LOG_NUMBER("orphans_dropped", c.orphans_dropped),
               LOG_NUMBER("addresses_beyond", c.addresses_beyond),
               LOG_NUMBER("parities", c.parities), LOG_NUMBER("sessions", c.sessions),
+              LOG_NUMBER("sandwich", c.sandwich),
               LOG_NUMBER("limited_draining", c.limited[TURBO_LIMIT_DRAINING]),
               LOG_NUMBER("limited_sessions", c.limited[TURBO_LIMIT_SESSIONS]),
               LOG_NUMBER("limited_memory", c.limited[TURBO_LIMIT_MEMORY]),

@@ -22,6 +22,8 @@ void udp_endpoint_destroy(struct udp_endpoint *endpoint);
  */
 void udp_endpoint_close(struct udp_endpoint *endpoint);
 void udp_endpoint_listen(struct udp_endpoint *endpoint);
+/* A TCP connection from there has come, and says nothing yet: it may be a session's. */
+void udp_endpoint_accepted(struct udp_endpoint *endpoint, const struct address *peer);
 /* The listener's settings have changed. */
 void udp_endpoint_reconfigure(struct udp_endpoint *endpoint);
 

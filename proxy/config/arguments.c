@@ -79,7 +79,7 @@ static bool set_upstream(Turbotls__V1__Proxy *message, const struct endpoint_opt
            set_upstream_name(&upstream->name, option->address);
 }
 
-static void set_turbo(Turbotls__V1__Listener *listener, const struct options *options,
+static bool set_turbo(Turbotls__V1__Listener *listener, const struct options *options,
                       const struct endpoint_option *option)
 {
     listener->has_udp_port = option->has_udp_port;
@@ -92,6 +92,12 @@ static void set_turbo(Turbotls__V1__Listener *listener, const struct options *op
         listener->source_rate = options->source_rate.value;
     if ((listener->has_sniff_timeout_seconds = options->sniff_timeout.given))
         listener->sniff_timeout_seconds = options->sniff_timeout.value;
+    if (option->dialect == TURBO_DIALECT_PROFILE1)
+        return true;
+    listener->dialect = calloc(1, sizeof(*listener->dialect));
+    if (listener->dialect != NULL)
+        listener->dialect[listener->n_dialect++] = TURBOTLS__V1__DIALECT__SANDWICH;
+    return listener->dialect != NULL;
 }
 
 static bool add_listener(Turbotls__V1__Proxy *message, const struct options *options,
@@ -106,8 +112,8 @@ static bool add_listener(Turbotls__V1__Proxy *message, const struct options *opt
     listener->has_protocol = true;
     listener->protocol = option->kind == ENDPOINT_TURBO ? TURBOTLS__V1__PROTOCOL__TURBO
                                                         : TURBOTLS__V1__PROTOCOL__TCP;
-    if (option->kind == ENDPOINT_TURBO)
-        set_turbo(listener, options, option);
+    if (option->kind == ENDPOINT_TURBO && !set_turbo(listener, options, option))
+        return false;
     if ((listener->has_starttls = option->starttls != STARTTLS_NONE))
         listener->starttls = (Turbotls__V1__Starttls)option->starttls;
     if ((listener->has_opening_timeout_seconds = options->opening_timeout.given))

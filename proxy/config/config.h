@@ -28,6 +28,7 @@ enum {
     CONFIG_NAME_MAX = 64, /* of a listener, route or upstream; a listener's own address is longer */
     CONFIG_SERVER_NAMES_MAX = 4096, /* of a route, as are the next two */
     CONFIG_ALPN_MAX = 64,
+    CONFIG_DIALECTS_MAX = 2,
     CONFIG_NETWORKS_MAX = 1024, /* and of a rule */
     CONFIG_ALPN_BYTES_MAX = 255,
     CONFIG_RULES_MAX = 1024,
@@ -156,6 +157,7 @@ struct config_listener {
     struct networks proxy_from;      /* who sends a PROXY header; count 0: nobody */
     uint32_t connections_max;        /* 0: no limit of its own */
     uint32_t sessions_max, session_rate, source_rate;
+    bool sandwich; /* ENDPOINT_TURBO: clients of that dialect are served as well */
     double opening_timeout_s;
     double sniff_timeout_s;
     double handshake_timeout_s;

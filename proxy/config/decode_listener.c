@@ -40,6 +40,7 @@ static void check_turbo_only(struct decoder *decoder, const struct decode_at *at
         {message->max_sessions != defaults.max_sessions, "max_sessions"},
         {message->session_rate != defaults.session_rate, "session_rate"},
         {message->source_rate != defaults.source_rate, "source_rate"},
+        {message->n_dialect > 0, "dialect"},
     };
 
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
@@ -47,6 +48,16 @@ static void check_turbo_only(struct decoder *decoder, const struct decode_at *at
             decode_error(decoder, at, fields[i].field, 0,
                          "is for protocol TURBO only, as TCP uses no UDP; leave it out, or use "
                          "protocol: TURBO");
+}
+
+static void decode_dialects(struct decoder *decoder, const struct decode_at *at,
+                            const Turbotls__V1__Listener *message, struct config_listener *out)
+{
+    size_t count =
+        decode_count(decoder, at, "dialect", message->n_dialect, (size_t)CONFIG_DIALECTS_MAX);
+
+    for (size_t i = 0; i < count; i++)
+        out->sandwich |= message->dialect[i] == TURBOTLS__V1__DIALECT__SANDWICH;
 }
 
 static void decode_address(struct decoder *decoder, const struct decode_at *at,
@@ -205,6 +216,7 @@ static void decode_listener(struct decoder *decoder, const struct decode_at *top
     out->kind = message->protocol == TURBOTLS__V1__PROTOCOL__TURBO ? ENDPOINT_TURBO : ENDPOINT_TCP;
     if (out->kind == ENDPOINT_TCP)
         check_turbo_only(decoder, &at, message);
+    decode_dialects(decoder, &at, message, out);
     decode_address(decoder, &at, message, out);
     check_clashes(decoder, &at, index);
     out->name = decode_listener_name(decoder, &at, index);

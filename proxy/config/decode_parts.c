@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proto/text/text_field.h"
 #include "proto/text/utf8.h"
 
 enum { PATH_MAX_BYTES = 160 };
@@ -163,14 +164,15 @@ static void check_range(struct decoder *decoder, const struct decode_at *at,
 static void check_enum(struct decoder *decoder, const struct decode_at *at,
                        const ProtobufCFieldDescriptor *field)
 {
-    const char *base = (const char *)at->message;
     const ProtobufCEnumDescriptor *enumeration = field->descriptor;
-    int value = *(const int *)(base + field->offset);
 
-    if (*(const protobuf_c_boolean *)(base + field->quantifier_offset) &&
-        protobuf_c_enum_descriptor_get_value(enumeration, value) == NULL)
-        decode_error(decoder, at, field->name, 0, "has no value %d; use a name of %s", value,
-                     enumeration->short_name);
+    for (size_t i = 0; i < text_field_count(at->message, field); i++) {
+        int value = text_field_value(at->message, field, i).int32;
+
+        if (protobuf_c_enum_descriptor_get_value(enumeration, value) == NULL)
+            decode_error(decoder, at, field->name, i, "has no value %d; use a name of %s", value,
+                         enumeration->short_name);
+    }
 }
 
 static bool is_utf8(const char *text)

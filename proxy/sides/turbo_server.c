@@ -98,6 +98,11 @@ void turbo_server_side_ended(struct side *side)
     side_wake(side);
 }
 
+void turbo_server_side_more(struct side *side)
+{
+    side_wake(&side_of(side)->base);
+}
+
 /* ---- C→S ---- */
 
 /* Compares what TCP repeats with what UDP brought; the early bytes come first. */
@@ -171,6 +176,8 @@ static ssize_t turbo_server_side_read(struct side *side, uint8_t *buffer, size_t
         return SIDE_AGAIN;
     if (!replay_done(s, &verdict))
         return verdict;
+    if (turbo_server_awaits_udp(s->session))
+        return SIDE_AGAIN;
     if (s->early_used < s->early_length) {
         ssize_t n =
             take(buffer, capacity, s->early + s->early_used, s->early_length - s->early_used);
@@ -194,11 +201,21 @@ static size_t turbo_server_side_room(const struct side *side)
     return s->tcp.blocked || turbo_server_tcp_peek(s->session, &data) > 0 ? 0 : SIZE_MAX;
 }
 
+static ssize_t write_tcp(struct turbo_server_side *s, const uint8_t *data, size_t length)
+{
+    ssize_t n = stream_write(&s->tcp, data, length);
+    if (n > 0 && turbo_server_awaits_udp(s->session)) {
+        turbo_server_answered(s->session, s->worker->now, data, (size_t)n);
+        udp_endpoint_kick(s->endpoint);
+    }
+    return n;
+}
+
 static ssize_t turbo_server_side_write(struct side *side, const uint8_t *data, size_t length)
 {
     struct turbo_server_side *s = side_of(side);
     if (has_joined(s))
-        return stream_write(&s->tcp, data, length);
+        return write_tcp(s, data, length);
     size_t n = turbo_server_push(s->session, s->worker->now, data, length);
     udp_endpoint_kick(s->endpoint);
     return (ssize_t)n;
@@ -238,7 +255,8 @@ static void turbo_server_side_watch(struct side *side, bool readable, bool writa
     struct turbo_server_side *s = side_of(side);
     if (!has_joined(s))
         return;
-    stream_watch(&s->tcp, readable, writable || s->tcp.blocked);
+    bool later = turbo_server_awaits_udp(s->session); /* what TCP has is not read yet */
+    stream_watch(&s->tcp, readable && !later, writable || s->tcp.blocked);
 }
 
 static bool turbo_server_side_settled(const struct side *side)
@@ -247,7 +265,8 @@ static bool turbo_server_side_settled(const struct side *side)
     const uint8_t *data;
     if (s->base.lost != 0 || !has_joined(s) || turbo_server_tcp_peek(s->session, &data) > 0)
         return false;
-    return turbo_server_replay_left(s->session) == 0 && turbo_server_peek(s->session, &data) == 0;
+    return turbo_server_replay_left(s->session) == 0 && !turbo_server_awaits_udp(s->session) &&
+           turbo_server_peek(s->session, &data) == 0;
 }
 
 static int turbo_server_side_hand_over(struct side *side, uint8_t **early, size_t *length)

@@ -19,6 +19,11 @@ struct side *turbo_server_side(struct worker *worker, struct udp_endpoint *endpo
 /* The endpoint says that the session is over (expired or aborted). Wakes the relay. */
 void turbo_server_side_ended(struct side *side);
 
+/* The endpoint says that UDP has brought more of a Sandwich client's stream, or all. Wakes the
+ * relay.
+ */
+void turbo_server_side_more(struct side *side);
+
 /*
  * The session was joined by `fd`, which is the side's from now on, and `early` (malloc'ed, may be
  * NULL): the bytes that came behind the tombstone, or all of them where it was adopted. Wakes the

@@ -474,6 +474,33 @@ static void what_is_of_one_protocol_is_refused_for_the_other(void **state)
              "upstream { name: 'web' turbo: AUTO proxy_protocol: NONE server { address: 'h:1' } }");
 }
 
+#define SANDWICH_TO "upstream { name: 'web' server { address: 'h:1' } }"
+
+static void listeners_take_the_sandwich_dialect_beside_ours(void **state)
+{
+    static const struct {
+        const char *dialects;
+        bool sandwich;
+    } cases[] = {{"", false},
+                 {"dialect: PROFILE1", false},
+                 {"dialect: SANDWICH", true},
+                 {"dialect: [PROFILE1, SANDWICH]", true}};
+    char text[512];
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        (void)snprintf(text, sizeof(text), "listener { address: '*:1' %s }\n" SANDWICH_TO,
+                       cases[i].dialects);
+        accepted(text);
+        assert_int_equal(decoded.config->listeners[0].sandwich, cases[i].sandwich);
+    }
+    REFUSE("listener { address: '*:1' dialect: [SANDWICH, SANDWICH, SANDWICH] }\n" SANDWICH_TO,
+           "f:1:57: listener[0].dialect[2]: at most 2 are possible, and there are 3");
+    REFUSE(
+        "listener { protocol: TCP address: '*:1' dialect: SANDWICH }\n" SANDWICH_TO,
+        "f:1:50: listener[0].dialect[0]: is for protocol TURBO only, as TCP uses no UDP; leave it "
+        "out, or use protocol: TURBO");
+}
+
 static void the_sandwich_dialect_is_refused_where_it_cannot_work(void **state)
 {
     (void)state;
@@ -624,6 +651,7 @@ int main(void)
         CASE(an_unknown_upstream_is_told_the_nearest),
         CASE(listeners_that_take_one_port_are_told),
         CASE(what_is_of_one_protocol_is_refused_for_the_other),
+        CASE(listeners_take_the_sandwich_dialect_beside_ours),
         CASE(the_sandwich_dialect_is_refused_where_it_cannot_work),
         CASE(numbers_that_do_not_go_together_are_told),
         CASE(a_listener_that_would_connect_to_itself_is_refused),

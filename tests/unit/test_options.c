@@ -171,6 +171,16 @@ static void an_upstream_may_speak_sandwichs_dialect(void **state)
     assert_int_equal(config->upstreams[0].dialect, TURBO_DIALECT_SANDWICH);
 }
 
+static void a_listener_may_take_clients_of_sandwichs_dialect(void **state)
+{
+    (void)state;
+    assert_run(PARSE("--listen", "turbo:*:443", "--upstream", "tcp:h:443"));
+    assert_false(config->listeners[0].sandwich);
+    assert_run(PARSE("--listen", "turbo:*:443,dialect=sandwich,udp=5", "--upstream", "tcp:h:443"));
+    assert_true(config->listeners[0].sandwich);
+    assert_int_equal(config->listeners[0].udp_port, 5);
+}
+
 static void a_listener_may_play_the_server_before_tls(void **state)
 {
     (void)state;
@@ -196,7 +206,8 @@ static void assert_refused(const char *option, const char *value, const char *wh
 
 #define FOR_MANY                                                                                   \
     "nobody can connect to a multicast or broadcast address; use one of this host's, or * for all"
-#define LISTEN_SYNTAX "tcp:ADDR:PORT[,starttls=PROTOCOL] or turbo:ADDR:PORT[,udp=PORT]"
+#define LISTEN_SYNTAX                                                                              \
+    "tcp:ADDR:PORT[,starttls=PROTOCOL] or turbo:ADDR:PORT[,udp=PORT][,dialect=sandwich]"
 #define UPSTREAM_SYNTAX                                                                            \
     "tcp:HOST:PORT[,starttls=PROTOCOL] or "                                                        \
     "turbo:HOST:PORT[,udp=PORT][,turbo=WHEN][,dialect=sandwich]"
@@ -605,7 +616,8 @@ static void help_teaches_everything_within_80_columns(void **state)
         "Sidecar",
         "--listen 'turbo:*:443' --upstream tcp:127.0.0.1:8443",
         "--listen tcp:127.0.0.1:4433 --upstream turbo:www.example:443",
-        "\n  --listen tcp:ADDR:PORT[,starttls=PROTOCOL] or turbo:ADDR:PORT[,udp=PORT]\n",
+        "\n  --listen tcp:ADDR:PORT[,starttls=PROTOCOL]\n",
+        "]\n      or turbo:ADDR:PORT[,udp=PORT][,dialect=sandwich]\n",
         "\n  --upstream tcp:HOST:PORT[,starttls=PROTOCOL]\n",
         "]\n      or turbo:HOST:PORT[,udp=PORT][,turbo=WHEN][,dialect=sandwich]\n",
         "plays the server",
@@ -677,6 +689,7 @@ int main(void)
         cmocka_unit_test(the_udp_port_of_a_listener_follows_tcp_unless_given),
         cmocka_unit_test(an_upstream_is_a_name_or_an_address_with_extras),
         cmocka_unit_test(an_upstream_may_speak_sandwichs_dialect),
+        cmocka_unit_test(a_listener_may_take_clients_of_sandwichs_dialect),
         cmocka_unit_test(a_listener_may_play_the_server_before_tls),
         cmocka_unit_test(a_wrong_listener_is_refused_with_what_would_be_right),
         cmocka_unit_test(a_wrong_upstream_is_refused_with_what_would_be_right),
