@@ -51,7 +51,7 @@ static enum tunnel_result verify_resumed(struct backend_session *s, struct tunne
     if (!s->verify || !gnutls_session_is_resumed(s->tls))
         return TUNNEL_OK;
     bool shown = gnutls_certificate_get_peers(s->tls, &count) != NULL && count > 0;
-    if (!shown && s->context->server && s->context->clients != SETTINGS_CLIENTS_MUST)
+    if (!shown && backend_gnutls_may_do_without(s))
         return TUNNEL_OK;
     return backend_gnutls_verify(s, error);
 }
@@ -89,7 +89,10 @@ static enum tunnel_result handshake(struct backend_session *s, struct tunnel_err
     do
         code = gnutls_handshake(s->tls);
     while (goes_on(s, code));
-    return code == GNUTLS_E_SUCCESS ? check_agreed(s, error) : ended(s, code, error);
+    if (code != GNUTLS_E_SUCCESS)
+        return ended(s, code, error);
+    s->agreed = true;
+    return check_agreed(s, error);
 }
 
 /* ---- bytes ---- */

@@ -2,15 +2,6 @@
 #include "tunnel/backends/gnutls_internal.h"
 #include "tunnel/failure.h"
 
-/* A record's type and major version come first. */
-static bool is_tls(const struct backend_session *s)
-{
-    enum { CHANGE_CIPHER_SPEC = 20, APPLICATION_DATA = 23, MAJOR = 3 };
-    bool type = s->first_count < 1 ||
-                (s->first[0] >= CHANGE_CIPHER_SPEC && s->first[0] <= APPLICATION_DATA);
-    return type && (s->first_count < 2 || s->first[1] == MAJOR);
-}
-
 static enum tunnel_result not_tls(const struct backend_session *s, struct tunnel_error *error)
 {
     return failure(
@@ -102,7 +93,12 @@ void backend_gnutls_tell_failure(struct backend_session *s, enum tunnel_result r
                           ? GNUTLS_A_CERTIFICATE_REQUIRED
                           : GNUTLS_A_HANDSHAKE_FAILURE);
         break;
+    case TUNNEL_NO_COMMON_VERSION: send_alert(s, GNUTLS_A_PROTOCOL_VERSION); break;
+    case TUNNEL_NO_COMMON_CIPHER:
+    case TUNNEL_NO_COMMON_GROUP:
+    case TUNNEL_NO_COMMON_GROUND: send_alert(s, GNUTLS_A_HANDSHAKE_FAILURE); break;
     case TUNNEL_NO_COMMON_ALPN: send_alert(s, GNUTLS_A_NO_APPLICATION_PROTOCOL); break;
+    case TUNNEL_INTERNAL:
     case TUNNEL_MEMORY: send_alert(s, GNUTLS_A_INTERNAL_ERROR); break;
     default: break;
     }
@@ -114,23 +110,37 @@ static enum tunnel_result refused_certificate(struct backend_session *s, struct 
     return failure(error, s->verdict.result, "%s", s->verdict.text);
 }
 
+/* No suite can be all that is missing where a version or a group is. */
+static enum tunnel_result nothing_shared(const struct backend_session *s, enum tunnel_result result)
+{
+    if (result != TUNNEL_NO_COMMON_CIPHER || !s->context->server)
+        return result;
+    if (!s->shares_version)
+        return TUNNEL_NO_COMMON_VERSION;
+    return s->shares_group ? result : TUNNEL_NO_COMMON_GROUP;
+}
+
 enum tunnel_result backend_gnutls_failure(struct backend_session *s, int code,
                                           struct tunnel_error *error)
 {
+    uint8_t description;
     if (s->broken != TUNNEL_OK)
         return s->broken;
     if (code == GNUTLS_E_FATAL_ALERT_RECEIVED)
         return alert_failure(error, (uint8_t)gnutls_alert_get(s->tls));
     if (code == GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR && s->verdict.result != TUNNEL_OK)
         return refused_certificate(s, error);
-    enum tunnel_result result = result_of(code);
+    if (!s->agreed && code == GNUTLS_E_DECRYPTION_FAILED &&
+        backend_gnutls_saw_plain_alert(&s->seen, &description))
+        return alert_failure(error, description);
+    enum tunnel_result result = nothing_shared(s, result_of(code));
     if (result == TUNNEL_RAGGED_EOF)
         return failure(error, result, "%s", advice(result));
-    if (result == TUNNEL_NO_CERTIFICATE)
-        backend_gnutls_tell_failure(s, result);
-    else
+    if (result == TUNNEL_PROTOCOL)
         (void)gnutls_alert_send_appropriate(s->tls, code);
-    if (!is_tls(s))
+    else
+        backend_gnutls_tell_failure(s, result);
+    if (!backend_gnutls_saw_tls(&s->seen))
         return not_tls(s, error);
     return failure(error, result, "%s (GnuTLS: %s)", advice(result), gnutls_strerror(code));
 }

@@ -21,6 +21,12 @@ struct backend_context {
     int key_log_fd; /* -1: no */
 };
 
+/* The first bytes that came, and the record that came last. */
+struct record_seen {
+    uint8_t first[2], head[7];
+    size_t count, at, length;
+};
+
 struct backend_session {
     const struct backend_context *context; /* the tunnel's, which holds it */
     gnutls_session_t tls;
@@ -28,8 +34,9 @@ struct backend_session {
     enum tunnel_result waiting; /* WANT_READ or WANT_WRITE: what the transport said last; OK: it did
                                    not have to wait */
     enum tunnel_result broken;  /* how the transport ended; OK: it did not */
-    uint8_t first[2];           /* the first bytes that came */
-    size_t first_count;
+    struct record_seen seen;    /* until the handshake is over */
+    bool agreed;                /* it is */
+    bool shares_version, shares_group; /* servers: does the ClientHello? */
 
     bool verify;
     char **names; /* ends with NULL; NULL: no matter */
@@ -54,8 +61,20 @@ struct backend_session *backend_gnutls_session_create(struct backend_context *co
                                                       const struct backend_transport *transport,
                                                       struct tunnel_error *error);
 void backend_gnutls_session_destroy(struct backend_session *session);
+/* May the peer show no certificate? */
+bool backend_gnutls_may_do_without(const struct backend_session *session);
 void backend_gnutls_session_info(struct backend_session *session, struct tunnel_info *info);
 uint8_t *backend_gnutls_session_resumption(struct backend_session *session, size_t *length);
+
+/* gnutls_transport.c */
+void backend_gnutls_transport(struct backend_session *session);
+/* False: what came cannot be TLS. */
+bool backend_gnutls_saw_tls(const struct record_seen *seen);
+/* Was the last record a fatal alert that is not encrypted? */
+bool backend_gnutls_saw_plain_alert(const struct record_seen *seen, uint8_t *description);
+
+/* gnutls_hello.c: keeps shares_version and shares_group of a server. */
+void backend_gnutls_watch_hello(struct backend_session *session);
 
 /* gnutls_verify.c: the peer's certificate against the context's CAs and the session's names. OK, or
  * what is wrong with it, with `error`. */

@@ -88,15 +88,18 @@ const struct suite *suite_find(const struct suites *suites, bool tls13, const ch
     return NULL;
 }
 
+/* Its own name of the suite is IANA's, other than in the table. */
 bool suite_of_session(gnutls_session_t session, struct suite *suite)
 {
     const char *agreed = gnutls_ciphersuite_get(session);
     const char *name;
-    for (size_t i = 0; agreed != NULL && (name = suite_at(i, suite)) != NULL; i++)
-        if (strcmp(name, agreed) == 0) {
-            name_as_iana(suite, name);
+    for (size_t i = 0; agreed != NULL && (name = suite_at(i, suite)) != NULL; i++) {
+        if (!is_sound(suite))
+            continue;
+        name_as_iana(suite, name);
+        if (strcmp(suite->name, agreed) == 0)
             return true;
-        }
+    }
     return false;
 }
 
@@ -105,14 +108,20 @@ bool suite_of_session(gnutls_session_t session, struct suite *suite)
 struct group {
     const char *name; /* as the other library says it */
     const char *theirs, *alias;
+    uint16_t number; /* RFC 8446 §4.2.7 */
 };
 
 static const struct group groups[] = {
-    {"X25519", "X25519", NULL},       {"P-256", "SECP256R1", "prime256v1"},
-    {"X448", "X448", NULL},           {"P-384", "SECP384R1", NULL},
-    {"P-521", "SECP521R1", NULL},     {"ffdhe2048", "FFDHE2048", NULL},
-    {"ffdhe3072", "FFDHE3072", NULL}, {"ffdhe4096", "FFDHE4096", NULL},
-    {"ffdhe6144", "FFDHE6144", NULL}, {"ffdhe8192", "FFDHE8192", NULL},
+    {"X25519", "X25519", NULL, 29},
+    {"P-256", "SECP256R1", "prime256v1", 23},
+    {"X448", "X448", NULL, 30},
+    {"P-384", "SECP384R1", NULL, 24},
+    {"P-521", "SECP521R1", NULL, 25},
+    {"ffdhe2048", "FFDHE2048", NULL, 256},
+    {"ffdhe3072", "FFDHE3072", NULL, 257},
+    {"ffdhe4096", "FFDHE4096", NULL, 258},
+    {"ffdhe6144", "FFDHE6144", NULL, 259},
+    {"ffdhe8192", "FFDHE8192", NULL, 260},
 };
 enum { GROUPS = sizeof(groups) / sizeof(groups[0]) };
 
@@ -135,6 +144,14 @@ gnutls_group_t group_find(const char *name)
 {
     for (size_t i = 0; i < GROUPS; i++)
         if (is_called(&groups[i], name))
+            return of_library(&groups[i]);
+    return GNUTLS_GROUP_INVALID;
+}
+
+gnutls_group_t group_of_number(uint16_t number)
+{
+    for (size_t i = 0; i < GROUPS; i++)
+        if (groups[i].number == number)
             return of_library(&groups[i]);
     return GNUTLS_GROUP_INVALID;
 }

@@ -37,6 +37,8 @@ bool suite_of_session(gnutls_session_t session, struct suite *suite);
 
 /* GNUTLS_GROUP_INVALID: not offered. Case does not matter. */
 gnutls_group_t group_find(const char *name);
+/* By its number on the wire. */
+gnutls_group_t group_of_number(uint16_t number);
 /* "X25519", "P-256", "ffdhe2048"; NULL: not one of ours. */
 const char *group_name(gnutls_group_t group);
 /* The names of those offered, by `index`; NULL: no more. */

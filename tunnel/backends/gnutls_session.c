@@ -1,4 +1,3 @@
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,46 +9,6 @@
 
 /* What resumption bytes begin with: those of another library are not given to this one's parser. */
 static const char resumption_tag[8] = "gnutls1";
-
-/* ---- the transport ---- */
-
-static ssize_t refuse(struct backend_session *s, enum tunnel_result result)
-{
-    bool wait = result == TUNNEL_WANT_READ || result == TUNNEL_WANT_WRITE;
-    *(wait ? &s->waiting : &s->broken) = result;
-    gnutls_transport_set_errno(s->tls, wait ? EAGAIN : EIO);
-    return -1;
-}
-
-static ssize_t pull(gnutls_transport_ptr_t owner, void *buffer, size_t capacity)
-{
-    struct backend_session *s = owner;
-    size_t got = 0;
-    enum tunnel_result result = s->transport.read(s->transport.owner, buffer, capacity, &got);
-    if (result == TUNNEL_CLOSED)
-        return 0;
-    if (result != TUNNEL_OK)
-        return refuse(s, result);
-    for (size_t i = 0; i < got && s->first_count < sizeof(s->first); i++)
-        s->first[s->first_count++] = ((const uint8_t *)buffer)[i];
-    return (ssize_t)got;
-}
-
-static ssize_t push(gnutls_transport_ptr_t owner, const void *data, size_t length)
-{
-    struct backend_session *s = owner;
-    size_t taken = 0;
-    enum tunnel_result result = s->transport.write(s->transport.owner, data, length, &taken);
-    return result == TUNNEL_OK ? (ssize_t)taken : refuse(s, result);
-}
-
-/* There is nothing to wait for here: pull tells. */
-static int pull_timeout(gnutls_transport_ptr_t owner, unsigned ms)
-{
-    (void)owner;
-    (void)ms;
-    return 1;
-}
 
 /* ---- secrets on request ---- */
 
@@ -110,10 +69,17 @@ static bool copy_peer(struct backend_session *s, const struct backend_peer *peer
     return copy_names(s, peer->names);
 }
 
+bool backend_gnutls_may_do_without(const struct backend_session *s)
+{
+    return s->context->server && s->context->clients != SETTINGS_CLIENTS_MUST;
+}
+
 static int verify_in_handshake(gnutls_session_t tls)
 {
     struct backend_session *s = gnutls_session_get_ptr(tls);
-    if (!s->verify)
+    unsigned count = 0;
+    bool none = gnutls_certificate_get_peers(tls, &count) == NULL || count == 0;
+    if (!s->verify || (none && backend_gnutls_may_do_without(s)))
         return 0;
     enum tunnel_result result = backend_gnutls_verify(s, &s->verdict);
     return result == TUNNEL_OK ? 0 : GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR;
@@ -132,6 +98,7 @@ static int set_up_server(struct backend_session *s)
 {
     const struct backend_context *c = s->context;
     gnutls_certificate_server_set_request(s->tls, request_of(c));
+    backend_gnutls_watch_hello(s);
     return c->tickets ? gnutls_session_ticket_enable_server(s->tls, &c->ticket_key) : 0;
 }
 
@@ -158,10 +125,7 @@ static int set_up(struct backend_session *s, const struct backend_peer *peer)
     gnutls_session_set_verify_function(s->tls, verify_in_handshake);
     /* NULL as well: else the environment's SSLKEYLOGFILE has its way. */
     gnutls_session_set_keylog_function(s->tls, c->key_log_fd >= 0 ? log_secret : NULL);
-    gnutls_transport_set_ptr(s->tls, s);
-    gnutls_transport_set_pull_function(s->tls, pull);
-    gnutls_transport_set_push_function(s->tls, push);
-    gnutls_transport_set_pull_timeout_function(s->tls, pull_timeout);
+    backend_gnutls_transport(s);
     return code;
 }
 
