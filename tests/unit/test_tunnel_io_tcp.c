@@ -1,10 +1,10 @@
 /* An I/O that connects TCP by name: what it connects to, what it says when it cannot, and its end.
  */
+#include "tests/unit/support/io_many.h"
 #include "tests/unit/support/io_user.h"
 #include "tests/unit/support/zone.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -12,7 +12,7 @@
 
 #include "tunnel/net/socket.h"
 
-enum { SOON_MS = 50, AT_ONCE = 100 };
+enum { SOON_MS = 50 };
 
 static struct io_user user;
 static struct zone zone;
@@ -329,93 +329,21 @@ static void silence_ends_with_the_time(void **state)
 
 /* ---- many ---- */
 
-static struct many {
-    struct tunnel_io *client, *server;
-    enum tunnel_result client_wants;
-    bool written, done;
-} many[AT_ONCE];
-
-static void client_step(struct many *m)
-{
-    char text[8];
-    size_t n;
-    if (!m->written) {
-        m->client_wants = tunnel_io_write(m->client, "PING", 4, &n);
-        m->written = m->client_wants == TUNNEL_OK;
-    }
-    if (m->written && !m->done) {
-        m->client_wants = tunnel_io_read(m->client, text, sizeof(text), &n);
-        m->done = m->client_wants == TUNNEL_OK && n == 4 && memcmp(text, "PING", 4) == 0;
-    }
-    assert_false(tunnel_result_is_error(m->client_wants));
-}
-
-static void echo(struct tunnel_io *server)
-{
-    char text[8];
-    size_t n, taken;
-    if (server != NULL && tunnel_io_read(server, text, sizeof(text), &n) == TUNNEL_OK)
-        assert_int_equal(tunnel_io_write(server, text, n, &taken), TUNNEL_OK);
-}
-
-static void add(struct pollfd *fds, nfds_t *count, const struct tunnel_watch *watch)
-{
-    memcpy(fds + *count, watch->fds, watch->count * sizeof(fds[0]));
-    *count += watch->count;
-}
-
-static nfds_t watch_all(struct tunnel_listener *listener, struct pollfd *fds)
-{
-    struct tunnel_watch watch;
-    nfds_t count = 0;
-    tunnel_listener_watch(listener, &watch);
-    add(fds, &count, &watch);
-    for (size_t i = 0; i < AT_ONCE; i++) {
-        if (!many[i].done) {
-            tunnel_io_watch(many[i].client, many[i].client_wants, &watch);
-            add(fds, &count, &watch);
-        }
-        if (many[i].server != NULL) {
-            tunnel_io_watch(many[i].server, TUNNEL_WANT_READ, &watch);
-            add(fds, &count, &watch);
-        }
-    }
-    return count;
-}
-
-static void many_are_served_by_one_poll(void **state)
+static void many_are_served_in_one_thread(void **state)
 {
     (void)state;
-    static struct pollfd fds[(2 * AT_ONCE + 1) * TUNNEL_WATCH_MAX];
-    size_t accepted = 0, done = 0;
     struct tunnel_error error;
     struct tunnel_listener *listener =
         tunnel_listen_tcp(&(struct tunnel_listen){.host = "127.0.0.1"}, &error);
     assert_non_null(listener);
-    const struct tunnel_io_dial where = {.host = "127.0.0.1",
+    const struct tunnel_io_dial there = {.host = "127.0.0.1",
                                          .port = tunnel_listener_port(listener)};
-    for (size_t i = 0; i < AT_ONCE; i++) {
-        many[i] = (struct many){.client = tunnel_io_tcp(&where), .client_wants = TUNNEL_WANT_WRITE};
-        assert_non_null(many[i].client);
-    }
-    while (done < AT_ONCE) {
-        done = 0;
-        for (size_t i = 0; i < AT_ONCE; i++) {
-            client_step(&many[i]);
-            done += many[i].done;
-        }
-        while (accepted < AT_ONCE &&
-               tunnel_listener_accept(listener, &many[accepted].server) == TUNNEL_OK)
-            accepted++;
-        for (size_t i = 0; i < accepted; i++)
-            echo(many[i].server);
-        if (done < AT_ONCE)
-            assert_true(poll(fds, watch_all(listener, fds), 30000) > 0);
-    }
-    for (size_t i = 0; i < AT_ONCE; i++) {
-        tunnel_io_close(many[i].client);
-        tunnel_io_close(many[i].server);
-    }
+    for (size_t i = 0; i < IO_MANY; i++)
+        io_many_client(i, tunnel_io_tcp(&there), "PING", 4);
+    io_many_run(listener);
+    for (size_t i = 0; i < IO_MANY; i++)
+        assert_string_equal(io_many_report(i).outcome, "tcp");
+    io_many_close();
     tunnel_listener_close(listener);
 }
 
@@ -437,7 +365,7 @@ int main(void)
         FIXTURE_CASE(after_a_refusal_the_next_address_is_tried_at_once),
         FIXTURE_CASE(an_address_that_is_silent_is_overtaken),
         FIXTURE_CASE(silence_ends_with_the_time),
-        CASE(many_are_served_by_one_poll),
+        CASE(many_are_served_in_one_thread),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
  * On loopback TCP is up at once. With `always` it asks by UDP all the same, and since time does not
  * pass for it between calls, nothing here depends on how fast the machine is.
  */
+#include "tests/unit/support/io_many.h"
 #include "tests/unit/support/io_user.h"
 #include "tests/unit/support/names.h"
 #include "tests/unit/support/wire_client.h"
@@ -576,6 +577,33 @@ static void a_lost_syn_is_followed_by_a_second_one(void **state)
     tunnel_memory_free(where.memory);
 }
 
+/* ---- with libtunnel's own server end ---- */
+
+static void many_meet_a_listener_in_one_thread(void **state)
+{
+    (void)state;
+    struct tunnel_error error;
+    struct tunnel_listener *listener =
+        tunnel_listen_turbo(&(struct tunnel_listen){.host = "127.0.0.1"}, &error);
+    assert_non_null(listener);
+    const struct tunnel_io_dial there = {
+        .host = "127.0.0.1", .port = tunnel_listener_port(listener), .always = true};
+    size_t by_udp = 0;
+    for (unsigned i = 0; i < IO_MANY; i++) {
+        wire_client_init(&wire, i);
+        io_many_client(i, tunnel_io_turbo(&there), wire.hello.bytes, wire.hello.length);
+    }
+    io_many_run(listener);
+    for (size_t i = 0; i < IO_MANY; i++) {
+        struct tunnel_io_report report = io_many_report(i);
+        assert_true(report.tcp_us > 0);
+        by_udp += report.first_udp_us > 0;
+    }
+    assert_true(by_udp > 0);
+    io_many_close();
+    tunnel_listener_close(listener);
+}
+
 /* ---- Sandwich's dialect ---- */
 
 static struct turbo_datagram request_of(size_t number)
@@ -688,6 +716,7 @@ int main(void)
         FIXTURE_CASE(another_address_gets_what_was_written),
         FIXTURE_CASE(another_address_gets_nothing_once_bytes_were_read),
         FIXTURE_CASE(a_lost_syn_is_followed_by_a_second_one),
+        CASE(many_meet_a_listener_in_one_thread),
         FIXTURE_CASE(sandwich_is_asked_in_its_own_words),
         FIXTURE_CASE(after_a_lost_response_it_begins_anew),
         FIXTURE_CASE(sandwich_has_no_other_way_than_udp),

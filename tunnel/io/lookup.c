@@ -118,11 +118,12 @@ struct lookup *lookup_start(const char *host, const char *servers)
 static size_t sockets_of(const struct lookup *l, struct pollfd fds[static ARES_GETSOCK_MAXNUM])
 {
     ares_socket_t sockets[ARES_GETSOCK_MAXNUM];
-    int bits = ares_getsock(l->channel, sockets, ARES_GETSOCK_MAXNUM);
+    /* ARES_GETSOCK_READABLE and its like shift into the sign. */
+    unsigned bits = (unsigned)ares_getsock(l->channel, sockets, ARES_GETSOCK_MAXNUM);
     size_t count = 0;
     for (unsigned i = 0; i < ARES_GETSOCK_MAXNUM; i++) {
-        bool in = ARES_GETSOCK_READABLE((unsigned)bits, i) != 0;
-        bool out = ARES_GETSOCK_WRITABLE((unsigned)bits, i) != 0;
+        bool in = (bits >> i & 1) != 0;
+        bool out = (bits >> (i + ARES_GETSOCK_MAXNUM) & 1) != 0;
         if (in || out)
             fds[count++] = (struct pollfd){
                 .fd = sockets[i], .events = (short)((in ? POLLIN : 0) | (out ? POLLOUT : 0))};
