@@ -52,8 +52,12 @@ static bool set_up(struct backend_session *session, const struct backend_peer *p
         SSL_set_accept_state(session->ssl);
     else
         SSL_set_connect_state(session->ssl);
-    return peer->server_name == NULL ||
-           SSL_set_tlsext_host_name(session->ssl, peer->server_name) == 1;
+    if (peer->server_name == NULL)
+        return true;
+    /* SSL_set_tlsext_host_name, whose cast clang does not like; the name is copied. */
+    void *name = (void *)(uintptr_t)peer->server_name;
+    return SSL_ctrl(session->ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, name) ==
+           1;
 }
 
 static bool begin(struct backend_session *session, const struct backend_peer *peer,

@@ -345,7 +345,7 @@ struct tunnel_context *world_context(const struct world *world, bool server,
     char identity[CONFIGURATION_BYTES / 4] = "", trust[CONFIGURATION_BYTES / 4] = "";
     char text[CONFIGURATION_BYTES];
     describe_identity(world, end->identity, identity, sizeof(identity));
-    if (end->common == NULL || strstr(end->common, "x509_verifier") == NULL)
+    if (end->common == NULL || strstr(end->common, "_verifier") == NULL)
         describe_trust(world, server, end->trust, trust, sizeof(trust));
     int length = snprintf(text, sizeof(text),
                           "impl: %s\n%s\n%s { tls { common_options {\n%s%s%s\n}\n%s\n} }\n",
