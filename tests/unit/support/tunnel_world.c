@@ -44,6 +44,16 @@ static void extend(X509 *certificate, X509 *issuer, int nid, const char *value)
     X509_EXTENSION_free(extension);
 }
 
+/* RSA's key exchange in TLS 1.2 enciphers. */
+static const char *key_usage(X509 *certificate, const struct request *request)
+{
+    if (request->authority)
+        return "critical,keyCertSign,cRLSign";
+    return EVP_PKEY_is_a(X509_get0_pubkey(certificate), "RSA")
+               ? "critical,digitalSignature,keyEncipherment"
+               : "critical,digitalSignature";
+}
+
 static void extend_all(X509 *certificate, X509 *issuer, const struct request *request)
 {
     extend(certificate, issuer, NID_subject_key_identifier, "hash");
@@ -51,8 +61,7 @@ static void extend_all(X509 *certificate, X509 *issuer, const struct request *re
         extend(certificate, issuer, NID_authority_key_identifier, "keyid:always");
     extend(certificate, issuer, NID_basic_constraints,
            request->authority ? "critical,CA:TRUE" : "critical,CA:FALSE");
-    extend(certificate, issuer, NID_key_usage,
-           request->authority ? "critical,keyCertSign,cRLSign" : "critical,digitalSignature");
+    extend(certificate, issuer, NID_key_usage, key_usage(certificate, request));
     if (request->usage != NULL)
         extend(certificate, issuer, NID_ext_key_usage, request->usage);
     if (request->names != NULL)
