@@ -36,6 +36,12 @@ static bool note(struct talk *k, enum tunnel_result result)
     return tunnel_result_is_error(result);
 }
 
+/* Nothing more is waited for. */
+static bool has_all(const struct talk *k)
+{
+    return k->client->expects && k->visit->received >= k->client->expected;
+}
+
 static enum tunnel_result fail(struct visit *v, enum tunnel_result result, const char *text)
 {
     (void)snprintf(v->text, sizeof(v->text), "%s", text);
@@ -114,9 +120,7 @@ static bool is_done_saying(const struct talk *k)
         return true;
     if (k->left > 0 || k->stdin_open)
         return false;
-    if (k->client->expects)
-        return k->visit->received >= k->client->expected;
-    return !k->client->get;
+    return k->client->expects ? has_all(k) : !k->client->get;
 }
 
 static enum tunnel_result speak(struct talk *k)
@@ -172,7 +176,7 @@ static enum tunnel_result hear_end(struct talk *k)
     char text[128];
 
     k->read_over = true;
-    if (!k->client->expects || k->visit->received >= k->client->expected)
+    if (!k->client->expects)
         return TUNNEL_OK;
     (void)snprintf(text, sizeof(text), "the server closed after %llu of %u expected bytes",
                    (unsigned long long)k->visit->received, (unsigned)k->client->expected);
@@ -185,7 +189,7 @@ static enum tunnel_result hear(struct talk *k)
     enum tunnel_result result;
     size_t got;
 
-    if (k->read_over)
+    if (k->read_over || has_all(k))
         return TUNNEL_OK;
     result = tunnel_read(k->tunnel, bytes, sizeof(bytes), &got);
     if (note(k, result))
@@ -221,11 +225,9 @@ static enum tunnel_result shake_hands(struct talk *k)
     return TUNNEL_OK;
 }
 
-/* Both have said that it is over, or what was expected has come. */
 static bool is_over(const struct talk *k)
 {
-    return k->said_close &&
-           (k->read_over || (k->client->expects && k->visit->received >= k->client->expected));
+    return k->said_close && (k->read_over || has_all(k));
 }
 
 static enum tunnel_result converse(struct talk *k)

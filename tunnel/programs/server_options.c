@@ -160,8 +160,8 @@ static const char *greet(struct server *s, const char *text)
     s->greeting = malloc(length + 2);
     if (s->greeting == NULL)
         return "does not fit into memory";
-    memcpy(s->greeting, text, length);
-    memcpy(s->greeting + length, "\n", 2);
+    (void)snprintf(s->greeting, length + 2, "%s%s", text,
+                   length > 0 && text[length - 1] == '\n' ? "" : "\n");
     return NULL;
 }
 
