@@ -3,8 +3,9 @@
 
 enum { RECORD_HEADER = 5, RECORD_LENGTH_AT = 3 };
 
-/* An interval is not doubled more often. */
-enum { DOUBLINGS_MAX = 6 };
+/* An interval is not doubled more often: behind the tombstone the server end does not wait for
+ * long. */
+enum { DOUBLINGS_MAX = 6, DOUBLINGS_MAX_OPEN = 2 };
 
 static turbo_time earlier(turbo_time a, turbo_time b)
 {
@@ -60,9 +61,9 @@ static void fail_as_lost(struct turbo_client *c, enum turbo_reason reason, turbo
 
 static turbo_time repeat_time(const struct turbo_client *c)
 {
-    const struct sandwich_client *s = &c->sandwich;
-    unsigned stalls = s->stalls < DOUBLINGS_MAX ? s->stalls : DOUBLINGS_MAX;
-    return later(2 * round_trip(c), SANDWICH_REPEAT_MIN) << stalls;
+    unsigned most = c->state == TURBO_CLIENT_OPEN ? DOUBLINGS_MAX_OPEN : DOUBLINGS_MAX;
+    unsigned doublings = c->sandwich.stalls < most ? c->sandwich.stalls : most;
+    return later(2 * round_trip(c), SANDWICH_REPEAT_MIN) << doublings;
 }
 
 /* Something has happened. */
@@ -266,14 +267,16 @@ size_t sandwich_client_poll(struct turbo_client *c, uint8_t out[static TURBO_DAT
     return turbo_datagram_encode(&datagram, out);
 }
 
-/* What it says of the requests: as many have come as it is numbered, and all when the client's
- * handshake had ended before: the server end had nothing more to say until it knew that. */
-static void acknowledge(struct turbo_client *c, uint32_t number)
+/* Behind the client's handshake it says that all of it has come: the server end had nothing to say
+ * before. Else it says nothing of the requests: not every server end waits for one for each. */
+static void acknowledge(struct turbo_client *c)
 {
     struct sandwich_client *s = &c->sandwich;
     s->reacted = true;
-    sandwich_requests_acknowledge(&s->requests, s->over ? TURBO_CHUNKS_MAX : number);
-    if (s->over && c->state == TURBO_CLIENT_OPEN)
+    if (!s->over)
+        return;
+    sandwich_requests_acknowledge(&s->requests);
+    if (c->state == TURBO_CLIENT_OPEN)
         client_measure_stop(c); /* nothing is to be repeated any more */
 }
 
@@ -313,7 +316,7 @@ static bool take_response(struct turbo_client *c, turbo_time now, const struct t
     }
     moved(c, now);
     read_server(c, before);
-    acknowledge(c, d->sequence);
+    acknowledge(c);
     give_credit(c, false);
     look_for_hole(c, now, reassembly_contiguous_bytes(&c->s2c) > before);
     client_handle(c, EVENT_RESPONSE, now);

@@ -44,11 +44,9 @@ bool sandwich_requests_next(struct sandwich_requests *r, struct request *out)
     return true;
 }
 
-void sandwich_requests_acknowledge(struct sandwich_requests *r, uint32_t number)
+void sandwich_requests_acknowledge(struct sandwich_requests *r)
 {
-    uint8_t most = number < r->left ? (uint8_t)number : r->left;
-    if (most > r->acknowledged)
-        r->acknowledged = most;
+    r->acknowledged = r->left;
     if (r->sent < r->acknowledged)
         r->sent = r->acknowledged; /* a repeat was under way */
 }

@@ -26,8 +26,8 @@ bool sandwich_requests_carry(struct sandwich_requests *r, size_t end);
 void sandwich_requests_pad(struct sandwich_requests *r, uint32_t count);
 /* The next one to be sent. False: there is none now. */
 bool sandwich_requests_next(struct sandwich_requests *r, struct request *out);
-/* Requests 1..number have come, as far as they have left. */
-void sandwich_requests_acknowledge(struct sandwich_requests *r, uint32_t number);
+/* All that have left have come. */
+void sandwich_requests_acknowledge(struct sandwich_requests *r);
 /* Those that have not come are to be sent once more. */
 void sandwich_requests_repeat(struct sandwich_requests *r);
 /* How far the C→S stream is carried. */

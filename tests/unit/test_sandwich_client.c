@@ -324,7 +324,7 @@ TEST(lost_padding_is_repeated_as_well)
     world_begin(w);
     world_run(w, 500);
     assert_done();
-    assert_int_equal(w->copies[APP][1], 1); /* which was answered */
+    assert_int_equal(w->copies[APP][2], 2);
 }
 
 static bool loses_finished(enum speaker from, unsigned index, unsigned copy)

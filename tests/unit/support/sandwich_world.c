@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "tests/unit/support/sandwich_end.h"
 #include "turbo/wire.h"
 
 enum { HEADER = 5 };
@@ -78,7 +79,7 @@ static const struct line *due(struct world *w, enum speaker who)
     return NULL;
 }
 
-static void speak(struct world *w, enum speaker who)
+void world_speak(struct world *w, enum speaker who)
 {
     struct stream_said *s = &w->streams[who];
     const struct line *line;
@@ -90,7 +91,7 @@ static void speak(struct world *w, enum speaker who)
     }
 }
 
-static void hear(struct world *w, enum speaker from, const uint8_t *data, size_t length)
+void world_hear(struct world *w, enum speaker from, const uint8_t *data, size_t length)
 {
     struct stream_said *s = &w->streams[from];
     assert_true(s->heard + length <= s->said);
@@ -133,7 +134,7 @@ static bool is_lost(struct world *w, enum speaker from, unsigned index, unsigned
     return lost;
 }
 
-static void send_datagram(struct world *w, enum speaker from, const uint8_t *data, size_t length)
+void world_send_datagram(struct world *w, enum speaker from, const uint8_t *data, size_t length)
 {
     unsigned index = data[SANDWICH_ID_BYTES];
     assert_true(length >= SANDWICH_HEADER_BYTES && length <= SANDWICH_DATAGRAM_MAX);
@@ -144,13 +145,22 @@ static void send_datagram(struct world *w, enum speaker from, const uint8_t *dat
         send(w, from == APP ? TO_SERVER : TO_CLIENT, delay, data, length);
 }
 
+void world_send_tcp(struct world *w, enum speaker from, const uint8_t *data, size_t length)
+{
+    enum { SEGMENT = 1400 };
+    for (size_t at = 0; at < length; at += SEGMENT) {
+        size_t n = length - at < SEGMENT ? length - at : SEGMENT;
+        send(w, from == APP ? TCP_TO_SERVER : TCP_TO_CLIENT, WORLD_DELAY, data + at, n);
+    }
+}
+
 /* ---- the server ---- */
 
 static void respond(struct world *w)
 {
     struct stream_said *s = &w->streams[SERVER];
     uint8_t out[TURBO_DATAGRAM_MAX];
-    speak(w, SERVER);
+    world_speak(w, SERVER);
     while (w->last < 0 && w->response_end[w->responses] < s->said) {
         size_t left = s->said - w->response_end[w->responses];
         size_t length = left < SANDWICH_PAYLOAD_MAX ? left : SANDWICH_PAYLOAD_MAX;
@@ -164,12 +174,11 @@ static void respond(struct world *w)
                                    .sequence = ++w->responded,
                                    .payload = s->bytes + start,
                                    .length = w->response_end[w->responded] - start};
-        send_datagram(w, SERVER, out, turbo_datagram_encode(&d, out));
+        world_send_datagram(w, SERVER, out, turbo_datagram_encode(&d, out));
     }
-    while (w->last >= 0 && w->tcp_sent < s->said) {
-        size_t left = s->said - w->tcp_sent, length = left < 1400 ? left : 1400;
-        send(w, TCP_TO_CLIENT, WORLD_DELAY, s->bytes + w->tcp_sent, length);
-        w->tcp_sent += length;
+    if (w->last >= 0) {
+        world_send_tcp(w, SERVER, s->bytes + w->tcp_sent, s->said - w->tcp_sent);
+        w->tcp_sent = s->said;
     }
 }
 
@@ -201,7 +210,7 @@ static void look_at_tcp(struct world *w)
         return;
     size_t at = w->last < 0 ? take_tombstone(w) : 0;
     if (w->last >= 0) {
-        hear(w, APP, w->held + at, w->held_length - at);
+        world_hear(w, APP, w->held + at, w->held_length - at);
         w->held_length = 0;
     }
     respond(w);
@@ -221,7 +230,7 @@ static void server_datagram(struct world *w, const uint8_t *data, size_t length)
         w->in_order++;
         if (w->lengths[w->in_order] == 0)
             continue;
-        hear(w, APP, w->payloads[w->in_order], w->lengths[w->in_order]);
+        world_hear(w, APP, w->payloads[w->in_order], w->lengths[w->in_order]);
         w->by_udp += w->lengths[w->in_order];
     }
     respond(w);
@@ -240,13 +249,10 @@ static void server_tcp(struct world *w, const struct packet *p)
 static void write_tcp(struct world *w)
 {
     const uint8_t *data;
-    size_t length;
-    while ((length = turbo_client_tcp_peek(w->client, &data)) > 0) {
-        if (length > 1400)
-            length = 1400;
-        send(w, TCP_TO_SERVER, WORLD_DELAY, data, length);
+    size_t length = turbo_client_tcp_peek(w->client, &data);
+    world_send_tcp(w, APP, data, length);
+    if (length > 0)
         turbo_client_tcp_consume(w->client, length);
-    }
 }
 
 static void send_all(struct world *w)
@@ -255,7 +261,7 @@ static void send_all(struct world *w)
     size_t length;
     while ((length = turbo_client_poll_datagram(w->client, out)) > 0) {
         w->requests++;
-        send_datagram(w, APP, out, length);
+        world_send_datagram(w, APP, out, length);
     }
     write_tcp(w);
 }
@@ -278,13 +284,13 @@ static void step(struct world *w)
     bool more = true;
     while (more && turbo_client_state(w->client) != TURBO_CLIENT_FAILED) {
         bool ended = w->app_ended;
-        speak(w, APP);
+        world_speak(w, APP);
         more = push(w);
         if (w->app_ended && !ended)
             turbo_client_push_end(w->client, w->now);
         size_t n = turbo_client_peek(w->client, &data);
         if (n > 0) {
-            hear(w, SERVER, data, n);
+            world_hear(w, SERVER, data, n);
             turbo_client_consume(w->client, n);
             more = true;
         }
@@ -297,7 +303,7 @@ static void client_tcp(struct world *w, struct packet *p)
     const uint8_t *data;
     assert_int_equal(turbo_client_state(w->client), TURBO_CLIENT_OPEN);
     assert_int_equal(turbo_client_peek(w->client, &data), 0); /* UDP's bytes come first */
-    hear(w, SERVER, p->bytes, p->length);
+    world_hear(w, SERVER, p->bytes, p->length);
     turbo_client_tcp_read(w->client, w->now, p->length);
 }
 
@@ -308,11 +314,22 @@ static void arrive(struct world *w, struct packet *p)
     int kind = p->kind;
     p->kind = GONE;
     switch (kind) {
-    case TO_SERVER: server_datagram(w, p->bytes, p->length); break;
+    case TO_SERVER:
+        if (w->own != NULL)
+            sandwich_end_datagram(w, p->bytes, p->length);
+        else
+            server_datagram(w, p->bytes, p->length);
+        break;
     case TO_CLIENT:
         assert_true(turbo_client_datagram(w->client, w->now, p->bytes, p->length));
         break;
-    case TCP_TO_SERVER: server_tcp(w, p); break;
+    case TCP_TO_SERVER:
+        if (w->own != NULL)
+            sandwich_end_tcp(w, p->bytes, p->length);
+        else
+            server_tcp(w, p);
+        break;
+    case TCP_ACCEPTED: sandwich_end_accepted(w); break;
     case TCP_TO_CLIENT: client_tcp(w, p); break;
     case TCP_IS_UP: turbo_client_tcp_up(w->client, w->now); break;
     default: break;
@@ -340,6 +357,8 @@ void world_run(struct world *w, unsigned milliseconds)
     for (;;) {
         struct packet *p = next_packet(w);
         turbo_time deadline = turbo_client_deadline(w->client);
+        turbo_time own = w->own != NULL ? sandwich_end_deadline(w) : TURBO_NEVER;
+        deadline = own < deadline ? own : deadline;
         turbo_time next = p != NULL && p->at <= deadline ? p->at : deadline;
         if (next > until || turbo_client_state(w->client) == TURBO_CLIENT_FAILED)
             break;
@@ -348,6 +367,8 @@ void world_run(struct world *w, unsigned milliseconds)
             arrive(w, p);
             continue;
         }
+        if (own <= w->now)
+            sandwich_end_tick(w);
         turbo_client_tick(w->client, w->now);
         assert_true(turbo_client_deadline(w->client) > w->now); /* it does not spin */
         (void)turbo_client_dial_again(w->client);
@@ -378,6 +399,8 @@ void world_begin(struct world *w)
     w->client = turbo_client_init(w->memory, &w->config, w->now);
     if (w->tcp_delay != TURBO_NEVER)
         send(w, TCP_IS_UP, w->tcp_delay, NULL, 0);
+    if (w->own != NULL && w->tcp_delay != TURBO_NEVER)
+        send(w, TCP_ACCEPTED, w->tcp_delay - WORLD_DELAY, NULL, 0);
     step(w);
 }
 

@@ -59,12 +59,21 @@ struct world {
 
     struct packet {
         turbo_time at;
-        enum { TO_SERVER, TO_CLIENT, TCP_TO_SERVER, TCP_TO_CLIENT, TCP_IS_UP, GONE } kind;
+        enum {
+            TO_SERVER,
+            TO_CLIENT,
+            TCP_TO_SERVER,
+            TCP_TO_CLIENT,
+            TCP_IS_UP,
+            TCP_ACCEPTED,
+            GONE
+        } kind;
         size_t length;
         uint8_t bytes[2048];
     } packets[WORLD_PACKETS];
     unsigned packet_count;
-    turbo_time tcp_delay; /* until it is up */
+    struct sandwich_end *own; /* our own server end instead; NULL: the other */
+    turbo_time tcp_delay;     /* until it is up */
     /* Is this datagram lost? `copy` counts from 1. */
     bool (*loses)(enum speaker from, unsigned index, unsigned copy);
     /* By chance, with a seed above 0: of 256 datagrams so many are lost, and all come up to so much
@@ -100,6 +109,15 @@ void world_free(struct world *w);
 void world_assert_done(struct world *w);
 void world_assert_outcome(const struct world *w, enum turbo_client_state state,
                           enum turbo_outcome outcome, enum turbo_reason reason);
+/* ---- for the server's part ---- */
+
+/* Whoever is due says it. */
+void world_speak(struct world *w, enum speaker who);
+/* The other end has heard these bytes of `from`: the right ones. */
+void world_hear(struct world *w, enum speaker from, const uint8_t *data, size_t length);
+void world_send_datagram(struct world *w, enum speaker from, const uint8_t *data, size_t length);
+void world_send_tcp(struct world *w, enum speaker from, const uint8_t *data, size_t length);
+
 /* Bytes of the first so many of its lines. */
 size_t world_said(const struct world *w, enum speaker who, unsigned lines);
 
