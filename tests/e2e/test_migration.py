@@ -6,7 +6,6 @@ TURBOTLS_WRITE_MIGRATION=1 makes the test of the document write the table there 
 import json
 import os
 import random
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,7 +17,7 @@ from harness import native
 from harness.migration import (CELLS, GREETING, LOSS, SCENARIOS, SITES, Cell, Identity, Scenario, Target, check, contexts,
                                plain_server, sandwich_server, tables, visit)
 from harness.pki import Pki
-from harness.programs import REPOSITORY, sanitized_proxy
+from harness.programs import REPOSITORY
 from harness.proxy import Proxies, Proxy
 from harness.udp import Datagram, UdpForwarder
 
@@ -30,9 +29,7 @@ AT_ONCE = 8
 ATTEMPTS = 3
 """A machine that stalls for longer than a sidecar waits may make a connection classic, not three in a row."""
 
-DIALECT = subprocess.run([sanitized_proxy(), "--listen", "turbo:127.0.0.1:0,dialect=sandwich", "--upstream", "tcp:127.0.0.1:1",
-                          "--print-config"], capture_output=True, check=False).returncode == 0
-BOTH_DIALECTS = "dialects: [PROFILE1, SANDWICH]" if DIALECT else ""
+BOTH_DIALECTS = "dialect: [PROFILE1, SANDWICH]"
 
 
 class Lossy:
@@ -74,17 +71,14 @@ class World:
             self._targets["plain", site] = Target(plain.port)
             of_sandwich = self._opened.enter_context(sandwich_server(site, made[site]))
             self._targets["sandwich", site] = Target(of_sandwich.port, dialect="sandwich")
-            if native.available("turbotls-server"):
-                running = self._opened.enter_context(native.Server(
-                    *pki.server("long-chain" if site == "chain" else "ecdsa"),
-                    group=native.RETRY_GROUP if site == "retry" else "", client_ca=pki.ca if site == "mutual" else None,
-                    greeting=GREETING if site == "greeting" else b""))
-                self._targets["native", site] = Target(running.port)
+            of_ours = self._opened.enter_context(native.Server(
+                *pki.server("long-chain" if site == "chain" else "ecdsa"),
+                group=native.RETRY_GROUP if site == "retry" else "", client_ca=pki.ca if site == "mutual" else None,
+                greeting=GREETING if site == "greeting" else b""))
+            self._targets["native", site] = Target(of_ours.port)
         self.edge = self._proxy("edge", {site: self._at("plain", site, "protocol: TCP") for site in SITES})
         for listener, site in zip(self.edge.listeners, SITES):
             self._targets["edge", site] = Target(listener.port)
-        if not DIALECT:
-            return
         self.hop_at_server = self._proxy("hop-at-server", {
             site: self._at("sandwich", site, "protocol: TURBO dialect: SANDWICH") for site in SITES})
         self.hop_at_client = self._proxy("hop-at-client", {
@@ -106,8 +100,6 @@ class World:
     def _start_sidecar(self) -> None:
         upstreams = {}
         for server, site in self._targets:
-            if server == "sandwich" and not DIALECT:
-                continue
             fields = "protocol: TURBO " + ("dialect: SANDWICH" if server == "sandwich" else "turbo: ALWAYS")
             upstreams[f"{server}-{site}"] = self._at(server, site, fields)
         for (server, site), path in self._lossy.items():
@@ -173,15 +165,6 @@ def is_record_of(listener: str) -> Callable[[str], bool]:
     return wanted
 
 
-def needs(cell: Cell) -> None:
-    ends = (cell.client, cell.server)
-    for end, program in zip(ends, ("turbotls-client", "turbotls-server")):
-        if end == "native" and not native.available(program):
-            pytest.skip(f"{program} is not there yet")
-    if "sandwich" in ends and cell.client != cell.server and not DIALECT:
-        pytest.skip("the proxy does not speak the dialect yet")
-
-
 @pytest.fixture(scope="module")
 def world(pki: Pki, folder: Path) -> Iterator[World]:
     with ExitStack() as opened:
@@ -200,7 +183,6 @@ def of_cell(cell: Cell) -> str:
 @pytest.mark.parametrize("name", SCENARIOS)
 @pytest.mark.parametrize("cell", CELLS.values(), ids=of_cell)
 def test_it_works_as_the_table_says(world: World, cell: Cell, name: str) -> None:
-    needs(cell)
     if cell.note(name) is None:
         world.check(cell, SCENARIOS[name])
         return
@@ -211,13 +193,11 @@ def test_it_works_as_the_table_says(world: World, cell: Cell, name: str) -> None
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
 @pytest.mark.parametrize("cell", [cell for cell in CELLS.values() if told(cell)], ids=of_cell)
 def test_udp_is_used_where_the_table_says(world: World, cell: Cell, version: str) -> None:
-    needs(cell)
     world.check_way(cell, version)
 
 
 @pytest.mark.parametrize("cell", [cell for cell in CELLS.values() if cell.note(LOSS) is None], ids=of_cell)
 def test_it_works_where_datagrams_are_lost(world: World, cell: Cell) -> None:
-    needs(cell)
     before = world.lost(cell.server)
     with ThreadPoolExecutor(AT_ONCE) as at_once:
         visits = [at_once.submit(check, cell.client, world.target(cell, scenario.site, with_loss=True), world.identity, scenario)

@@ -15,7 +15,7 @@ readonly RTT=100 COUNT=${LAB_CONNECTIONS:-2}
 # Of the server's host, and of the client's.
 readonly PLAIN=9001 SANDWICH=9002 NATIVE=9003 EDGE=9004 HOP=9005
 readonly TO_PLAIN=9101 TO_SANDWICH=9102 TO_NATIVE=9103 TO_EDGE=9104 HOP_AT_CLIENT=9105
-readonly both='dialects: [PROFILE1, SANDWICH]'
+readonly both='dialect: [PROFILE1, SANDWICH]'
 
 python() { # NAMESPACE MODULE ARGUMENT...
     lab_exec "$1" env PYTHONPATH="$root/tests/e2e" PYTHONDONTWRITEBYTECODE=1 TURBOTLS_PROXY="$PROXY" \
@@ -24,7 +24,7 @@ python() { # NAMESPACE MODULE ARGUMENT...
 
 server() { # NAME COMMAND...: says a line once it listens
     service_start "$@"
-    wait_until 20 service_ready_or_gone "$1" "$SERVICES/$1.out" && service_running "$1" ||
+    wait_until 20 grep -qs . "$SERVICES/$1.out" "$SERVICES/$1.log" && service_running "$1" ||
         service_failed "$1" "does not become ready"
 }
 
@@ -97,7 +97,8 @@ rows() {
 }
 
 measure_rows() { # RESULT CAPTURE, from the standard input
-    service_start capture lab_exec client tcpdump -i eth0 -s 128 -B 16384 -Z root --immediate-mode -U -w "$LAB_RUN/$2.pcap" tcp or udp
+    service_start capture lab_exec client tcpdump -i eth0 -s 128 -B 16384 -Z root --immediate-mode -U \
+        -w "$LAB_RUN/$2.pcap" tcp or udp
     wait_until 10 grep -qs listening "$SERVICES/capture.log"
     (python client migration --pki "$LAB_PKI" measure) >>"$LAB_RUN/$1"
     service_stop capture
@@ -113,10 +114,12 @@ rows | measure_rows work work
 lab_delay $RTT
 lab_show
 rows | measure_rows ways ways
-# A stall of a machine that is shared with others is not the proxies': what does not hold is measured again, twice at most.
+# A stall of a machine that is shared with others is not the proxies': what does not hold is measured again, twice
+# at most.
 for series in 1 2 3; do
     echo
-    echo "Series $series, over $RTT ms: round trips from the client's first packet until its first bytes in TLS are sent, and are answered"
+    echo "Series $series, over $RTT ms: round trips from the client's first packet until its first bytes in TLS are sent,"
+    echo "and are answered; the least of $COUNT connections and more"
     judge && break
     [ "$series" = 3 ] || rows "$LAB_RUN/bad" | measure_rows ways "ways.$series"
 done

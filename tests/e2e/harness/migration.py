@@ -193,6 +193,8 @@ class Target:
     host: str = "127.0.0.1"
     udp_port: int | None = None
     dialect: str = "profile1"
+    always: bool = True
+    """UDP also where TCP is up at once, as on loopback."""
 
 
 @dataclass
@@ -254,8 +256,7 @@ _IN_PYTHON = {"plain": plain_client, "sidecar": plain_client, "sandwich": sandwi
 def visit(client: str, target: Target, identity: Identity, scenario: Scenario, version: str) -> Visit:
     """One connection, or with `resume` two; the last one is told."""
     if client == "native":
-        return Visit(**native.visit(target.host, target.port, target.udp_port, target.dialect, identity, scenario, version,
-                                    GREETING))
+        return Visit(**native.visit(target, identity, scenario, version, GREETING))
     context = identity.context(version, scenario.certificate)
     went = _IN_PYTHON[client](target, context, scenario, None)
     if scenario.resume:
@@ -289,7 +290,7 @@ def _measure(options: argparse.Namespace) -> None:
     identity = Identity(options.pki / "ca.pem", options.pki / "client.pem", options.pki / "client.key")
     for line in sys.stdin:
         client, server, host, port, udp_port, dialect, version, number = line.split()
-        target = Target(int(port), host, int(udp_port), dialect)
+        target = Target(int(port), host, int(udp_port), dialect, always=False)
         for _ in range(int(number)):
             row = {"client": client, "server": server, "version": version, "began": time.time()}
             try:

@@ -66,5 +66,6 @@ def moments(capture: list[Packet], began: float, ended: float) -> Moments | None
     large = [packet for packet in within if packet.protocol == TCP and packet.size >= QUESTION_MIN
              and opening.source in (packet.source, packet.destination)]
     sent = next((packet.time for packet in large if packet.source == opening.source), None)
-    answered = next((packet.time for packet in large if packet.destination == opening.source and sent and packet.time > sent), None)
+    answered = next((packet.time for packet in large
+                     if packet.destination == opening.source and sent and packet.time > sent), None)
     return Moments(sent - first[0], answered - first[0]) if sent and answered else None
