@@ -171,18 +171,6 @@ static enum tunnel_result put_out(struct talk *k, const uint8_t *bytes, size_t l
     return TUNNEL_OK;
 }
 
-static enum tunnel_result hear_end(struct talk *k)
-{
-    char text[128];
-
-    k->read_over = true;
-    if (!k->client->expects)
-        return TUNNEL_OK;
-    (void)snprintf(text, sizeof(text), "the server closed after %llu of %u expected bytes",
-                   (unsigned long long)k->visit->received, (unsigned)k->client->expected);
-    return fail(k->visit, TUNNEL_PROTOCOL, text);
-}
-
 static enum tunnel_result hear(struct talk *k)
 {
     uint8_t bytes[CHUNK];
@@ -194,8 +182,7 @@ static enum tunnel_result hear(struct talk *k)
     result = tunnel_read(k->tunnel, bytes, sizeof(bytes), &got);
     if (note(k, result))
         return result;
-    if (result == TUNNEL_CLOSED)
-        return hear_end(k);
+    k->read_over = result == TUNNEL_CLOSED;
     if (result != TUNNEL_OK)
         return TUNNEL_OK;
     if (k->visit->received == 0)
@@ -230,6 +217,17 @@ static bool is_over(const struct talk *k)
     return k->said_close && (k->read_over || has_all(k));
 }
 
+static enum tunnel_result check_end(struct talk *k)
+{
+    char text[128];
+
+    if (!k->client->expects || has_all(k))
+        return TUNNEL_OK;
+    (void)snprintf(text, sizeof(text), "the server closed after %llu of %u expected bytes",
+                   (unsigned long long)k->visit->received, (unsigned)k->client->expected);
+    return fail(k->visit, TUNNEL_PROTOCOL, text);
+}
+
 static enum tunnel_result converse(struct talk *k)
 {
     enum tunnel_result result = shake_hands(k);
@@ -241,7 +239,7 @@ static enum tunnel_result converse(struct talk *k)
         if (result == TUNNEL_OK && !is_over(k))
             result = wait_or_say(k);
     }
-    return result;
+    return result == TUNNEL_OK ? check_end(k) : result;
 }
 
 static struct tunnel_io *dial(const struct client *c)
