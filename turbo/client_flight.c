@@ -76,9 +76,14 @@ static bool hello_is_read(const struct client_flight *f)
     return f->suite_at > 0 && f->hello_bytes >= f->suite_at + SUITE_BYTES;
 }
 
+bool client_flight_may_be_complete(const struct client_flight *f)
+{
+    return f->encrypted && f->client.header_bytes == 0;
+}
+
 void client_flight_server(struct client_flight *f, const uint8_t *data, size_t length)
 {
-    if (length > 0 && f->encrypted && !f->client.header_bytes)
+    if (length > 0 && client_flight_may_be_complete(f))
         f->complete = true; /* the server has answered: tickets, mostly */
     while (length > 0 && !hello_is_read(f)) {
         bool content = header_is_complete(&f->server) && f->server.header[0] == HANDSHAKE;

@@ -41,6 +41,9 @@ struct client_flight {
 /* The next bytes of S→C. */
 void client_flight_server(struct client_flight *flight, const uint8_t *data, size_t length);
 
+/* Not known to be complete, but an encrypted record has come, and none has come in part. */
+bool client_flight_may_be_complete(const struct client_flight *flight);
+
 /*
  * The next bytes of C→S. Returns how many belong to the client's handshake: fewer than `length`
  * when it is complete before their end, and none once it is.

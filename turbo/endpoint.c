@@ -373,7 +373,7 @@ void turbo_endpoint_tick(struct turbo_endpoint *e, turbo_time now)
     while ((node = queue_due(&e->proved, now, e->config.silent_time)) != NULL)
         server_expire(QUEUE_OWNER(node, struct turbo_server, life), now);
     while ((node = queue_due(&e->overtaken, now, SANDWICH_HANDSHAKE_TIME)) != NULL)
-        server_expire(QUEUE_OWNER(node, struct turbo_server, hold), now);
+        server_overtaken(QUEUE_OWNER(node, struct turbo_server, hold), now);
 }
 
 void turbo_endpoint_abandon(struct turbo_endpoint *e, turbo_time now)

@@ -436,6 +436,23 @@ void server_expire(struct turbo_server *s, turbo_time now)
     handle(s, EVENT_EXPIRE, now);
 }
 
+/* TCP's bytes may be read now. */
+static void go_on_by_tcp(struct turbo_server *s, turbo_time now)
+{
+    queue_remove(&s->hold);
+    endpoint_session_has_more(s, now);
+}
+
+void server_overtaken(struct turbo_server *s, turbo_time now)
+{
+    if (!sandwich_may_be_complete(s)) {
+        handle(s, EVENT_EXPIRE, now);
+        return;
+    }
+    s->client.complete = true;
+    go_on_by_tcp(s, now);
+}
+
 /* ---- the caller's entry points ---- */
 
 void turbo_server_set_user(struct turbo_server *s, void *user)
@@ -486,10 +503,8 @@ void turbo_server_answered(struct turbo_server *s, turbo_time now, const uint8_t
     if (!turbo_server_awaits_udp(s))
         return;
     client_flight_server(&s->client, data, length);
-    if (!s->client.complete)
-        return;
-    queue_remove(&s->hold);
-    endpoint_session_has_more(s, now);
+    if (s->client.complete)
+        go_on_by_tcp(s, now);
 }
 
 struct turbo_server_report turbo_server_report(const struct turbo_server *s)

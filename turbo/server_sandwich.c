@@ -29,6 +29,11 @@ bool sandwich_advance(struct turbo_server *s)
     return true;
 }
 
+bool sandwich_may_be_complete(const struct turbo_server *s)
+{
+    return client_flight_may_be_complete(&s->client) && !reassembly_has_gap(&s->c2s);
+}
+
 bool sandwich_is_too_large(const struct turbo_server *s)
 {
     if (s->dialect != TURBO_DIALECT_SANDWICH || s->client.complete)

@@ -120,6 +120,8 @@ size_t server_poll_datagram(struct turbo_server *s, turbo_time now,
 void server_hold_over(struct turbo_server *s, turbo_time now);
 void server_still(struct turbo_server *s, turbo_time now);
 void server_expire(struct turbo_server *s, turbo_time now);
+/* Joined, and UDP should have brought the rest of the client's handshake by now. */
+void server_overtaken(struct turbo_server *s, turbo_time now);
 /* `peer`, at whatever port, is the client's address. */
 void server_prove(struct turbo_server *s, turbo_time now, const struct turbo_address *peer);
 /* Not joined, and not over. */
@@ -134,6 +136,8 @@ void server_leave_timers(struct turbo_server *s);
 
 /* A request was kept: what is in order now? True: more than before, or the handshake is over. */
 bool sandwich_advance(struct turbo_server *s);
+/* What has come may be the whole handshake of a client that does not end it as others do. */
+bool sandwich_may_be_complete(const struct turbo_server *s);
 /* UDP may yet bring C→S bytes that count. */
 bool sandwich_listens(const struct turbo_server *s);
 /* The server has said more than UDP carries, before the client's handshake was over. */

@@ -464,6 +464,27 @@ TEST(the_servers_answer_by_tcp_tells_that_the_handshake_is_over)
     turbo_server_release(s, T(5));
 }
 
+TEST(in_the_end_an_encrypted_record_counts_as_the_handshake)
+{
+    static const uint8_t certificate[5 + 900] = {23, 3, 3, 900 >> 8, 900 & 0xff};
+    for (unsigned whole = 0; whole < 2; whole++) {
+        struct turbo_server *joined, *s = proved_session(T(0));
+        small_flight();
+        push_flight(s, T(1));
+        poll_all(T(1));
+        assert_int_equal(tombstone(T(2), 3, &joined), TURBO_JOIN_SESSION);
+        send(T(3), 15, certificate, whole ? sizeof(certificate) : 100);
+        edge_event(&e, TURBO_EVENT_MORE);
+        turbo_endpoint_tick(e.endpoint, T(2) + SANDWICH_HANDSHAKE_TIME - 1);
+        edge_assert_no_event(&e);
+        turbo_endpoint_tick(e.endpoint, T(2) + SANDWICH_HANDSHAKE_TIME);
+        assert_ptr_equal(edge_event(&e, whole ? TURBO_EVENT_MORE : TURBO_EVENT_ENDED), s);
+        assert_false(turbo_server_awaits_udp(s));
+        turbo_server_release(s, T(3));
+        id.bytes[0] ^= 1;
+    }
+}
+
 TEST(what_is_behind_the_last_consumed_goes_by_tcp)
 {
     for (uint32_t last = 0; last <= 4; last++) {
@@ -820,6 +841,7 @@ int main(void)
         CASE(tcp_that_overtakes_udp_waits_for_it),
         CASE(it_does_not_wait_for_ever),
         CASE(the_servers_answer_by_tcp_tells_that_the_handshake_is_over),
+        CASE(in_the_end_an_encrypted_record_counts_as_the_handshake),
         CASE(what_is_behind_the_last_consumed_goes_by_tcp),
         CASE(a_tombstone_for_nobody_is_reset),
         CASE(a_second_tombstone_is_reset),
