@@ -106,7 +106,8 @@ size_t world_said(const struct world *w, enum speaker who, unsigned lines)
 
 /* ---- the network ---- */
 
-static void send(struct world *w, int kind, turbo_time delay, const uint8_t *data, size_t length)
+static void send(struct world *w, enum packet_kind kind, turbo_time delay, const uint8_t *data,
+                 size_t length)
 {
     assert_true(w->packet_count < WORLD_PACKETS);
     struct packet *p = &w->packets[w->packet_count++];
@@ -311,7 +312,7 @@ static void client_tcp(struct world *w, struct packet *p)
 
 static void arrive(struct world *w, struct packet *p)
 {
-    int kind = p->kind;
+    enum packet_kind kind = p->kind;
     p->kind = GONE;
     switch (kind) {
     case TO_SERVER:
@@ -332,7 +333,7 @@ static void arrive(struct world *w, struct packet *p)
     case TCP_ACCEPTED: sandwich_end_accepted(w); break;
     case TCP_TO_CLIENT: client_tcp(w, p); break;
     case TCP_IS_UP: turbo_client_tcp_up(w->client, w->now); break;
-    default: break;
+    case GONE: break;
     }
     step(w);
 }

@@ -45,6 +45,16 @@ struct stream_said {
     size_t heard; /* by the other end, all of them right */
 };
 
+enum packet_kind {
+    TO_SERVER,
+    TO_CLIENT,
+    TCP_TO_SERVER,
+    TCP_TO_CLIENT,
+    TCP_IS_UP,
+    TCP_ACCEPTED,
+    GONE
+};
+
 struct world {
     void *memory;
     struct turbo_client *client;
@@ -59,15 +69,7 @@ struct world {
 
     struct packet {
         turbo_time at;
-        enum {
-            TO_SERVER,
-            TO_CLIENT,
-            TCP_TO_SERVER,
-            TCP_TO_CLIENT,
-            TCP_IS_UP,
-            TCP_ACCEPTED,
-            GONE
-        } kind;
+        enum packet_kind kind;
         size_t length;
         uint8_t bytes[2048];
     } packets[WORLD_PACKETS];
