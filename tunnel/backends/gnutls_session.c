@@ -1,3 +1,4 @@
+#include <gnutls/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +8,11 @@
 #include "tunnel/backends/key_log.h"
 #include "tunnel/failure.h"
 
-/* What resumption bytes begin with: those of another library are not given to this one's parser. */
+/* What resumption bytes begin with: GnuTLS's parser is given nothing that is foreign or damaged. */
+struct resumption_head {
+    char tag[8];
+    uint8_t digest[32]; /* SHA-256 of the rest */
+};
 static const char resumption_tag[8] = "gnutls1";
 
 /* ---- secrets on request ---- */
@@ -129,21 +134,33 @@ static int set_up(struct backend_session *s, const struct backend_peer *peer)
     return code;
 }
 
+static int make_head(struct resumption_head *head, const uint8_t *rest, size_t length)
+{
+    memcpy(head->tag, resumption_tag, sizeof(head->tag));
+    return gnutls_hash_fast(GNUTLS_DIG_SHA256, rest, length, head->digest);
+}
+
+static bool is_ours(const uint8_t *bytes, size_t length)
+{
+    struct resumption_head head;
+    return length > sizeof(head) &&
+           make_head(&head, bytes + sizeof(head), length - sizeof(head)) >= 0 &&
+           memcmp(bytes, &head, sizeof(head)) == 0;
+}
+
 static enum tunnel_result resume(struct backend_session *s, const struct backend_peer *peer,
                                  struct tunnel_error *error)
 {
-    size_t length = peer->resumption_length;
+    const size_t head = sizeof(struct resumption_head);
     if (peer->resumption == NULL || s->context->server || !s->context->tickets)
         return TUNNEL_OK;
-    if (length <= sizeof(resumption_tag) ||
-        memcmp(peer->resumption, resumption_tag, sizeof(resumption_tag)) != 0)
+    if (!is_ours(peer->resumption, peer->resumption_length))
         return failure(
             error, TUNNEL_CONFIGURATION,
-            "resumption: these bytes are not from a tunnel of GnuTLS: leave them out for a "
-            "full handshake");
-    /* What is too old, or damaged, leads to a full handshake. */
-    (void)gnutls_session_set_data(s->tls, peer->resumption + sizeof(resumption_tag),
-                                  length - sizeof(resumption_tag));
+            "resumption: these bytes are not as a tunnel of GnuTLS has given them: leave "
+            "them out for a full handshake");
+    /* What is too old leads to a full handshake. */
+    (void)gnutls_session_set_data(s->tls, peer->resumption + head, peer->resumption_length - head);
     return TUNNEL_OK;
 }
 
@@ -247,11 +264,28 @@ void backend_gnutls_session_info(struct backend_session *s, struct tunnel_info *
     }
 }
 
-/* Asked before a ticket came, GnuTLS would wait for one. */
+/* TLS 1.3: asked before a ticket came, GnuTLS would wait for one. TLS 1.2: what was resumed can be
+ * resumed again. */
 static bool has_ticket(const struct backend_session *s)
 {
+    bool again =
+        gnutls_protocol_get_version(s->tls) == GNUTLS_TLS1_2 && gnutls_session_is_resumed(s->tls);
     return !s->context->server && s->context->tickets &&
-           (gnutls_session_get_flags(s->tls) & GNUTLS_SFLAGS_SESSION_TICKET) != 0;
+           (again || (gnutls_session_get_flags(s->tls) & GNUTLS_SFLAGS_SESSION_TICKET) != 0);
+}
+
+static uint8_t *with_head(const gnutls_datum_t *data, size_t *length)
+{
+    struct resumption_head head;
+    uint8_t *bytes = malloc(sizeof(head) + data->size);
+    if (bytes == NULL || make_head(&head, data->data, data->size) < 0) {
+        free(bytes);
+        return NULL;
+    }
+    memcpy(bytes, &head, sizeof(head));
+    memcpy(bytes + sizeof(head), data->data, data->size);
+    *length = sizeof(head) + data->size;
+    return bytes;
 }
 
 uint8_t *backend_gnutls_session_resumption(struct backend_session *s, size_t *length)
@@ -260,12 +294,7 @@ uint8_t *backend_gnutls_session_resumption(struct backend_session *s, size_t *le
     *length = 0;
     if (!has_ticket(s) || gnutls_session_get_data2(s->tls, &data) < 0)
         return NULL;
-    uint8_t *bytes = malloc(sizeof(resumption_tag) + data.size);
-    if (bytes != NULL) {
-        *length = sizeof(resumption_tag) + data.size;
-        memcpy(bytes, resumption_tag, sizeof(resumption_tag));
-        memcpy(bytes + sizeof(resumption_tag), data.data, data.size);
-    }
+    uint8_t *bytes = with_head(&data, length);
     gnutls_memset(data.data, 0, data.size);
     gnutls_free(data.data);
     return bytes;
