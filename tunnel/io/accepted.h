@@ -43,13 +43,14 @@ struct accepted_io *accepted_session(struct turbo_listener *listener, struct tur
                                      uint64_t now);
 
 /* Under the lock: the session goes on over `fd`; takes both over. */
-void accepted_join(struct accepted_io *io, int fd, uint8_t *early, size_t length, uint64_t now);
+void accepted_join(struct accepted_io *accepted, int fd, uint8_t *early, size_t length,
+                   uint64_t now);
 /* Under the lock: S→C bytes that UDP did not bring go to TCP. OK: there are none left. */
-enum tunnel_result accepted_flush(struct accepted_io *io);
+enum tunnel_result accepted_flush(struct accepted_io *accepted);
 /* Under the lock: tells the user that something has changed. */
-void accepted_wake(struct accepted_io *io);
+void accepted_wake(struct accepted_io *accepted);
 /* Frees it with its socket; the session is gone. */
-void accepted_free(struct accepted_io *io, bool reset);
+void accepted_free(struct accepted_io *accepted, bool reset);
 
 bool accepted_report(const struct tunnel_io *io, struct tunnel_io_report *report);
 

@@ -25,11 +25,11 @@ struct openings {
 };
 
 /* NULL: no memory; `fd` stays the caller's. */
-struct opening *openings_add(struct openings *openings, int fd, const struct address *peer,
+struct opening *openings_add(struct openings *list, int fd, const struct address *peer,
                              turbo_time now);
 /* Out of the list, and freed, but for what the caller has taken: `fd` set to -1, `bytes` to NULL.
  */
-void openings_remove(struct openings *openings, struct opening *opening, bool reset);
+void openings_remove(struct openings *list, struct opening *opening, bool reset);
 
 enum opening_news {
     OPENING_MORE,      /* wait for more */

@@ -17,9 +17,9 @@ void turbo_listener_unlock(struct turbo_listener *listener);
 void turbo_listener_pump(struct turbo_listener *listener);
 /* A descriptor that is readable when there is something to pump. */
 int turbo_listener_fd(const struct turbo_listener *listener);
-/* The session is settled, or over: `io` leaves, and holds the listener no longer. */
-void turbo_listener_leave(struct turbo_listener *listener, struct accepted_io *io);
-/* The user has left; what it has said is to be delivered: `io` is the listener's now. */
-void turbo_listener_keep(struct turbo_listener *listener, struct accepted_io *io);
+/* The session is settled, or over: it leaves, and holds the listener no longer. */
+void turbo_listener_leave(struct turbo_listener *listener, struct accepted_io *accepted);
+/* The user has left; what it has said is to be delivered: it is the listener's now. */
+void turbo_listener_keep(struct turbo_listener *listener, struct accepted_io *accepted);
 
 #endif

@@ -35,11 +35,11 @@ struct turbo_listener {
 /* ---- turbo_sessions.c ---- */
 
 /* For its user to accept. */
-void listener_offer(struct turbo_listener *listener, struct accepted_io *io);
+void listener_offer(struct turbo_listener *listener, struct accepted_io *accepted);
 /* What the endpoint has to tell. */
 void listener_handle_events(struct turbo_listener *listener, turbo_time now);
 /* TCP takes more from those whose users have left. */
-void listener_deliver(struct turbo_listener *listener, struct accepted_io *io);
+void listener_deliver(struct turbo_listener *listener, struct accepted_io *accepted);
 void listener_deliver_all(struct turbo_listener *listener);
 /* A reader that takes nothing does not hold one for ever. */
 void listener_end_old_deliveries(struct turbo_listener *listener, turbo_time now);

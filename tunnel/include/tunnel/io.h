@@ -177,14 +177,14 @@ struct tunnel_listen {
     uint32_t waiting_max;  /* TCP connections that have not said what they are; 0: 1024 */
 };
 
-struct tunnel_listener *tunnel_listen_tcp(const struct tunnel_listen *listen,
+struct tunnel_listener *tunnel_listen_tcp(const struct tunnel_listen *settings,
                                           struct tunnel_error *error);
 /*
  * One UDP and one TCP port for TurboTLS and plain TLS. Sessions that begin by UDP and the TCP
  * connections that join them are put together here. It is driven by whoever uses it or what it
  * has accepted: threads may have one I/O each, and each must not be used by two at once.
  */
-struct tunnel_listener *tunnel_listen_turbo(const struct tunnel_listen *listen,
+struct tunnel_listener *tunnel_listen_turbo(const struct tunnel_listen *settings,
                                             struct tunnel_error *error);
 /* The next connection: OK and `*io`; WANT_READ: none yet; IO: out of descriptors or memory for now,
  * with errno. */
