@@ -1,6 +1,7 @@
 /*
  * What opens a TCP connection, in any cut: the same verdict, judged by protocol §5.2 read anew, as
- * early as it can be told, with the ids of some pending draft sessions.
+ * early as it can be told, with the ids of some pending sessions of drafts and of the Sandwich
+ * dialect.
  */
 #include "tests/fuzz/support.h"
 
@@ -11,12 +12,23 @@ enum { KNOWN = 3, DRIBBLED_MAX = 3000 /* longer ones in their own cut only, for 
 
 struct known {
     struct turbo_id ids[KNOWN];
+    bool has_sandwich;
+    struct turbo_id sandwich;
 };
+
+static bool begins_sandwich(const struct known *known, const uint8_t *bytes, size_t length)
+{
+    return known->has_sandwich &&
+           memcmp(known->sandwich.bytes, bytes,
+                  length < SANDWICH_ID_BYTES ? length : SANDWICH_ID_BYTES) == 0;
+}
 
 static enum turbo_prefix prefix_known(void *owner, const uint8_t *bytes, size_t length)
 {
     const struct known *known = owner;
-    assert(length >= 1 && length <= TURBO_TOMBSTONE_BYTES);
+    assert(length >= 1 && length <= SANDWICH_TOMBSTONE_BYTES);
+    if (begins_sandwich(known, bytes, length))
+        return TURBO_PREFIX_SANDWICH;
     if (length > TURBO_ID_BYTES)
         length = TURBO_ID_BYTES;
     for (size_t i = 0; i < KNOWN; i++)
@@ -59,13 +71,30 @@ static struct verdict expect_hello(const uint8_t *stream, size_t length)
     return (struct verdict){TURBO_OPENING_MORE, used};
 }
 
+/* All that has come of it begins a pending Sandwich session's id. */
+static struct verdict expect_sandwich(const uint8_t *stream, size_t length)
+{
+    static const uint8_t zeros[4];
+    if (length < SANDWICH_TOMBSTONE_BYTES)
+        return (struct verdict){TURBO_OPENING_MORE, length};
+    bool good = memcmp(stream + 12, zeros, sizeof(zeros)) != 0;
+    return (struct verdict){good ? TURBO_OPENING_TOMBSTONE : TURBO_OPENING_OTHER,
+                            SANDWICH_TOMBSTONE_BYTES};
+}
+
 static struct verdict expect(struct known *known, const uint8_t *stream, size_t length)
 {
+    if (length > 0 && begins_sandwich(known, stream, length))
+        return expect_sandwich(stream, length);
     for (size_t n = 1; n <= length && n <= TURBO_TOMBSTONE_BYTES; n++) {
         bool tls = stream[0] == 0x16 && (n < 2 || stream[1] == 3);
         bool marked = (stream[0] & 0xc0) == 0x80 && (n < 3 || (stream[2] & 0x80) != 0);
-        if (tls && n == 2)
-            return expect_hello(stream, length);
+        if (begins_sandwich(known, stream, n))
+            continue;
+        if (tls && n >= 2) {
+            struct verdict v = expect_hello(stream, length);
+            return (struct verdict){v.kind, v.used > n ? v.used : n};
+        }
         if (!tls && !marked && !prefix_known(known, stream, n))
             return (struct verdict){TURBO_OPENING_OTHER, n};
     }
@@ -81,6 +110,12 @@ static void check_same(const struct turbo_opening *a, const struct turbo_opening
 {
     if (a->kind == TURBO_OPENING_TOMBSTONE) {
         assert(turbo_id_equal(&a->tombstone.id, &b->tombstone.id));
+        assert(a->tombstone.dialect == b->tombstone.dialect);
+    }
+    if (a->kind == TURBO_OPENING_TOMBSTONE && a->tombstone.dialect == TURBO_DIALECT_SANDWICH) {
+        assert(memcmp(a->tombstone.id.bytes, stream, SANDWICH_ID_BYTES) == 0);
+        assert(!a->tombstone.replay && a->tombstone.consumed == stream[SANDWICH_ID_BYTES]);
+    } else if (a->kind == TURBO_OPENING_TOMBSTONE) {
         assert(memcmp(a->tombstone.id.bytes, stream, TURBO_ID_BYTES) == 0);
         assert(a->tombstone.replay == b->tombstone.replay && a->tombstone.replay == stream[12]);
         assert(a->tombstone.consumed == b->tombstone.consumed);
@@ -102,6 +137,10 @@ static struct known input_known(struct input *in)
         memcpy(known.ids[2].bytes, in->at, TURBO_ID_BYTES);
     if ((what & 2) != 0)
         known.ids[2].bytes[what >> 4 & 7] ^= (uint8_t)(what & 0xc);
+    known.has_sandwich = (what & 0x80) != 0 && in->left >= SANDWICH_ID_BYTES;
+    if (known.has_sandwich)
+        memcpy(known.sandwich.bytes, in->at, SANDWICH_ID_BYTES);
+    known.sandwich.bytes[what & 0xf] ^= what >> 6 & 1;
     return known;
 }
 
@@ -126,16 +165,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 void fuzz_seeds(void)
 {
     static const uint8_t front[] = {2, 7, 90, 0}, own[] = {0, 1}, near[] = {1, 3, 0x57};
+    static const uint8_t sandwich[] = {0, 0x80}, nearly[] = {0, 0xca};
     uint8_t out[TURBO_TOMBSTONE_BYTES + 64] = {0};
     for (size_t i = 0; i < fuzz_hello_count(); i++) {
         const struct hello *hello = fuzz_hello(i);
         seed_write_behind(front, sizeof(front), hello->bytes, hello->length);
+        seed_write_behind(nearly, sizeof(nearly), hello->bytes, hello->length);
     }
     struct turbo_tombstone tombstone = {.replay = true, .consumed = 5};
     turbo_id_from_hello(&tombstone.id, check_sha256, fuzz_hello(0)->bytes, fuzz_hello(0)->length);
     turbo_tombstone_encode(&tombstone, out);
     memcpy(out + TURBO_TOMBSTONE_BYTES, fuzz_hello(0)->bytes, 64);
     seed_write_behind(front, sizeof(front), out, sizeof(out));
+    seed_write_behind(sandwich, sizeof(sandwich), out, sizeof(out));
+    seed_write_behind(nearly, sizeof(nearly), out, sizeof(out));
     memcpy(out, "a draft's id", TURBO_ID_BYTES);
     seed_write_behind(own, sizeof(own), out, sizeof(out));
     seed_write_behind(near, sizeof(near), out, sizeof(out));

@@ -56,6 +56,29 @@ static void check_tombstone(const uint8_t *data)
     assert(memcmp(out, data, sizeof(out)) == 0);
 }
 
+/* Protocol §11.1 in other words than wire.c's. */
+static void check_sandwich(const uint8_t *data, size_t length)
+{
+    struct turbo_datagram d;
+    struct turbo_tombstone t;
+    uint8_t out[TURBO_DATAGRAM_MAX];
+    bool named = length >= 17 && (data[12] | data[13] | data[14] | data[15]) != 0;
+    bool good = named && data[16] >= 1 && length <= 1041;
+    assert(sandwich_response_decode(&d, data, length) == (good && length > 17));
+    assert(sandwich_request_decode(&d, data, length) == good);
+    if (good) {
+        assert(d.payload == data + 17 && d.length == length - 17 && d.flags == 0);
+        assert(turbo_datagram_encode(&d, out) == length && memcmp(out, data, length) == 0);
+    }
+    if (length < 17)
+        return;
+    assert(sandwich_tombstone_decode(&t, data) == named);
+    if (!named)
+        return;
+    sandwich_tombstone_encode(&t, out);
+    assert(memcmp(out, data, 17) == 0);
+}
+
 static void check_id(const uint8_t *data, size_t length)
 {
     struct turbo_id id;
@@ -82,6 +105,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_datagram(&d, bytes, size);
     if (size >= TURBO_TOMBSTONE_BYTES)
         check_tombstone(bytes);
+    check_sandwich(bytes, size);
     check_id(bytes, size);
     free(bytes);
     return 0;
