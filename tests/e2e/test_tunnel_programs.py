@@ -148,6 +148,9 @@ def test_curl_fetches_files(pki: Pki, tmp_path: Path, impl: str) -> None:
         assert b"Content-Length: 100003" in curl("--head", "/page.html")
         for path in ("/nothing", "/../secret", "/%2e%2e/secret", "/link", "/"):
             assert curl("--write-out", "%{http_code}", path) == b"404 Not Found\n404"
+        for path in ("/%", "/%4", "/%00", "/%zz"):
+            assert curl("--write-out", "%{http_code}", path).endswith(b"400")
+        assert curl("/%70age.html") == page
         assert curl("--data", "x", "--write-out", "%{http_code}", "/page.html").endswith(b"405")
 
 

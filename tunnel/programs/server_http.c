@@ -25,17 +25,29 @@ enum http_request http_find(const uint8_t *bytes, size_t got, size_t *length)
 
 /* ---- what is asked for ---- */
 
+/* 0: it is none, or the byte zero. */
+static char decode_byte(const char *digits)
+{
+    static const char all[] = "0123456789abcdef0123456789ABCDEF";
+    const char *high = digits[0] == '\0' ? NULL : strchr(all, digits[0]);
+    const char *low = high == NULL || digits[1] == '\0' ? NULL : strchr(all, digits[1]);
+
+    if (low == NULL)
+        return '\0';
+    return (char)(unsigned char)((high - all) % 16 * 16 + (low - all) % 16);
+}
+
 /* "%41" and the like, in place; what is behind "?" is cut. False: it is no path. */
 static bool decode_path(char *path)
 {
     char *out = path;
 
     for (char *at = path; *at != '\0' && *at != '?'; at++) {
-        unsigned byte = (unsigned char)*at;
-        if (*at == '%' && (sscanf(at + 1, "%2x", &byte) != 1 || byte == 0))
+        char byte = *at == '%' ? decode_byte(at + 1) : *at;
+        if (byte == '\0')
             return false;
         at += *at == '%' ? 2 : 0;
-        *out++ = (char)byte;
+        *out++ = byte;
     }
     *out = '\0';
     return path[0] == '/';
