@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tunnel/early.h"
 #include "tunnel/failure.h"
 
 /*
@@ -12,11 +13,13 @@
 struct tunnel_stream {
     struct tunnel *tunnel; /* NULL: it cannot be upgraded */
     struct tunnel_io *io;
-    bool upgrading; /* TLS has begun: no plain byte any more */
+    bool upgrading;          /* TLS has begun: no plain byte any more */
+    enum tunnel_result over; /* nothing but this comes any more; OK: it is not over */
     int timeout_ms;
     struct tunnel_error error;
     char kept[TUNNEL_LINE_MAX]; /* read, and not taken */
     size_t kept_length;
+    char early[TUNNEL_LINE_MAX]; /* the ClientHello's first bytes */
 };
 
 struct tunnel_stream *tunnel_stream_open(struct tunnel_context *context, struct tunnel_io *io,
@@ -52,6 +55,8 @@ static enum tunnel_result noted(struct tunnel_stream *s, enum tunnel_result resu
 {
     if (!tunnel_result_is_error(result))
         return result;
+    if (result == TUNNEL_MISUSE && !s->upgrading)
+        return failure(&s->error, result, "a buffer of no bytes cannot be read into");
     if (s->upgrading)
         s->error = *tunnel_error(s->tunnel);
     else
@@ -68,8 +73,9 @@ static bool again(struct tunnel_stream *s, enum tunnel_result *result)
     if (waited == TUNNEL_OK)
         return true;
     *result = failure(&s->error, waited, "%s",
-                      waited == TUNNEL_TIMEOUT ? "the peer was silent for too long"
-                                               : "this I/O has nothing to wait for");
+                      waited == TUNNEL_TIMEOUT  ? "the peer was silent for too long"
+                      : waited == TUNNEL_MISUSE ? "this I/O has nothing to wait for"
+                                                : "waiting failed");
     return false;
 }
 
@@ -87,6 +93,9 @@ static enum tunnel_result read_plain(struct tunnel_stream *s, void *buffer, size
 static enum tunnel_result read_on(struct tunnel_stream *s, void *buffer, size_t capacity,
                                   size_t *got)
 {
+    *got = 0;
+    if (s->over != TUNNEL_OK)
+        return s->over;
     if (!s->upgrading)
         return read_plain(s, buffer, capacity, got);
     return noted(s, tunnel_read(s->tunnel, buffer, capacity, got));
@@ -101,7 +110,7 @@ static void drop_kept(struct tunnel_stream *s, size_t length)
 enum tunnel_result tunnel_stream_read(struct tunnel_stream *s, void *buffer, size_t capacity,
                                       size_t *got)
 {
-    if (s->kept_length == 0)
+    if (s->kept_length == 0 || s->over != TUNNEL_OK)
         return read_on(s, buffer, capacity, got);
     *got = s->kept_length < capacity ? s->kept_length : capacity;
     memcpy(buffer, s->kept, *got);
@@ -113,6 +122,9 @@ enum tunnel_result tunnel_stream_write(struct tunnel_stream *s, const void *data
                                        size_t *taken)
 {
     enum tunnel_result result;
+    *taken = 0;
+    if (s->over != TUNNEL_OK)
+        return s->over;
     if (s->upgrading)
         return noted(s, tunnel_write(s->tunnel, data, length, taken));
     do
@@ -151,7 +163,7 @@ static enum tunnel_result take_line(struct tunnel_stream *s, size_t length, char
 
 enum tunnel_result tunnel_stream_line(struct tunnel_stream *s, char line[TUNNEL_LINE_MAX])
 {
-    for (;;) {
+    while (s->over == TUNNEL_OK) {
         const char *newline = memchr(s->kept, '\n', s->kept_length);
         if (newline != NULL)
             return take_line(s, (size_t)(newline - s->kept), line);
@@ -165,6 +177,23 @@ enum tunnel_result tunnel_stream_line(struct tunnel_stream *s, char line[TUNNEL_
             return result;
         s->kept_length += got;
     }
+    return s->over;
+}
+
+/* A client that waits for no reply to STARTTLS may have sent its ClientHello along with it. TLS
+ * judges it, as it does what is still in the kernel. */
+static bool begins_tls(const struct tunnel_stream *s)
+{
+    enum { HANDSHAKE = 22, MAJOR_VERSION = 3 };
+    return tunnel_context_is_server(tunnel_context(s->tunnel)) && s->kept[0] == HANDSHAKE &&
+           (s->kept_length == 1 || s->kept[1] == MAJOR_VERSION);
+}
+
+static void hand_over(struct tunnel_stream *s)
+{
+    memcpy(s->early, s->kept, s->kept_length);
+    early_give(s->tunnel, s->early, s->kept_length);
+    s->kept_length = 0;
 }
 
 enum tunnel_result tunnel_stream_upgrade(struct tunnel_stream *s)
@@ -174,18 +203,23 @@ enum tunnel_result tunnel_stream_upgrade(struct tunnel_stream *s)
                        "this stream cannot be upgraded: open it with a context");
     if (tunnel_stream_is_protected(s))
         return failure(&s->error, TUNNEL_MISUSE, "this stream has been upgraded already");
+    if (s->over != TUNNEL_OK)
+        return s->over;
+    if (!s->upgrading && s->kept_length > 0 && begins_tls(s))
+        hand_over(s);
     if (!s->upgrading && s->kept_length > 0)
-        return failure(&s->error, TUNNEL_PLAINTEXT_LEFT,
-                       "%zu plain bytes came behind the line that starts TLS: whoever sent them "
-                       "wants them to be taken for protected ones; close the stream",
-                       s->kept_length);
+        return s->over =
+                   failure(&s->error, TUNNEL_PLAINTEXT_LEFT,
+                           "%zu plain bytes came behind the line that starts TLS: whoever sent "
+                           "them wants them to be taken for protected ones; close the stream",
+                           s->kept_length);
     s->upgrading = true;
     return noted(s, tunnel_handshake(s->tunnel));
 }
 
 enum tunnel_result tunnel_stream_close(struct tunnel_stream *s)
 {
-    if (!tunnel_stream_is_protected(s))
+    if (!s->upgrading)
         return failure(&s->error, TUNNEL_MISUSE, "a plain stream has no close_notify; free it");
     return noted(s, tunnel_close(s->tunnel));
 }

@@ -1,11 +1,14 @@
 #include "tunnel/tunnel.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tunnel/context.h"
+#include "tunnel/early.h"
 #include "tunnel/failure.h"
 #include "tunnel/net/address.h"
+#include "tunnel/net/clock.h"
 
 struct tunnel {
     struct tunnel_context *context;
@@ -17,6 +20,10 @@ struct tunnel {
     enum tunnel_result read_end; /* CLOSED or RAGGED_EOF; OK: the peer may say more */
     bool said_close;
     int timeout_ms;
+    turbo_time give_up;   /* when the call under way has waited for long enough */
+    const uint8_t *early; /* read before the I/O's */
+    size_t early_length;
+    enum tunnel_result failed; /* what the I/O has failed with; OK: it has not */
     struct tunnel_error error;
 };
 
@@ -36,15 +43,28 @@ static void enter(struct tunnel *t, enum tunnel_state state)
 
 static enum tunnel_result moved(struct tunnel *t, enum tunnel_result result)
 {
+    if (tunnel_result_is_error(result))
+        t->failed = result;
     if (result == TUNNEL_OK && t->state == TUNNEL_CONNECTION_IN_PROGRESS)
         t->state = TUNNEL_HANDSHAKE_IN_PROGRESS;
     return result;
+}
+
+static enum tunnel_result read_early(struct tunnel *t, void *buffer, size_t capacity, size_t *got)
+{
+    *got = t->early_length < capacity ? t->early_length : capacity;
+    memcpy(buffer, t->early, *got);
+    t->early += *got;
+    t->early_length -= *got;
+    return TUNNEL_OK;
 }
 
 static enum tunnel_result transport_read(void *owner, void *buffer, size_t capacity, size_t *got)
 {
     struct tunnel *t = owner;
     tell_state(t);
+    if (t->early_length > 0 && capacity > 0)
+        return moved(t, read_early(t, buffer, capacity, got));
     return moved(t, tunnel_io_read(t->io, buffer, capacity, got));
 }
 
@@ -54,6 +74,12 @@ static enum tunnel_result transport_write(void *owner, const void *data, size_t 
     struct tunnel *t = owner;
     tell_state(t);
     return moved(t, tunnel_io_write(t->io, data, length, taken));
+}
+
+void early_give(struct tunnel *t, const void *bytes, size_t length)
+{
+    t->early = bytes;
+    t->early_length = length;
 }
 
 /* ---- opening ---- */
@@ -154,6 +180,8 @@ void tunnel_free(struct tunnel *t)
         return;
     bool cut_off = t->over == TUNNEL_OK && !t->said_close && t->state != TUNNEL_NOT_CONNECTED;
     t->backend->session_destroy(t->session);
+    if (t->state != TUNNEL_ERROR)
+        enter(t, TUNNEL_DISCONNECTED);
     if (t->io != NULL)
         t->io->ops->close(t->io, cut_off);
     tunnel_context_release(t->context);
@@ -170,12 +198,8 @@ void tunnel_set_timeout(struct tunnel *t, int timeout_ms)
 /* For good. Where the I/O was it, the library has no words of its own. */
 static enum tunnel_result end(struct tunnel *t, enum tunnel_result result)
 {
-    switch (result) {
-    case TUNNEL_IO:
-    case TUNNEL_UNREACHED:
-    case TUNNEL_TIMEOUT: failure(&t->error, result, "%s", tunnel_io_error(t->io)); break;
-    default: break;
-    }
+    if (result == t->failed)
+        failure(&t->error, result, "%s", tunnel_io_error(t->io));
     t->over = t->error.result = result;
     enter(t, TUNNEL_ERROR);
     return result;
@@ -191,21 +215,55 @@ static bool is_want(enum tunnel_result result)
     return result == TUNNEL_WANT_READ || result == TUNNEL_WANT_WRITE;
 }
 
+/* A peer that is cut off may still be told something; a call at the wrong moment harms nobody. */
+static bool is_for_good(enum tunnel_result result)
+{
+    return tunnel_result_is_error(result) && result != TUNNEL_RAGGED_EOF && result != TUNNEL_MISUSE;
+}
+
+/* The time of a call as a whole: a peer that sends byte after byte does not prolong it. */
+static void start_waiting(struct tunnel *t)
+{
+    if (t->timeout_ms > 0)
+        t->give_up = clock_now() + (turbo_time)t->timeout_ms * (turbo_time)TURBO_MILLISECOND;
+}
+
+static int milliseconds_left(const struct tunnel *t)
+{
+    turbo_time now = clock_now();
+    if (t->timeout_ms < 0)
+        return -1;
+    return now >= t->give_up
+               ? 0
+               : (int)((t->give_up - now + TURBO_MILLISECOND - 1) / TURBO_MILLISECOND);
+}
+
+/* Until the I/O is ready. Not OK: what the call ends with, though not the tunnel. */
+static enum tunnel_result wait_for(struct tunnel *t, enum tunnel_result want)
+{
+    enum tunnel_result waited = tunnel_wait(t, want, milliseconds_left(t));
+    switch (waited) {
+    case TUNNEL_OK: return waited;
+    case TUNNEL_TIMEOUT:
+        return failure(&t->error, waited, "it was not done within %d ms", t->timeout_ms);
+    case TUNNEL_MISUSE:
+        return misuse(t, "this I/O has nothing to wait for: set timeout_ms to 0, and let the other "
+                         "end act");
+    default: return failure(&t->error, waited, "cannot wait: %s", strerror(errno));
+    }
+}
+
 /* Is it worth trying once more? Else `*result` is what the call ends with. */
 static bool again(struct tunnel *t, enum tunnel_result *result)
 {
+    if (is_for_good(*result))
+        end(t, *result);
     if (!is_want(*result) || t->timeout_ms == 0)
         return false;
-    enum tunnel_result waited = tunnel_wait(t, *result, t->timeout_ms);
-    if (waited == TUNNEL_OK)
-        return true;
-    *result = waited;
-    if (waited == TUNNEL_TIMEOUT)
-        failure(&t->error, waited, "the peer was silent for %d ms", t->timeout_ms);
-    else
-        misuse(t,
-               "this I/O has nothing to wait for: set timeout_ms to 0, and let the other end act");
-    return false;
+    enum tunnel_result waited = wait_for(t, *result);
+    if (waited != TUNNEL_OK)
+        *result = waited;
+    return waited == TUNNEL_OK;
 }
 
 /* Not begun, or nothing is left to be said: then `*result`. */
@@ -225,12 +283,13 @@ enum tunnel_result tunnel_handshake(struct tunnel *t)
         return result;
     if (t->state == TUNNEL_NOT_CONNECTED)
         enter(t, TUNNEL_CONNECTION_IN_PROGRESS);
+    start_waiting(t);
     do
         result = t->backend->handshake(t->session, &t->error);
     while (again(t, &result));
     if (result == TUNNEL_OK)
         enter(t, TUNNEL_HANDSHAKE_DONE);
-    else if (!is_want(result) && result != TUNNEL_TIMEOUT && result != TUNNEL_MISUSE)
+    else if (result == TUNNEL_RAGGED_EOF)
         return end(t, result);
     return result;
 }
@@ -245,13 +304,12 @@ enum tunnel_result tunnel_read(struct tunnel *t, void *buffer, size_t capacity, 
         return t->read_end;
     if (capacity == 0)
         return misuse(t, "a buffer of no bytes cannot be read into");
+    start_waiting(t);
     do
         result = t->backend->read(t->session, buffer, capacity, got, &t->error);
     while (again(t, &result));
     if (result == TUNNEL_CLOSED || result == TUNNEL_RAGGED_EOF)
         t->read_end = result;
-    else if (tunnel_result_is_error(result) && result != TUNNEL_TIMEOUT && result != TUNNEL_MISUSE)
-        return end(t, result);
     return result;
 }
 
@@ -261,13 +319,12 @@ enum tunnel_result tunnel_write(struct tunnel *t, const void *data, size_t lengt
     enum tunnel_result result = tunnel_handshake(t);
     if (result != TUNNEL_OK || length == 0)
         return result;
-    if (t->said_close)
+    if (t->state == TUNNEL_BEING_SHUT_DOWN)
         return misuse(t, "nothing can be written behind tunnel_close");
+    start_waiting(t);
     do
         result = t->backend->write(t->session, data, length, taken, &t->error);
     while (again(t, &result));
-    if (tunnel_result_is_error(result) && result != TUNNEL_TIMEOUT && result != TUNNEL_MISUSE)
-        return end(t, result);
     return result;
 }
 
@@ -294,26 +351,26 @@ enum tunnel_result tunnel_close(struct tunnel *t)
         return result;
     if (t->state == TUNNEL_HANDSHAKE_DONE)
         enter(t, TUNNEL_BEING_SHUT_DOWN);
+    start_waiting(t);
     do
         result = t->backend->close(t->session, &t->error);
     while (again(t, &result));
     if (result == TUNNEL_OK)
         t->said_close = true;
-    else if (tunnel_result_is_error(result) && result != TUNNEL_TIMEOUT && result != TUNNEL_MISUSE)
-        return end(t, result);
     return result;
 }
 
-/* What the peer says before its close_notify has no reader any more. */
+/* What the peer says before its close_notify has no reader any more. One that goes on and on does
+ * not keep whoever may not wait. */
 static enum tunnel_result drop_rest(struct tunnel *t)
 {
-    uint8_t bytes[4096];
+    enum { PIECE_BYTES = 4096, PIECES_MAX = 256 };
+    uint8_t bytes[PIECE_BYTES];
     size_t got;
-    enum tunnel_result result;
-    do
+    enum tunnel_result result = TUNNEL_OK;
+    for (unsigned i = 0; result == TUNNEL_OK && (i < PIECES_MAX || t->timeout_ms != 0); i++)
         result = tunnel_read(t, bytes, sizeof(bytes), &got);
-    while (result == TUNNEL_OK);
-    return result;
+    return result == TUNNEL_OK ? TUNNEL_WANT_READ : result;
 }
 
 enum tunnel_result tunnel_unwrap(struct tunnel *t, struct tunnel_io **io)
@@ -337,7 +394,10 @@ enum tunnel_result tunnel_unwrap(struct tunnel *t, struct tunnel_io **io)
 
 void tunnel_watch(struct tunnel *t, enum tunnel_result want, struct tunnel_watch *watch)
 {
-    tunnel_io_watch(t->io, want, watch);
+    if (t->io != NULL)
+        tunnel_io_watch(t->io, want, watch);
+    else
+        *watch = (struct tunnel_watch){.deadline_us = TUNNEL_FOR_EVER};
 }
 
 enum tunnel_result tunnel_wait(struct tunnel *t, enum tunnel_result want, int timeout_ms)

@@ -201,15 +201,26 @@ static enum tunnel_result accepted_write(struct tunnel_io *io, const void *data,
     return result;
 }
 
-static void accepted_watch(struct tunnel_io *io, enum tunnel_result want,
-                           struct tunnel_watch *watch)
+/* Can it be read though no descriptor says so? An event that told it may have been taken note of by
+ * another call. */
+static bool has_bytes(const struct accepted_io *a)
 {
-    struct accepted_io *a = (struct accepted_io *)io;
-    if (a->listener == NULL) {
-        descriptor_watch(a->tcp, want, watch);
-        return;
-    }
-    turbo_listener_lock(a->listener);
+    const uint8_t *data;
+    if (a->session != NULL && turbo_server_peek(a->session, &data) > 0)
+        return true;
+    return a->early_used < a->early_length &&
+           (a->session == NULL || !turbo_server_awaits_udp(a->session));
+}
+
+static bool is_due(const struct accepted_io *a, enum tunnel_result want)
+{
+    bool over = a->listener != NULL && a->session == NULL;
+    return over || (want == TUNNEL_WANT_READ && has_bytes(a));
+}
+
+static void watch_session(struct accepted_io *a, enum tunnel_result want,
+                          struct tunnel_watch *watch)
+{
     const uint8_t *data;
     bool by_udp = a->session != NULL && (a->tcp.fd < 0 || turbo_server_awaits_udp(a->session));
     if (a->session != NULL && turbo_server_tcp_peek(a->session, &data) > 0)
@@ -220,6 +231,21 @@ static void accepted_watch(struct tunnel_io *io, enum tunnel_result want,
     if (by_udp)
         watch->fds[watch->count++] =
             (struct pollfd){.fd = turbo_listener_fd(a->listener), .events = POLLIN};
+}
+
+static void accepted_watch(struct tunnel_io *io, enum tunnel_result want,
+                           struct tunnel_watch *watch)
+{
+    struct accepted_io *a = (struct accepted_io *)io;
+    if (a->listener != NULL)
+        turbo_listener_lock(a->listener);
+    if (is_due(a, want))
+        watch->deadline_us = 0;
+    if (a->listener == NULL) {
+        descriptor_watch(a->tcp, want, watch);
+        return;
+    }
+    watch_session(a, want, watch);
     turbo_listener_unlock(a->listener);
 }
 
@@ -273,10 +299,15 @@ static void accepted_close(struct tunnel_io *io, bool reset)
 static const char *accepted_error(const struct tunnel_io *io)
 {
     const struct accepted_io *a = (const struct accepted_io *)io;
+    const char *text = a->error == 0 ? NULL : strerror(a->error);
+    if (a->listener == NULL)
+        return text;
+    turbo_listener_lock(a->listener);
     if (a->ended)
-        return a->tcp.fd < 0 ? "the client began by UDP, and did not come by TCP"
+        text = a->tcp.fd < 0 ? "the client began by UDP, and did not come by TCP"
                              : "the client's handshake did not come whole by UDP";
-    return a->error == 0 ? NULL : strerror(a->error);
+    turbo_listener_unlock(a->listener);
+    return text;
 }
 
 /* ---- making one ---- */
@@ -358,16 +389,16 @@ bool accepted_report(const struct tunnel_io *io, struct tunnel_io_report *report
     char text[ADDRESS_TEXT_BYTES];
     snprintf(report->peer, sizeof(report->peer), "%s", address_text(&a->peer, text));
     struct turbo_server_report session = {.outcome = a->outcome, .reason = a->reason};
-    if (a->listener != NULL) {
+    if (a->listener != NULL)
         turbo_listener_lock(a->listener);
-        if (a->session != NULL)
-            session = turbo_server_report(a->session);
+    if (a->session != NULL)
+        session = turbo_server_report(a->session);
+    report->tcp_us = a->joined_us - (a->joined_us == 0 ? 0 : a->began_us);
+    if (a->listener != NULL)
         turbo_listener_unlock(a->listener);
-    }
     if (session.outcome != TURBO_OUTCOME_NONE)
         report->outcome = turbo_outcome_text(session.outcome);
     if (session.reason != TURBO_REASON_NONE)
         report->reason = turbo_reason_text(session.reason);
-    report->tcp_us = a->joined_us - (a->joined_us == 0 ? 0 : a->began_us);
     return true;
 }

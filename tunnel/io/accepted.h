@@ -30,6 +30,7 @@ struct accepted_io {
     bool watched; /* for that, TCP is among what the listener watches */
     int error;    /* of the socket */
     uint64_t began_us, joined_us;
+    uint64_t deliver_until_us;  /* left, and joined: the reader has so long */
     enum turbo_outcome outcome; /* once the session is gone */
     enum turbo_reason reason;
     struct accepted_io *next, *previous; /* in one of its listener's lists */

@@ -24,14 +24,20 @@ const char *tunnel_state_name(enum tunnel_state state)
 enum tunnel_result tunnel_io_read(struct tunnel_io *io, void *buffer, size_t capacity, size_t *got)
 {
     *got = 0;
-    return io->ops->read(io, buffer, capacity, got);
+    if (capacity == 0)
+        return TUNNEL_MISUSE;
+    enum tunnel_result result = io->ops->read(io, buffer, capacity, got);
+    return result == TUNNEL_OK && *got == 0 ? TUNNEL_IO : result;
 }
 
 enum tunnel_result tunnel_io_write(struct tunnel_io *io, const void *data, size_t length,
                                    size_t *taken)
 {
     *taken = 0;
-    return io->ops->write(io, data, length, taken);
+    if (length == 0)
+        return TUNNEL_OK;
+    enum tunnel_result result = io->ops->write(io, data, length, taken);
+    return result == TUNNEL_OK && *taken == 0 ? TUNNEL_IO : result;
 }
 
 void tunnel_io_close(struct tunnel_io *io)

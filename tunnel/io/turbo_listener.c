@@ -47,10 +47,10 @@ static void send_datagrams(struct turbo_listener *l, turbo_time now)
 static void arm(struct turbo_listener *l)
 {
     turbo_time deadline = turbo_endpoint_deadline(l->turbo);
-    if (l->openings.oldest != NULL && l->openings.oldest->since + TURBO_OPENING_TIME < deadline)
-        deadline = l->openings.oldest->since + TURBO_OPENING_TIME;
-    if (l->accept_again < deadline)
-        deadline = l->accept_again;
+    turbo_time others[] = {listener_tcp_deadline(l), listener_delivery_deadline(l)};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        if (others[i] < deadline)
+            deadline = others[i];
     struct itimerspec when = {.it_value = {0}};
     if (deadline != TURBO_NEVER)
         when.it_value = (struct timespec){.tv_sec = (time_t)(deadline / TURBO_SECOND),
@@ -191,8 +191,12 @@ void turbo_listener_unlock(struct turbo_listener *l)
 void turbo_listener_close(struct turbo_listener *l)
 {
     turbo_listener_lock(l);
+    l->closed = true;
     listener_end_openings(l);
     listener_end_sessions(l);
+    listener_forget(l, l->udp_fd);
+    if (l->accepting)
+        listener_forget(l, l->tcp_fd);
     socket_close(l->tcp_fd);
     socket_close(l->udp_fd);
     l->tcp_fd = l->udp_fd = -1;

@@ -7,10 +7,25 @@
 /* Out of descriptors or memory: how long no connection is accepted. */
 static const turbo_time ACCEPT_PAUSE = 100 * TURBO_MILLISECOND;
 
+/* Others wait for its place: so long a client has to say something. */
+static const turbo_time OPENING_TIME_MIN = TURBO_SECOND;
+
+void listener_forget(struct turbo_listener *l, int fd)
+{
+    if (fd >= 0)
+        epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+}
+
+static void drop(struct turbo_listener *l, struct opening *o)
+{
+    listener_forget(l, o->fd);
+    openings_remove(&l->openings, o, true);
+}
+
 /* Its socket and bytes are somebody else's from now on. */
 static void let_go(struct turbo_listener *l, struct opening *o)
 {
-    epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, o->fd, NULL);
+    listener_forget(l, o->fd);
     o->fd = -1;
     o->bytes = NULL;
     openings_remove(&l->openings, o, false);
@@ -20,7 +35,7 @@ static void plain(struct turbo_listener *l, struct opening *o)
 {
     struct accepted_io *a = accepted_tcp(o->fd, &o->peer, o->bytes, o->length);
     if (a == NULL) {
-        openings_remove(&l->openings, o, true);
+        drop(l, o);
         return;
     }
     a->outcome = TURBO_OUTCOME_CLASSIC;
@@ -76,7 +91,7 @@ void listener_handle_opening(struct turbo_listener *l, struct opening *o, turbo_
     case OPENING_MORE: break;
     case OPENING_CLASSIC: classic(l, o, now); break;
     case OPENING_TOMBSTONE:
-    case OPENING_ENDED: openings_remove(&l->openings, o, true); break;
+    case OPENING_ENDED: drop(l, o); break;
     case OPENING_OTHER: plain(l, o); break;
     }
 }
@@ -136,15 +151,30 @@ void listener_accept_all(struct turbo_listener *l, turbo_time now)
         pause_accepting(l, errno, now);
 }
 
-static void end_old_openings(struct turbo_listener *l, turbo_time now)
+/* Is it silence that keeps others out? */
+static bool is_crowded(const struct turbo_listener *l)
 {
-    while (l->openings.oldest != NULL && now >= l->openings.oldest->since + TURBO_OPENING_TIME)
-        openings_remove(&l->openings, l->openings.oldest, true);
+    return !has_room(l) && l->openings.count >= l->waiting_max / 2;
+}
+
+/* When the oldest must have said what it is. */
+static turbo_time opening_deadline(const struct turbo_listener *l)
+{
+    if (l->openings.oldest == NULL)
+        return TURBO_NEVER;
+    return l->openings.oldest->since + (is_crowded(l) ? OPENING_TIME_MIN : TURBO_OPENING_TIME);
+}
+
+turbo_time listener_tcp_deadline(const struct turbo_listener *l)
+{
+    turbo_time deadline = opening_deadline(l);
+    return l->accept_again < deadline ? l->accept_again : deadline;
 }
 
 void listener_tend_tcp(struct turbo_listener *l, turbo_time now)
 {
-    end_old_openings(l, now);
+    while (now >= opening_deadline(l))
+        drop(l, l->openings.oldest);
     if (now >= l->accept_again)
         l->accept_again = TURBO_NEVER;
     watch_tcp(l, has_room(l) && l->accept_again == TURBO_NEVER);
@@ -153,5 +183,5 @@ void listener_tend_tcp(struct turbo_listener *l, turbo_time now)
 void listener_end_openings(struct turbo_listener *l)
 {
     while (l->openings.oldest != NULL)
-        openings_remove(&l->openings, l->openings.oldest, true);
+        drop(l, l->openings.oldest);
 }

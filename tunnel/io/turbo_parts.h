@@ -28,6 +28,7 @@ struct turbo_listener {
     struct list kept;  /* sessions that their users have left */
     uint32_t waiting_max;
     bool accepting; /* TCP is being watched */
+    bool closed;    /* its user has left: nobody accepts, and perhaps nobody looks after it */
     int accept_error;
     turbo_time accept_again; /* TURBO_NEVER: no pause */
 };
@@ -43,9 +44,11 @@ void listener_deliver(struct turbo_listener *listener, struct accepted_io *accep
 void listener_deliver_all(struct turbo_listener *listener);
 /* A reader that takes nothing does not hold one for ever. */
 void listener_end_old_deliveries(struct turbo_listener *listener, turbo_time now);
+/* When the next of them ends. */
+turbo_time listener_delivery_deadline(const struct turbo_listener *listener);
 /* The first to be accepted, which its user has then; NULL: none. */
 struct accepted_io *listener_take_ready(struct turbo_listener *listener);
-/* It closes: sessions that no TCP has joined end, and what nobody has accepted. */
+/* It closes: sessions that no TCP has joined end, what nobody has accepted, and deliveries. */
 void listener_end_sessions(struct turbo_listener *listener);
 
 /* ---- turbo_openings.c ---- */
@@ -56,6 +59,9 @@ void listener_handle_opening(struct turbo_listener *listener, struct opening *op
 void listener_accept_all(struct turbo_listener *listener, turbo_time now);
 /* What time has to do with TCP: old openings end, and accepting goes on after a pause. */
 void listener_tend_tcp(struct turbo_listener *listener, turbo_time now);
+turbo_time listener_tcp_deadline(const struct turbo_listener *listener);
 void listener_end_openings(struct turbo_listener *listener);
+/* Before a watched descriptor is closed: a copy of it in a child process would keep it watched. */
+void listener_forget(struct turbo_listener *listener, int fd);
 
 #endif

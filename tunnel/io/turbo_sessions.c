@@ -4,6 +4,9 @@
 #include "tunnel/io/turbo_parts.h"
 #include "tunnel/net/clock.h"
 
+/* How long whoever has left waits for a reader to take what was said. */
+static const turbo_time DELIVERY_TIME = 30 * TURBO_SECOND;
+
 static void append(struct list *list, struct accepted_io *a)
 {
     a->next = NULL;
@@ -31,6 +34,13 @@ void listener_offer(struct turbo_listener *l, struct accepted_io *a)
     (void)eventfd_write(l->ready_fd, 1);
 }
 
+/* Whoever accepts one and waits again is told of the others. */
+static void signal_ready(struct turbo_listener *l)
+{
+    if (l->ready.first != NULL)
+        (void)eventfd_write(l->ready_fd, 1);
+}
+
 /* ---- sessions ---- */
 
 void turbo_listener_leave(struct turbo_listener *l, struct accepted_io *a)
@@ -49,6 +59,8 @@ static void end_session(struct turbo_listener *l, struct accepted_io *a)
         accepted_wake(a);
         return;
     }
+    if (a->watched)
+        listener_forget(l, a->tcp.fd);
     turbo_listener_leave(l, a);
     accepted_free(a, true);
 }
@@ -57,6 +69,8 @@ static void drop_kept(struct turbo_listener *l, struct accepted_io *a, bool rese
 {
     turbo_server_release(a->session, clock_now());
     a->session = NULL;
+    if (a->watched)
+        listener_forget(l, a->tcp.fd);
     turbo_listener_leave(l, a);
     accepted_free(a, reset);
 }
@@ -66,7 +80,9 @@ void listener_deliver(struct turbo_listener *l, struct accepted_io *a)
 {
     struct epoll_event event = {.events = EPOLLOUT, .data.ptr = &l->kept};
     enum tunnel_result result = accepted_flush(a);
-    if (result == TUNNEL_WANT_WRITE && !a->watched)
+    if (a->deliver_until_us == 0)
+        a->deliver_until_us = clock_now() + DELIVERY_TIME;
+    if (result == TUNNEL_WANT_WRITE && !a->watched && !l->closed)
         a->watched = epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, a->tcp.fd, &event) == 0;
     if (result != TUNNEL_WANT_WRITE || !a->watched)
         drop_kept(l, a, result != TUNNEL_OK);
@@ -86,9 +102,18 @@ void listener_end_old_deliveries(struct turbo_listener *l, turbo_time now)
 {
     for (struct accepted_io *a = l->kept.first, *next; a != NULL; a = next) {
         next = a->next;
-        if (a->tcp.fd >= 0 && now >= a->joined_us + TURBO_ANSWERED_TIME)
+        if (a->tcp.fd >= 0 && now >= a->deliver_until_us)
             drop_kept(l, a, true);
     }
+}
+
+turbo_time listener_delivery_deadline(const struct turbo_listener *l)
+{
+    turbo_time deadline = TURBO_NEVER;
+    for (const struct accepted_io *a = l->kept.first; a != NULL; a = a->next)
+        if (a->tcp.fd >= 0 && a->deliver_until_us < deadline)
+            deadline = a->deliver_until_us;
+    return deadline;
 }
 
 void turbo_listener_keep(struct turbo_listener *l, struct accepted_io *a)
@@ -125,15 +150,6 @@ void listener_handle_events(struct turbo_listener *l, turbo_time now)
         }
 }
 
-static void end_all(struct turbo_listener *l, struct list *list)
-{
-    for (struct accepted_io *a = list->first, *next; a != NULL; a = next) {
-        next = a->next;
-        if (a->session != NULL && a->tcp.fd < 0)
-            end_session(l, a);
-    }
-}
-
 static void drop_ready(struct turbo_listener *l)
 {
     struct accepted_io *a;
@@ -156,12 +172,17 @@ struct accepted_io *listener_take_ready(struct turbo_listener *l)
     a->taken = true;
     if (a->session != NULL)
         append(&l->taken, a);
+    signal_ready(l);
     return a;
 }
 
 void listener_end_sessions(struct turbo_listener *l)
 {
+    turbo_time now = clock_now();
     drop_ready(l);
-    end_all(l, &l->taken);
-    end_all(l, &l->kept);
+    turbo_endpoint_drain(l->turbo);
+    turbo_endpoint_abandon(l->turbo, now);
+    listener_handle_events(l, now);
+    while (l->kept.first != NULL)
+        drop_kept(l, l->kept.first, true);
 }

@@ -79,6 +79,8 @@ struct tunnel_io {
 
 /* ---- using one directly, as before STARTTLS ---- */
 
+/* As the I/O's own. Reading into no bytes is MISUSE, writing none OK; OK with nothing done, which
+ * no I/O may say, is IO. */
 enum tunnel_result tunnel_io_read(struct tunnel_io *io, void *buffer, size_t capacity, size_t *got);
 enum tunnel_result tunnel_io_write(struct tunnel_io *io, const void *data, size_t length,
                                    size_t *taken);

@@ -42,8 +42,9 @@ enum tunnel_result tunnel_stream_line(struct tunnel_stream *stream, char line[TU
 /*
  * From plain to TLS. PLAINTEXT_LEFT: bytes have been read that came behind the last line taken;
  * they were sent before TLS began, by whomever, and must not be taken for protected ones
- * (CVE-2011-0411): the stream is over. MISUSE: it cannot be upgraded, or is already. WANT_READ,
- * WANT_WRITE: the same call again.
+ * (CVE-2011-0411): the stream is over. Servers: a client need not wait for a reply, so what begins
+ * a TLS handshake there is given to TLS, and to nobody else. MISUSE: it cannot be upgraded, or is
+ * already. WANT_READ, WANT_WRITE: the same call again.
  */
 enum tunnel_result tunnel_stream_upgrade(struct tunnel_stream *stream);
 /* Upgraded: says close_notify. Plain: MISUSE. */

@@ -78,8 +78,8 @@ struct tunnel_options {
     /* What tunnel_resumption gave for the same server before; NULL: a full handshake. */
     const uint8_t *resumption;
     size_t resumption_length;
-    /* How long a call waits where it would give WANT_READ or WANT_WRITE: 0 not at all, < 0 for
-     * ever. */
+    /* How long a call waits, in all, where it would give WANT_READ or WANT_WRITE: 0 not at all, < 0
+     * for ever. After TIMEOUT the same call may go on. */
     int timeout_ms;
 };
 
@@ -92,8 +92,8 @@ struct tunnel *tunnel_open(struct tunnel_context *context, struct tunnel_io *io,
 /* The same, with options as the text of a TunnelOptions message. */
 struct tunnel *tunnel_open_from_text(struct tunnel_context *context, struct tunnel_io *io,
                                      const char *options, struct tunnel_error *error);
-/* Closes the I/O, if the tunnel still has it: with a reset unless it was closed or unwrapped in
- * order. NULL is allowed. */
+/* Closes the I/O, if the tunnel still has it: with a reset unless it was closed in order, has
+ * failed (its alert is still delivered), or never began. NULL is allowed. */
 void tunnel_free(struct tunnel *tunnel);
 void tunnel_set_timeout(struct tunnel *tunnel, int timeout_ms);
 
@@ -113,8 +113,8 @@ enum tunnel_result tunnel_write_all(struct tunnel *tunnel, const void *data, siz
 enum tunnel_result tunnel_close(struct tunnel *tunnel);
 /*
  * Says close_notify, reads until the peer has (what it still says is dropped), and gives the I/O
- * back for plain bytes: the tunnel is of no more use. A byte behind the peer's close_notify is
- * still in the I/O.
+ * back for plain bytes: the tunnel is of no more use. WANT_READ also where a peer that does not
+ * stop has kept this call long enough. A byte behind the peer's close_notify is still in the I/O.
  */
 enum tunnel_result tunnel_unwrap(struct tunnel *tunnel, struct tunnel_io **io);
 
