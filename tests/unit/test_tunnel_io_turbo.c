@@ -326,6 +326,21 @@ static void an_address_that_has_answered_gets_all_requests(void **state)
     tunnel_memory_free(NULL);
 }
 
+static void others_know_at_once_that_it_has_answered(void **state)
+{
+    struct fixture *f = *state;
+    static struct io_user first;
+    start(f);
+    where.memory = tunnel_memory_new();
+    ask(f);
+    respond(TURBO_FLAG_PROFILE1, 1, "flight");
+    assert_true(io_user_heard(&user, "flight"));
+    first = user;
+    assert_true(requests_of_the_next(f, 2) > TURBO_REQUESTS_UNPROVEN);
+    io_user_close(&first, true);
+    tunnel_memory_free(where.memory);
+}
+
 static void where_udp_is_silent_it_is_not_asked_in_vain(void **state)
 {
     struct fixture *f = *state;
@@ -381,7 +396,42 @@ static void memory_forgets_what_was_not_used_for_the_longest(void **state)
     close(silent);
 }
 
+/* Its session is over then, though the connection goes on. */
+static void what_a_session_has_taught_is_known_once_it_is_settled(void **state)
+{
+    struct fixture *f = *state;
+    static struct io_user first;
+    start(f);
+    where.memory = tunnel_memory_new();
+    ask(f);
+    respond(TURBO_FLAG_PROFILE1, 1, "flight");
+    assert_true(io_user_heard(&user, "flight"));
+    io_user_say(&user, "answer");
+    struct peer *server = fixture_server(f, 0);
+    UNTIL(f, opened(server, 1, "answer"));
+    peer_say(server, " more");
+    UNTIL(f, io_user_heard(&user, "flight more"));
+    first = user;
+    /* One request for each chunk of such a flight, and the spare ones. */
+    assert_int_equal(requests_of_the_next(f, 2), 1 + TURBO_REQUESTS_SPARE);
+    io_user_close(&first, false);
+    tunnel_memory_free(where.memory);
+}
+
 /* ---- ends ---- */
+
+static void what_is_left_at_the_close_is_lost_with_a_reset(void **state)
+{
+    struct fixture *f = *state;
+    start(f);
+    ask(f);
+    io_user_turn(&user);
+    assert_true(io_user_report(&user).tcp_us > 0);
+    struct peer *server = fixture_server(f, 0);
+    io_user_close(&user, false);
+    UNTIL(f, peer_was_reset(server) && aborted());
+    assert_int_equal(server->length, 0);
+}
 
 static void a_reset_aborts_the_session(void **state)
 {
@@ -704,8 +754,11 @@ int main(void)
         FIXTURE_CASE(other_words_pass_and_nothing_is_asked),
         FIXTURE_CASE(a_server_that_speaks_first_is_heard),
         FIXTURE_CASE(an_address_that_has_answered_gets_all_requests),
+        FIXTURE_CASE(others_know_at_once_that_it_has_answered),
         FIXTURE_CASE(where_udp_is_silent_it_is_not_asked_in_vain),
         FIXTURE_CASE(memory_forgets_what_was_not_used_for_the_longest),
+        FIXTURE_CASE(what_a_session_has_taught_is_known_once_it_is_settled),
+        FIXTURE_CASE(what_is_left_at_the_close_is_lost_with_a_reset),
         FIXTURE_CASE(a_reset_aborts_the_session),
         FIXTURE_CASE(what_ends_the_stream_waits_for_tcp),
         FIXTURE_CASE(once_tcp_is_up_the_end_follows),

@@ -9,6 +9,8 @@
 #include "tunnel/io/wait.h"
 #include "tunnel/net/socket.h"
 
+enum { PORTS_TRIED = 16 };
+
 struct tunnel_listener {
     uint16_t port;
     int fd;                       /* TCP's, of those without TurboTLS; else -1 */
@@ -88,17 +90,33 @@ struct tunnel_listener *tunnel_listen_tcp(const struct tunnel_listen *settings,
     return l;
 }
 
+/* Where any port will do, one that TCP gets and UDP cannot have is none. */
+static bool listen_both(const struct tunnel_listen *settings, struct address *address,
+                        struct address *udp_address, int *tcp, int *udp, struct tunnel_error *error)
+{
+    unsigned tries = settings->port == 0 && settings->udp_port == 0 ? PORTS_TRIED : 1;
+    for (*tcp = *udp = -1; tries > 0; tries--) {
+        *tcp = listen_tcp(settings, address, error);
+        if (*tcp < 0)
+            return false;
+        *udp =
+            listen_udp(settings, udp_address,
+                       settings->udp_port != 0 ? settings->udp_port : address_port(address), error);
+        if (*udp >= 0)
+            return true;
+        socket_close(*tcp);
+        *tcp = -1;
+    }
+    return false;
+}
+
 struct tunnel_listener *tunnel_listen_turbo(const struct tunnel_listen *settings,
                                             struct tunnel_error *error)
 {
     struct address address, udp_address;
     struct tunnel_listener *l = NULL;
-    int udp = -1, tcp = listen_tcp(settings, &address, error);
-    if (tcp >= 0)
-        udp = listen_udp(settings, &udp_address,
-                         settings->udp_port != 0 ? settings->udp_port : address_port(&address),
-                         error);
-    if (udp >= 0)
+    int tcp, udp;
+    if (listen_both(settings, &address, &udp_address, &tcp, &udp, error))
         l = create(address_port(&address), error);
     if (l == NULL) {
         socket_close(tcp);

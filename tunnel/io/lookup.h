@@ -29,7 +29,7 @@ void lookup_watch(const struct lookup *lookup, turbo_time now, struct tunnel_wat
  * 8305 §4). Their ports are 0. None: see lookup_error.
  */
 size_t lookup_addresses(const struct lookup *lookup,
-                        struct address addresses[static LOOKUP_ADDRESSES_MAX]);
+                        struct address out[static LOOKUP_ADDRESSES_MAX]);
 /* "Domain name not found", … */
 const char *lookup_error(const struct lookup *lookup);
 void lookup_free(struct lookup *lookup); /* NULL is allowed */
