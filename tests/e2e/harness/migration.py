@@ -79,22 +79,27 @@ class Cell:
     def note(self, column: str) -> int | None:
         """Why it cannot work; a key of NOTES."""
         if column == "greeted" and self.client == "sandwich":
-            return 1
+            return LISTENS
         if column != LOSS:
             return None
         if self.client == "plain" or (self.client, self.server) == ("sandwich", "plain"):
-            return _NOT_ASKED
-        return 2 if "sandwich" in (self.client, self.server) else None
+            return NO_UDP
+        if self.client == "sandwich":
+            return HANGS
+        return BEGINS_ANEW if self.server == "sandwich" else None
 
 
-_NOT_ASKED = 3
+LISTENS, HANGS, BEGINS_ANEW, NO_UDP = 1, 2, 3, 4
 NOTES = {
-    1: "A Sandwich client says nothing on TCP before it has something to write, and a server's words travel on TCP: a client "
-       "that only listens hears nothing. Once it has written anything it is told everything.",
-    2: "Sandwich's own ends send no datagram twice and wait for a lost one for ever; no proxy can change that on the way "
-       "that they speak on. Where UDP loses packets, that way is to be short: put a proxy on the same machine as a Sandwich end.",
-    _NOT_ASKED: "There is no UDP on the way from the one's machine to the other's.",
+    LISTENS: "A Sandwich client says nothing on TCP before it has something to write, and a server's words travel on TCP: a client "
+             "that only listens hears nothing. Once it has written anything it is told everything.",
+    HANGS: "A Sandwich client sends no datagram twice, and waits for a lost one for ever: whoever answers it cannot help. Where UDP "
+           "loses packets put a proxy on the client's machine (Sandwich, plain TLS).",
+    BEGINS_ANEW: "A Sandwich server sends no datagram twice. A sidecar or native client that misses one begins anew, twice at most; "
+                 "then the connection ends, at once and with the reason.",
+    NO_UDP: "There is no UDP on the way from the one's machine to the other's.",
 }
+_MARKS = {LISTENS: "no", HANGS: "no", BEGINS_ANEW: "mostly", NO_UDP: "–"}
 
 _HOP_AT_SERVER = "a proxy beside the server turns everything into the dialect"
 _CELLS = (
@@ -136,9 +141,7 @@ def _table(rows: list[list[str]]) -> str:
 
 
 def _mark(note: int | None) -> str:
-    if note is None:
-        return "yes"
-    return f"– ({note})" if note == _NOT_ASKED else f"no ({note})"
+    return "yes" if note is None else f"{_MARKS[note]} ({note})"
 
 
 # ---- servers ----

@@ -10,6 +10,7 @@ from typing import Any
 from .pki import SERVER_NAME
 from .process import Child
 from .programs import sanitized_proxy
+from .proxy import SANITIZER, SANITIZER_OPTIONS
 from .wait import DEADLINE_S
 
 RETRY_GROUP = "secp384r1"
@@ -33,9 +34,15 @@ class Server(Child):
         argv += ["--groups", group] if group else []
         argv += ["--client-ca", client_ca, "--require-client-certificate"] if client_ca else []
         argv += ["--greeting", greeting.decode().rstrip("\n")] if greeting else []
-        super().__init__(argv)
+        super().__init__(argv, env=SANITIZER_OPTIONS)
         line = self.stderr.wait_for(lambda text: bool(_LISTENING.match(text)))[0]
         self.port = int(_LISTENING.match(line)[1])
+
+    def stop(self) -> int:
+        """Ends it and asserts that it ended well."""
+        code = super().stop()
+        assert code == 0 and not self.stderr.matching(lambda line: bool(SANITIZER.search(line))), self.stderr.text()
+        return code
 
 
 def visit(target: Any, identity: Any, scenario: Any, version: str, greeting: bytes) -> dict[str, Any]:
