@@ -600,6 +600,23 @@ TEST(tcp_that_ends_before_the_tombstone_fails)
     assert_failed(TURBO_REASON_SERVER_ENDED, false);
 }
 
+TEST(a_full_buffer_has_room_for_the_tombstone_and_no_more)
+{
+    static const struct line lines[] = {
+        FLIGHT_1_3(AES_128, 2500, FINISHED), {APP, 6, LINE_ENCRYPTED, FINISHED},
+        {APP, 6, LINE_DATA, 16384},          {APP, 6, LINE_DATA, 16384},
+        {APP, 6, LINE_DATA, 16384},          END};
+    w = world_new(lines);
+    w->tcp_delay = TURBO_NEVER;
+    world_begin(w);
+    world_run(w, 100);
+    assert_int_equal(w->app_pushed, TURBO_CLIENT_HELD_MAX);
+    turbo_client_tcp_up(w->client, w->now);
+    assert_int_equal(turbo_client_state(w->client), TURBO_CLIENT_OPEN);
+    assert_int_equal(turbo_client_room(w->client), 0);
+    world_run(w, 101);
+}
+
 /* ---- no other way ---- */
 
 TEST(what_is_not_tls_fails)
@@ -656,6 +673,27 @@ TEST(an_abort_says_nothing)
     assert_int_equal(turbo_client_poll_datagram(w->client, out), 0);
     assert_false(turbo_client_uses_udp(w->client));
     assert_int_equal(turbo_client_deadline(w->client), TURBO_NEVER);
+}
+
+static void respond(unsigned index, const uint8_t *payload, size_t length)
+{
+    uint8_t out[TURBO_DATAGRAM_MAX];
+    memcpy(out, w->config.id.bytes, SANDWICH_ID_BYTES);
+    out[SANDWICH_ID_BYTES] = (uint8_t)index;
+    memcpy(out + SANDWICH_HEADER_BYTES, payload, length);
+    assert_true(turbo_client_datagram(w->client, w->now, out, SANDWICH_HEADER_BYTES + length));
+}
+
+TEST(nothing_is_given_to_the_app_while_a_response_is_missing)
+{
+    static const uint8_t record[] = {22, 3, 3, 0, 1, 2};
+    const uint8_t *data;
+    begin(usual);
+    respond(3, record, sizeof(record));
+    respond(1, record, sizeof(record));
+    assert_int_equal(turbo_client_peek(w->client, &data), 0);
+    respond(2, record, sizeof(record) - 1); /* nor while one is not whole */
+    assert_int_equal(turbo_client_peek(w->client, &data), 0);
 }
 
 TEST(strangers_are_dropped)
@@ -718,6 +756,8 @@ int main(void)
         CASE(an_end_within_the_hello_fails),
         CASE(an_unreachable_port_fails),
         CASE(an_abort_says_nothing),
+        CASE(a_full_buffer_has_room_for_the_tombstone_and_no_more),
+        CASE(nothing_is_given_to_the_app_while_a_response_is_missing),
         CASE(strangers_are_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
