@@ -37,5 +37,7 @@ bool each_has(const char *const *names, const char *name);
 
 /* Under valgrind, which is 20 to 50 times slower, some cases are cut short. */
 bool each_is_slow(void);
+/* Two libraries? What only takes long is not tried with every pair. */
+bool each_is_mixed(const struct each *each);
 
 #endif
