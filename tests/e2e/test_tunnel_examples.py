@@ -11,6 +11,7 @@ from harness.pki import SERVER_NAME, Pki
 from harness.process import Child
 from harness.servers import start_on_unused_port
 from harness.sockets import TcpServer, connect
+from harness.tls import MemoryClient
 
 MESSAGE = b"Sandwich is cool"
 
@@ -88,6 +89,17 @@ def test_a_stream_is_upgraded(server_text: Path, client_text: Path) -> None:
         client = run(example("upgradeable_client"), port, client_text, "elsewhere.test")
         assert client.exit_code == 1
         assert "elsewhere.test" in client.stderr.text()
+
+
+def test_tls_may_begin_right_behind_starttls(server_text: Path, pki: Pki) -> None:
+    """Nothing is answered, so that both may come in one segment."""
+    port, server = serve("upgradeable_server", server_text)
+    with server, connect(port) as connection:
+        tls = MemoryClient(pki.client_context(), SERVER_NAME)
+        connection.sendall(b"STARTTLS\n" + tls.hello)
+        tls.handshake(connection)
+        tls.write(connection, b"PING\n")
+        assert tls.read(connection, 5) == b"PONG\n"
 
 
 def test_plain_bytes_behind_starttls_are_not_taken_for_protected_ones(server_text: Path) -> None:
