@@ -460,8 +460,6 @@ enum turbo_join turbo_endpoint_join(struct turbo_endpoint *e, turbo_time now,
 {
     struct turbo_server *s = find_session(e, &tombstone->id);
     bool afresh = tombstone->replay && tombstone->consumed == 0;
-    if (s != NULL && s->dialect != tombstone->dialect)
-        s = NULL;
     if (s == NULL || !s->accepted) {
         if (afresh)
             return start_afresh(e, now, s, &tombstone->id);
