@@ -314,8 +314,9 @@ static enum tunnel_result check_left(gnutls_priority_t priority, const struct wi
     if (count < (int)wish->tls12 + (int)wish->tls13)
         return failure(
             error, TUNNEL_CONFIGURATION,
-            "the system's policy forbids GnuTLS a TLS version that is allowed here: raise "
-            "lowest_supported_version, or have it allowed (/etc/gnutls/config)");
+            "the system's policy forbids GnuTLS a TLS version that is allowed here: leave it out "
+            "(lowest_supported_version, highest_supported_version), or have it allowed "
+            "(/etc/gnutls/config)");
     return TUNNEL_OK;
 }
 
