@@ -10,7 +10,7 @@
 
 enum { PATH_MAX_BYTES = 160 };
 
-static const ProtobufCFieldDescriptor *field_of(const struct text_at *at, const char *name)
+static const ProtobufCFieldDescriptor *field_of(const struct decode_at *at, const char *name)
 {
     const ProtobufCFieldDescriptor *field =
         protobuf_c_message_descriptor_get_field_by_name(at->message->descriptor, name);
@@ -19,15 +19,15 @@ static const ProtobufCFieldDescriptor *field_of(const struct text_at *at, const 
     return field;
 }
 
-struct text_at text_inside(const struct text_at *parent, const void *message, const char *field,
-                           size_t index)
+struct decode_at text_inside(const struct decode_at *parent, const void *message, const char *field,
+                             size_t index)
 {
-    return (struct text_at){parent, message, field, index};
+    return (struct decode_at){parent, message, field, index};
 }
 
 /* Empty for the outermost message itself. */
-static size_t put_path(char path[static PATH_MAX_BYTES], const struct text_at *at, const char *name,
-                       size_t index)
+static size_t put_path(char path[static PATH_MAX_BYTES], const struct decode_at *at,
+                       const char *name, size_t index)
 {
     size_t used = 0;
     int length;
@@ -47,7 +47,7 @@ static size_t put_path(char path[static PATH_MAX_BYTES], const struct text_at *a
 }
 
 /* NULL: there is none. */
-static const struct place *place_of(const struct text_judge *judge, const struct text_at *at,
+static const struct place *place_of(const struct text_judge *judge, const struct decode_at *at,
                                     const char *name, size_t index)
 {
     const struct place *place = NULL;
@@ -61,39 +61,42 @@ static const struct place *place_of(const struct text_judge *judge, const struct
     return place;
 }
 
-void text_where(const struct text_judge *judge, const struct text_at *at, const char *field,
+void text_where(const struct text_judge *judge, const struct decode_at *at, const char *field,
                 size_t index, char where[static CONFIG_ERROR_MAX])
 {
     const struct place *place = place_of(judge, at, field, index);
+    const char *file = judge->file;
     char path[PATH_MAX_BYTES], position[32] = "";
 
+    if (judge->elsewhere != NULL && judge->elsewhere(judge->context, at, field, index, where))
+        return;
     (void)put_path(path, at, field, index);
     if (place != NULL)
         (void)snprintf(position, sizeof(position), ":%u:%u", place->line, place->column);
-    (void)snprintf(where, CONFIG_ERROR_MAX, "%s%s%s%s", judge->file, position,
-                   path[0] != '\0' ? ": " : "", path);
+    (void)snprintf(where, CONFIG_ERROR_MAX, "%s%s%s%s", file == NULL ? "" : file, position,
+                   file != NULL && path[0] != '\0' ? ": " : "", path);
 }
 
-void text_mistake(const struct text_judge *judge, const struct text_at *at, const char *field,
+void text_mistake(const struct text_judge *judge, const struct decode_at *at, const char *field,
                   size_t index, const char *format, ...)
 {
-    char where[CONFIG_ERROR_MAX], what[CONFIG_ERROR_MAX];
+    char where[CONFIG_ERROR_MAX] = "", what[CONFIG_ERROR_MAX];
     va_list arguments;
 
     va_start(arguments, format);
     (void)vsnprintf(what, sizeof(what), format, arguments);
     va_end(arguments);
     text_where(judge, at, field, index, where);
-    config_error(judge->errors, "%s: %s", where, what);
+    config_error(judge->errors, "%s%s%s", where, where[0] != '\0' ? ": " : "", what);
 }
 
-bool text_was_tried(const struct text_judge *judge, const struct text_at *at, const char *field)
+bool text_was_tried(const struct text_judge *judge, const struct decode_at *at, const char *field)
 {
     return judge->places != NULL &&
            places_find(judge->places, at->message, field_of(at, field)->id, 0) != NULL;
 }
 
-void text_missing(const struct text_judge *judge, const struct text_at *at, const char *field,
+void text_missing(const struct text_judge *judge, const struct decode_at *at, const char *field,
                   const char *advice)
 {
     if (!text_was_tried(judge, at, field))
@@ -110,19 +113,18 @@ static bool is_utf8(const char *text)
     return true;
 }
 
-static void check_string(const struct text_judge *judge, const struct text_at *at,
+static void check_string(const struct text_judge *judge, const struct decode_at *at,
                          const ProtobufCFieldDescriptor *field, size_t index, const char *text)
 {
     if (is_utf8(text))
         return;
     if (text_field_is_secret(field))
-        text_mistake(judge, at, field->name, index, "is not UTF-8; write it as UTF-8");
+        text_mistake(judge, at, field->name, index, "is not UTF-8");
     else
-        text_mistake(judge, at, field->name, index, "%s is not UTF-8; write it as UTF-8",
-                     quote(text).text);
+        text_mistake(judge, at, field->name, index, "%s is not UTF-8", quote(text).text);
 }
 
-static void check_value(const struct text_judge *judge, const struct text_at *at,
+static void check_value(const struct text_judge *judge, const struct decode_at *at,
                         const ProtobufCFieldDescriptor *field, size_t index)
 {
     union text_value value = text_field_value(at->message, field, index);
@@ -136,7 +138,7 @@ static void check_value(const struct text_judge *judge, const struct text_at *at
                      ((const ProtobufCEnumDescriptor *)field->descriptor)->short_name);
 }
 
-void text_check(const struct text_judge *judge, const struct text_at *at)
+void text_check(const struct text_judge *judge, const struct decode_at *at)
 {
     const ProtobufCMessage *message = at->message;
 
@@ -148,6 +150,6 @@ void text_check(const struct text_judge *judge, const struct text_at *at)
     for (unsigned i = 0; i < message->n_unknown_fields; i++)
         text_mistake(judge, at, NULL, 0,
                      "has a field with number %u that this version does not know; was it written "
-                     "for a later one, or is it something else?",
+                     "for a later one, or is it not a configuration at all?",
                      (unsigned)message->unknown_fields[i].tag);
 }

@@ -5,6 +5,7 @@
 #ifndef PROXY_CONFIG_DECODE_PARTS_H
 #define PROXY_CONFIG_DECODE_PARTS_H
 
+#include "proto/text/judge.h"
 #include "proto/text/quote.h"
 #include "proxy/config/decode.h"
 #include "proxy/config/endpoint.h"
@@ -17,14 +18,6 @@ struct decoder {
     struct config_listener *listeners; /* config->listeners */
     struct config_upstream *upstreams; /* config->upstreams */
     bool no_memory;
-};
-
-/* Where a message is within the outermost one, whose `parent` is NULL. */
-struct decode_at {
-    const struct decode_at *parent;
-    const ProtobufCMessage *message;
-    const char *field; /* of the parent */
-    size_t index;      /* of a repeated field */
 };
 
 /* `field` of the message at `at` is wrong; NULL: the message as a whole is. */

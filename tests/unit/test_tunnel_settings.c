@@ -520,8 +520,7 @@ static void test_serialized(void **state)
     assert_string_equal(error.text,
                         "f: client.tls.common_options.lowest_supported_version: has no value 7; "
                         "use a name of TlsVersion\n"
-                        "f: client.tls.common_options.alpn_protocols[0]: 'h\\xff' is not UTF-8; "
-                        "write it as UTF-8");
+                        "f: client.tls.common_options.alpn_protocols[0]: 'h\\xff' is not UTF-8");
 }
 
 /* More mistakes than there is room for: those that fit, and that there are more. */

@@ -16,7 +16,7 @@ static bool has_bound(protobuf_c_boolean given, Turbotls__V1__TlsVersion version
 }
 
 /* The messages that are there offer a version each; none of them: both. */
-static void read_versions(struct settings_reader *r, const struct text_at *at,
+static void read_versions(struct settings_reader *r, const struct decode_at *at,
                           const Turbotls__V1__CommonOptions *m, struct settings *out)
 {
     bool both = (m->tls12 == NULL) == (m->tls13 == NULL);
@@ -58,11 +58,11 @@ static const char *name_fault(const char *text)
     return "is no name; write one of up to 64 letters, digits, '-', '_' and '.'";
 }
 
-static void read_suites(struct settings_reader *r, const struct text_at *at,
+static void read_suites(struct settings_reader *r, const struct decode_at *at,
                         const Turbotls__V1__CommonOptions *m, struct settings *out)
 {
-    struct text_at at12 = text_inside(at, m->tls12, "tls12", 0);
-    struct text_at at13 = text_inside(at, m->tls13, "tls13", 0);
+    struct decode_at at12 = text_inside(at, m->tls12, "tls12", 0);
+    struct decode_at at13 = text_inside(at, m->tls13, "tls13", 0);
 
     if (m->tls12 != NULL) {
         text_check(&r->judge, &at12);
@@ -84,7 +84,7 @@ static const char *directory_fault(const char *text)
     return text[0] != '\0' ? NULL : "is no directory; name one";
 }
 
-static void read_directories(struct settings_reader *r, const struct text_at *at,
+static void read_directories(struct settings_reader *r, const struct decode_at *at,
                              const Turbotls__V1__X509Verifier *m, struct settings *out)
 {
     char fault[FILE_FAULT_BYTES];
@@ -98,10 +98,10 @@ static void read_directories(struct settings_reader *r, const struct text_at *at
     }
 }
 
-static void read_verifier(struct settings_reader *r, const struct text_at *parent,
+static void read_verifier(struct settings_reader *r, const struct decode_at *parent,
                           const Turbotls__V1__X509Verifier *m, struct settings *out)
 {
-    struct text_at at = text_inside(parent, m, "x509_verifier", 0);
+    struct decode_at at = text_inside(parent, m, "x509_verifier", 0);
 
     text_check(&r->judge, &at);
     out->trusted =
@@ -123,7 +123,7 @@ static void read_verifier(struct settings_reader *r, const struct text_at *paren
                  "trusted_directory: \"/etc/ssl/certs\" or system_store: true");
 }
 
-static void check_client_verifiers(struct settings_reader *r, const struct text_at *at,
+static void check_client_verifiers(struct settings_reader *r, const struct decode_at *at,
                                    const Turbotls__V1__CommonOptions *m)
 {
     if (m->x509_verifier != NULL && m->empty_verifier != NULL)
@@ -140,7 +140,7 @@ static void check_client_verifiers(struct settings_reader *r, const struct text_
 }
 
 /* Servers that ask for no certificates may say that they verify none. */
-static void check_server_verifiers(struct settings_reader *r, const struct text_at *at,
+static void check_server_verifiers(struct settings_reader *r, const struct decode_at *at,
                                    const Turbotls__V1__CommonOptions *m,
                                    enum settings_client_authentication asked)
 {
@@ -164,10 +164,10 @@ static void check_server_verifiers(struct settings_reader *r, const struct text_
 
 /* ---- who we are ---- */
 
-static void read_identity(struct settings_reader *r, const struct text_at *parent,
+static void read_identity(struct settings_reader *r, const struct decode_at *parent,
                           const Turbotls__V1__X509Identity *m, struct settings *out)
 {
-    struct text_at at = text_inside(parent, m, "identity", 0), key;
+    struct decode_at at = text_inside(parent, m, "identity", 0), key;
 
     text_check(&r->judge, &at);
     out->certificates =
@@ -184,7 +184,7 @@ static void read_identity(struct settings_reader *r, const struct text_at *paren
     (void)settings_object_read(r, &key, m->private_key->static_, OBJECT_KEY, &out->key);
 }
 
-static void read_key_log(struct settings_reader *r, const struct text_at *at,
+static void read_key_log(struct settings_reader *r, const struct decode_at *at,
                          const Turbotls__V1__CommonOptions *m, struct settings *out)
 {
     if (m->key_log_file == NULL)
@@ -194,7 +194,7 @@ static void read_key_log(struct settings_reader *r, const struct text_at *at,
         text_mistake(&r->judge, at, "key_log_file", 0, "is empty; name a file, or leave it out");
 }
 
-void settings_common_read(struct settings_reader *r, const struct text_at *at,
+void settings_common_read(struct settings_reader *r, const struct decode_at *at,
                           const Turbotls__V1__CommonOptions *m, struct settings *out)
 {
     text_check(&r->judge, at);

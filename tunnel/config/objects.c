@@ -104,7 +104,7 @@ static bool keep(struct settings_reader *r, const void *bytes, size_t length,
     return true;
 }
 
-static bool keep_file(struct settings_reader *r, const struct text_at *at, const char *name,
+static bool keep_file(struct settings_reader *r, const struct decode_at *at, const char *name,
                       struct settings_object *out)
 {
     struct file_content content;
@@ -123,7 +123,7 @@ static bool keep_file(struct settings_reader *r, const struct text_at *at, const
     return false;
 }
 
-static bool keep_bytes(struct settings_reader *r, const struct text_at *at, const char *field,
+static bool keep_bytes(struct settings_reader *r, const struct decode_at *at, const char *field,
                        const void *bytes, size_t length, struct settings_object *out)
 {
     if (length >= 1 && length <= FILE_CONTENT_MAX)
@@ -133,7 +133,7 @@ static bool keep_bytes(struct settings_reader *r, const struct text_at *at, cons
 }
 
 /* The field that is given; NULL: said why there is not exactly one. */
-static const char *source_of(struct settings_reader *r, const struct text_at *at,
+static const char *source_of(struct settings_reader *r, const struct decode_at *at,
                              const Turbotls__V1__DataSource *data)
 {
     int given = (data->filename != NULL) + data->has_inline_bytes + (data->inline_string != NULL);
@@ -155,7 +155,7 @@ static const char *source_of(struct settings_reader *r, const struct text_at *at
     return data->has_inline_bytes ? "inline_bytes" : "inline_string";
 }
 
-static bool keep_source(struct settings_reader *r, const struct text_at *at,
+static bool keep_source(struct settings_reader *r, const struct decode_at *at,
                         const Turbotls__V1__DataSource *data, const char *field,
                         struct settings_object *out)
 {
@@ -166,12 +166,12 @@ static bool keep_source(struct settings_reader *r, const struct text_at *at,
     return keep_bytes(r, at, field, data->inline_string, strlen(data->inline_string), out);
 }
 
-static bool read_data(struct settings_reader *r, const struct text_at *at,
+static bool read_data(struct settings_reader *r, const struct decode_at *at,
                       const Turbotls__V1__Asn1Source *source, enum object_kind kind,
                       struct settings_object *out)
 {
     const Turbotls__V1__DataSource *data = source->data;
-    struct text_at data_at = text_inside(at, data, "data", 0);
+    struct decode_at data_at = text_inside(at, data, "data", 0);
     const char *field, *wrong;
 
     text_check(&r->judge, &data_at);
@@ -189,11 +189,11 @@ static bool read_data(struct settings_reader *r, const struct text_at *at,
     return false;
 }
 
-bool settings_object_read(struct settings_reader *r, const struct text_at *parent,
+bool settings_object_read(struct settings_reader *r, const struct decode_at *parent,
                           const Turbotls__V1__Asn1Source *source, enum object_kind kind,
                           struct settings_object *out)
 {
-    struct text_at at = text_inside(parent, source, "static", 0);
+    struct decode_at at = text_inside(parent, source, "static", 0);
 
     text_check(&r->judge, parent);
     if (source == NULL) {
@@ -209,7 +209,7 @@ bool settings_object_read(struct settings_reader *r, const struct text_at *paren
 }
 
 struct settings_objects settings_certificates_read(struct settings_reader *r,
-                                                   const struct text_at *at, const char *field,
+                                                   const struct decode_at *at, const char *field,
                                                    Turbotls__V1__Certificate *const *list,
                                                    size_t count)
 {
@@ -223,7 +223,7 @@ struct settings_objects settings_certificates_read(struct settings_reader *r,
     }
     objects.list = arena_take(r->arena, count, sizeof(*objects.list));
     for (size_t i = 0; objects.list != NULL && i < count; i++) {
-        struct text_at inner = text_inside(at, list[i], field, i);
+        struct decode_at inner = text_inside(at, list[i], field, i);
         (void)settings_object_read(r, &inner, list[i]->static_, OBJECT_CERTIFICATE,
                                    &objects.list[i]);
     }

@@ -90,8 +90,9 @@ static const char *email_fault(const char *text)
 }
 
 /* A text that may be given once. NULL: it is not, or it is wrong, which was said. */
-static const char *read_text(struct settings_reader *r, const struct text_at *at, const char *field,
-                             const char *text, const char *(*fault)(const char *text))
+static const char *read_text(struct settings_reader *r, const struct decode_at *at,
+                             const char *field, const char *text,
+                             const char *(*fault)(const char *text))
 {
     const char *wrong = text == NULL ? NULL : fault(text);
 
@@ -102,7 +103,7 @@ static const char *read_text(struct settings_reader *r, const struct text_at *at
 
 /* ---- verifiers ---- */
 
-static const char *read_matcher(struct settings_reader *r, const struct text_at *at,
+static const char *read_matcher(struct settings_reader *r, const struct decode_at *at,
                                 const Turbotls__V1__SanMatcher *m)
 {
     int given = (m->dns != NULL) + (m->ip_address != NULL) + (m->email != NULL);
@@ -125,7 +126,7 @@ static const char *read_matcher(struct settings_reader *r, const struct text_at 
     return read_text(r, at, "email", m->email, email_fault);
 }
 
-static void read_san(struct settings_reader *r, const struct text_at *at,
+static void read_san(struct settings_reader *r, const struct decode_at *at,
                      const Turbotls__V1__SanVerifier *m, struct tunnel_options *out)
 {
     const char **names;
@@ -140,16 +141,16 @@ static void read_san(struct settings_reader *r, const struct text_at *at,
     }
     names = arena_take(r->arena, m->n_alt_names + 1, sizeof(*names));
     for (size_t i = 0; names != NULL && i < m->n_alt_names; i++) {
-        struct text_at inner = text_inside(at, m->alt_names[i], "alt_names", i);
+        struct decode_at inner = text_inside(at, m->alt_names[i], "alt_names", i);
         names[i] = read_matcher(r, &inner, m->alt_names[i]);
     }
     out->names = names;
 }
 
-static void read_verifier(struct settings_reader *r, const struct text_at *at,
+static void read_verifier(struct settings_reader *r, const struct decode_at *at,
                           const Turbotls__V1__TunnelVerifier *m, struct tunnel_options *out)
 {
-    struct text_at san = text_inside(at, m->san_verifier, "san_verifier", 0);
+    struct decode_at san = text_inside(at, m->san_verifier, "san_verifier", 0);
     static const char advice[] = "write san_verifier { alt_names { dns: \"www.example.com\" } }, "
                                  "or empty_verifier { } where any name will do";
 
@@ -170,8 +171,8 @@ static void read_verifier(struct settings_reader *r, const struct text_at *at,
 static void read_options(struct settings_reader *r, const Turbotls__V1__TunnelOptions *m,
                          struct tunnel_options *out)
 {
-    struct text_at top = {.message = &m->base};
-    struct text_at verifier = text_inside(&top, m->verifier, "verifier", 0);
+    struct decode_at top = {.message = &m->base};
+    struct decode_at verifier = text_inside(&top, m->verifier, "verifier", 0);
 
     text_check(&r->judge, &top);
     out->server_name =

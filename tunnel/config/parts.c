@@ -6,7 +6,7 @@
 
 enum { NAMES_MAX = 64, ALPN_BYTES_MAX = 255 };
 
-const char *settings_where(struct settings_reader *r, const struct text_at *at, const char *field,
+const char *settings_where(struct settings_reader *r, const struct decode_at *at, const char *field,
                            size_t index)
 {
     char where[CONFIG_ERROR_MAX];
@@ -30,7 +30,7 @@ static bool is_among(char *const *texts, size_t count, const char *text)
     return false;
 }
 
-struct settings_names settings_names_read(struct settings_reader *r, const struct text_at *at,
+struct settings_names settings_names_read(struct settings_reader *r, const struct decode_at *at,
                                           const char *field, char *const *texts, size_t count,
                                           const char *(*fault)(const char *text))
 {

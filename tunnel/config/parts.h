@@ -15,11 +15,11 @@ struct settings_reader {
 };
 
 /* As text_where, in the reader's memory. */
-const char *settings_where(struct settings_reader *r, const struct text_at *at, const char *field,
+const char *settings_where(struct settings_reader *r, const struct decode_at *at, const char *field,
                            size_t index);
 
 /* Values of a repeated string; what is wrong with one `fault` says ("is …; write …"), or NULL. */
-struct settings_names settings_names_read(struct settings_reader *r, const struct text_at *at,
+struct settings_names settings_names_read(struct settings_reader *r, const struct decode_at *at,
                                           const char *field, char *const *texts, size_t count,
                                           const char *(*fault)(const char *text));
 /* RFC 7301: 1 to 255 bytes. */
@@ -27,7 +27,7 @@ const char *settings_alpn_fault(const char *text);
 
 /* ---- common.c ---- */
 
-void settings_common_read(struct settings_reader *r, const struct text_at *at,
+void settings_common_read(struct settings_reader *r, const struct decode_at *at,
                           const Turbotls__V1__CommonOptions *message, struct settings *out);
 
 /* ---- objects.c ---- */
@@ -35,11 +35,11 @@ void settings_common_read(struct settings_reader *r, const struct text_at *at,
 enum object_kind { OBJECT_CERTIFICATE, OBJECT_KEY };
 
 /* The Asn1Source `source` at `parent`, a Certificate or PrivateKey. False: said why not. */
-bool settings_object_read(struct settings_reader *r, const struct text_at *parent,
+bool settings_object_read(struct settings_reader *r, const struct decode_at *parent,
                           const Turbotls__V1__Asn1Source *source, enum object_kind kind,
                           struct settings_object *out);
 struct settings_objects settings_certificates_read(struct settings_reader *r,
-                                                   const struct text_at *at, const char *field,
+                                                   const struct decode_at *at, const char *field,
                                                    Turbotls__V1__Certificate *const *list,
                                                    size_t count);
 /* Is there a private key in these bytes, in PEM? */

@@ -33,7 +33,7 @@ static const char *provider_fault(const char *text)
 }
 
 /* IMPL_OPENSSL3_OQS_PROVIDER says that it is loaded, unless it is named as well. */
-static void add_oqs_provider(struct settings_reader *r, const struct text_at *at,
+static void add_oqs_provider(struct settings_reader *r, const struct decode_at *at,
                              struct settings *out)
 {
     static const char name[] = "oqsprovider";
@@ -52,7 +52,7 @@ static void add_oqs_provider(struct settings_reader *r, const struct text_at *at
     *names = (struct settings_names){list, names->count + 1};
 }
 
-static void read_implementation(struct settings_reader *r, const struct text_at *at,
+static void read_implementation(struct settings_reader *r, const struct decode_at *at,
                                 const Turbotls__V1__TunnelConfiguration *m, struct settings *out)
 {
     bool gnutls = m->impl == TURBOTLS__V1__IMPLEMENTATION__IMPL_GNUTLS;
@@ -69,7 +69,7 @@ static void read_implementation(struct settings_reader *r, const struct text_at 
 
 /* ---- client and server ---- */
 
-static void read_authentication(struct settings_reader *r, const struct text_at *at,
+static void read_authentication(struct settings_reader *r, const struct decode_at *at,
                                 const Turbotls__V1__TlsOptions *m, struct settings *out)
 {
     switch (m->client_authentication) {
@@ -86,10 +86,10 @@ static void read_authentication(struct settings_reader *r, const struct text_at 
                      "is for servers, which ask for it; leave it out");
 }
 
-static void read_tls(struct settings_reader *r, const struct text_at *at,
+static void read_tls(struct settings_reader *r, const struct decode_at *at,
                      const Turbotls__V1__TlsOptions *m, struct settings *out)
 {
-    struct text_at common = text_inside(at, m->common_options, "common_options", 0);
+    struct decode_at common = text_inside(at, m->common_options, "common_options", 0);
 
     text_check(&r->judge, at);
     read_authentication(r, at, m, out);
@@ -102,10 +102,10 @@ static void read_tls(struct settings_reader *r, const struct text_at *at,
 }
 
 /* ClientOptions and ServerOptions are alike. */
-static void read_side(struct settings_reader *r, const struct text_at *at,
+static void read_side(struct settings_reader *r, const struct decode_at *at,
                       const Turbotls__V1__TlsOptions *tls, struct settings *out)
 {
-    struct text_at inner = text_inside(at, tls, "tls", 0);
+    struct decode_at inner = text_inside(at, tls, "tls", 0);
 
     text_check(&r->judge, at);
     if (tls != NULL)
@@ -116,11 +116,11 @@ static void read_side(struct settings_reader *r, const struct text_at *at,
                                  : TLS_EXAMPLE "x509_verifier { ... } } }");
 }
 
-static void read_sides(struct settings_reader *r, const struct text_at *at,
+static void read_sides(struct settings_reader *r, const struct decode_at *at,
                        const Turbotls__V1__TunnelConfiguration *m, struct settings *out)
 {
-    struct text_at client = text_inside(at, m->client, "client", 0);
-    struct text_at server = text_inside(at, m->server, "server", 0);
+    struct decode_at client = text_inside(at, m->client, "client", 0);
+    struct decode_at server = text_inside(at, m->server, "server", 0);
 
     if (m->client != NULL && m->server != NULL)
         text_mistake(&r->judge, at, "server", 0,
@@ -139,7 +139,7 @@ static void read_sides(struct settings_reader *r, const struct text_at *at,
 static void read_configuration(struct settings_reader *r,
                                const Turbotls__V1__TunnelConfiguration *m, struct settings *out)
 {
-    struct text_at top = {.message = &m->base};
+    struct decode_at top = {.message = &m->base};
 
     *out = (struct settings){.server = m->server != NULL,
                              .lowest = SETTINGS_TLS_1_2,

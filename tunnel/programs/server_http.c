@@ -43,7 +43,9 @@ static bool decode_path(char *path)
     char *out = path;
 
     for (char *at = path; *at != '\0' && *at != '?'; at++) {
-        char byte = *at == '%' ? decode_byte(at + 1) : *at;
+        char byte = *at;
+        if (byte == '%')
+            byte = decode_byte(at + 1);
         if (byte == '\0')
             return false;
         at += *at == '%' ? 2 : 0;
