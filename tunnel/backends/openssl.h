@@ -80,6 +80,9 @@ enum tunnel_result openssl_refuse(struct tunnel_error *error, enum tunnel_result
 enum tunnel_result openssl_failed(struct backend_session *session, int returned,
                                   struct tunnel_error *error);
 
+/* Adds "<separator><name>" to a list, or "<name>" if it is empty; what does not fit is cut. */
+void openssl_list_add(char *list, size_t capacity, const char *separator, const char *name);
+
 /* ---- openssl_providers.c ---- */
 
 bool openssl_providers_load(struct backend_context *context, const struct settings_names *names,

@@ -49,6 +49,12 @@ enum tunnel_result openssl_refuse(struct tunnel_error *error, enum tunnel_result
     return failure(error, no_memory ? TUNNEL_MEMORY : result, "%s: %s: %s", where, what, reason);
 }
 
+void openssl_list_add(char *list, size_t capacity, const char *separator, const char *name)
+{
+    size_t used = strlen(list);
+    snprintf(list + used, capacity - used, "%s%s", used == 0 ? "" : separator, name);
+}
+
 /* ---- of a session ---- */
 
 static bool share_a_suite(const SSL *ssl)

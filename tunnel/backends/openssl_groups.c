@@ -123,16 +123,13 @@ static bool is_alias(const struct groups *groups, size_t index)
 /* Those for the highest version first: there are many that nobody should want. */
 static void list_names(const struct groups *groups, char *text, size_t capacity)
 {
-    size_t used = 0;
     text[0] = 0;
     for (int pass = 0; pass < 2; pass++)
-        for (size_t i = 0; i < groups->count && used < capacity; i++) {
+        for (size_t i = 0; i < groups->count; i++) {
             const struct group *group = &groups->list[i];
             bool first_pass = in_version(group, groups->highest);
-            if (is_alias(groups, i) || first_pass != (pass == 0))
-                continue;
-            used += (size_t)snprintf(text + used, capacity - used, "%s%s", used == 0 ? "" : ", ",
-                                     usual_name(group->number, group->name));
+            if (!is_alias(groups, i) && first_pass == (pass == 0))
+                openssl_list_add(text, capacity, ", ", usual_name(group->number, group->name));
         }
 }
 
@@ -151,7 +148,8 @@ static bool unknown(const struct backend_context *context, const struct groups *
 }
 
 static bool set(struct backend_context *context, const struct groups *groups,
-                const struct settings_names *names, char *list, struct tunnel_error *error)
+                const struct settings_names *names, char *list, size_t capacity,
+                struct tunnel_error *error)
 {
     bool any_for_highest = false;
     list[0] = 0;
@@ -166,8 +164,7 @@ static bool set(struct backend_context *context, const struct groups *groups,
                                "%s: \"%s\" is the same group as \"%s\" before it: name it once",
                                name->where, name->text, names->list[j].text) == TUNNEL_OK;
         any_for_highest = any_for_highest || in_version(group, groups->highest);
-        strcat(list, i == 0 ? "" : ":");
-        strcat(list, group->name);
+        openssl_list_add(list, capacity, ":", group->name);
     }
     if (!any_for_highest)
         return failure(error, TUNNEL_CONFIGURATION,
@@ -204,11 +201,12 @@ bool openssl_groups_set(struct backend_context *context, const struct settings *
         .highest = version_number(settings->highest),
     };
     OSSL_PROVIDER_do_all(context->library, ask, &groups);
-    char *list = malloc(settings->groups.count * (NAME_BYTES + 1));
+    size_t capacity = settings->groups.count * (NAME_BYTES + 1);
+    char *list = malloc(capacity);
     bool done = list != NULL && !groups.no_memory;
     if (!done)
         failure(error, TUNNEL_MEMORY, "no memory for the key exchange groups");
-    done = done && set(context, &groups, &settings->groups, list, error);
+    done = done && set(context, &groups, &settings->groups, list, capacity, error);
     free(list);
     free(groups.list);
     return done;

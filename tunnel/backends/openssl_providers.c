@@ -47,7 +47,7 @@ static bool load(struct backend_context *context, const char *name)
 bool openssl_providers_load(struct backend_context *context, const struct settings_names *names,
                             struct tunnel_error *error)
 {
-    context->providers = calloc(names->count + 1, sizeof(*context->providers));
+    context->providers = calloc(names->count + 1, sizeof(OSSL_PROVIDER *));
     if (context->providers == NULL)
         return failure(error, TUNNEL_MEMORY, "no memory for the providers") == TUNNEL_OK;
     for (size_t i = 0; i < names->count; i++)
@@ -68,9 +68,7 @@ void openssl_providers_unload(struct backend_context *context)
 
 void openssl_providers_list(const struct backend_context *context, char *text, size_t capacity)
 {
-    size_t used = 0;
     text[0] = 0;
-    for (size_t i = 0; i < context->provider_count && used < capacity; i++)
-        used += (size_t)snprintf(text + used, capacity - used, "%s%s", i == 0 ? "" : ", ",
-                                 OSSL_PROVIDER_get0_name(context->providers[i]));
+    for (size_t i = 0; i < context->provider_count; i++)
+        openssl_list_add(text, capacity, ", ", OSSL_PROVIDER_get0_name(context->providers[i]));
 }

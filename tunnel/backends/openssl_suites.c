@@ -33,10 +33,8 @@ static bool enable_tls13(SSL_CTX *ssl_context)
     for (unsigned low = 0; low <= UINT8_MAX; low++) {
         const uint8_t number[2] = {0x13, (uint8_t)low};
         const SSL_CIPHER *cipher = SSL_CIPHER_find(ssl, number);
-        if (cipher == NULL || strlen(list) + NAME_BYTES > sizeof(list))
-            continue;
-        strcat(list, list[0] == 0 ? "" : ":");
-        strcat(list, SSL_CIPHER_get_name(cipher));
+        if (cipher != NULL)
+            openssl_list_add(list, sizeof(list), ":", SSL_CIPHER_get_name(cipher));
     }
     SSL_free(ssl);
     return SSL_CTX_set_ciphersuites(ssl_context, list) == 1;
@@ -59,13 +57,11 @@ static bool offered(struct backend_context *context, struct suites *suites)
 
 static void list_names(const struct suites *suites, bool tls13, char *text, size_t capacity)
 {
-    size_t used = 0;
     text[0] = 0;
-    for (int i = 0; i < sk_SSL_CIPHER_num(suites->stack) && used < capacity; i++) {
+    for (int i = 0; i < sk_SSL_CIPHER_num(suites->stack); i++) {
         const SSL_CIPHER *cipher = sk_SSL_CIPHER_value(suites->stack, i);
         if (is_tls13(cipher) == tls13)
-            used += (size_t)snprintf(text + used, capacity - used, "%s%s", used == 0 ? "" : ", ",
-                                     SSL_CIPHER_standard_name(cipher));
+            openssl_list_add(text, capacity, ", ", SSL_CIPHER_standard_name(cipher));
     }
 }
 
@@ -112,15 +108,14 @@ static bool unknown(const struct suites *suites, const struct settings_name *nam
 
 /* Joins OpenSSL's own names of them. */
 static bool join(const struct suites *suites, const struct settings_names *names, bool tls13,
-                 char *list, struct tunnel_error *error)
+                 char *list, size_t capacity, struct tunnel_error *error)
 {
     list[0] = 0;
     for (size_t i = 0; i < names->count; i++) {
         const SSL_CIPHER *cipher = find(suites, names->list[i].text);
         if (cipher == NULL || is_tls13(cipher) != tls13)
             return unknown(suites, &names->list[i], tls13, error);
-        strcat(list, i == 0 ? "" : ":");
-        strcat(list, SSL_CIPHER_get_name(cipher));
+        openssl_list_add(list, capacity, ":", SSL_CIPHER_get_name(cipher));
     }
     return true;
 }
@@ -130,10 +125,11 @@ static bool set(struct backend_context *context, const struct suites *suites,
 {
     if (names->count == 0)
         return true;
-    char *list = malloc(names->count * NAME_BYTES);
+    size_t capacity = names->count * NAME_BYTES;
+    char *list = malloc(capacity);
     if (list == NULL)
         return failure(error, TUNNEL_MEMORY, "no memory for the cipher suites") == TUNNEL_OK;
-    bool done = join(suites, names, tls13, list, error);
+    bool done = join(suites, names, tls13, list, capacity, error);
     if (done) {
         done = (tls13 ? SSL_CTX_set_ciphersuites(context->ssl, list)
                       : SSL_CTX_set_cipher_list(context->ssl, list)) == 1;

@@ -166,10 +166,8 @@ static enum tunnel_result other_names(const struct backend_session *session,
                                       struct tunnel_error *error)
 {
     char wanted[OPENSSL_NAMES_BYTES] = "";
-    size_t used = 0;
-    for (char *const *name = session->names; *name != NULL && used < sizeof(wanted); name++)
-        used += (size_t)snprintf(wanted + used, sizeof(wanted) - used, "%s%s",
-                                 used == 0 ? "" : " or ", *name);
+    for (char *const *name = session->names; *name != NULL; name++)
+        openssl_list_add(wanted, sizeof(wanted), " or ", *name);
     return failure(error, TUNNEL_NAME_MISMATCH,
                    "the peer's certificate is not for %s; it is for: %s. Ask for a name that it is "
                    "for, or give the peer a certificate for this one",
