@@ -43,6 +43,10 @@ static const struct udp_metric udp_metrics[] = {
      "answer",
      {{"refused", COUNTER(refused)}, {"silence", COUNTER(refused_silent)}}},
     {"turbotls_sessions_total", "Sessions begun by UDP.", NULL, {{"", COUNTER(sessions)}}},
+    {"turbotls_sessions_sandwich_total",
+     "Those of them in the Sandwich dialect.",
+     NULL,
+     {{"", COUNTER(sandwich)}}},
     {"turbotls_sessions_ended_total",
      "Sessions that no longer wait for TCP: it joined them, opened as if there were none, or never "
      "came.",

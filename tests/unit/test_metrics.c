@@ -120,6 +120,7 @@ static void a_session_by_udp_counts_where_it_came(void **state)
     UNTIL(f, wire_client_heard(&wire, "flight"));
     look(f);
     assert_listener_line(f, "turbotls_sessions_total", "} 1");
+    assert_listener_line(f, "turbotls_sessions_sandwich_total", "} 0");
     assert_listener_line(f, "turbotls_sessions_pending", "} 1");
     assert_listener_line(f, "turbotls_sessions_ended_total", ",how=\"joined\"} 0");
     assert_listener_line(f, "turbotls_sessions_limited_total", ",limit=\"sessions\"} 0");
