@@ -200,7 +200,7 @@ def test_an_example_of_the_documents_is_valid(file: Path, name: str, number: int
 
 def test_the_documents_have_examples() -> None:
     assert [(name, number) for name, number, _ in EXAMPLES] == [
-        ("README.md", 0), *(("docs/configuration.md", number) for number in range(5)),
+        ("README.md", 0), *(("docs/configuration.md", number) for number in range(6)),
         *(("docs/starttls.md", number) for number in range(2))]
 
 
