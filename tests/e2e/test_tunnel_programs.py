@@ -69,9 +69,23 @@ def test_echo(pki: Pki, client_impl: str, server_impl: str, way: str) -> None:
             assert child.stdout.all() == ["first", "second"]
         connections = server.connections(2)
     assert [one["version"] for one in connections] == ["TLSv1.2", "TLSv1.3"]
-    assert {one["outcome"] for one in connections} <= ({"tcp"} if way == "tcp" else {"turbo", "resumed-on-tcp"})
+    assert {one["outcome"] for one in connections} <= ({"tcp"} if way == "tcp" else {"turbo", "resumed-on-tcp", "classic"})
     assert all(one["received"] == one["sent"] == 13 and one["result"] == "ok" for one in connections)
     assert all(one["server_name"] == SERVER_NAME for one in connections)
+
+
+@pytest.mark.parametrize("dialect", ["profile1", "sandwich"])
+@pytest.mark.parametrize("impl", IMPLEMENTATIONS)
+def test_both_dialects_go_by_udp(pki: Pki, impl: str, dialect: str) -> None:
+    def is_turbo() -> bool:  # but where the machine is so busy that UDP is late
+        child = ran(server.port, *trusting(pki), *way_options("turbo"), "--impl", impl, "--dialect", dialect, "--json",
+                    "--line", "x", "--expect-bytes", "2")
+        assert child.exit_code == 0, child.stderr.text()
+        return bool(json.loads(child.stdout.text())["outcome"] == "turbo")
+
+    with Server(pki, "--json", "--impl", impl, "--turbo", "--dialect", "sandwich") as server:
+        wait_until("a connection begins by UDP", is_turbo)
+        server.stdout.wait_for(lambda line: '"outcome":"turbo"' in line)
 
 
 @pytest.mark.parametrize("way", WAYS)
