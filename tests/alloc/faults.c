@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -121,6 +122,7 @@ int fault_pipe2(int ends[2], int flags);
 int fault_socketpair(int family, int type, int protocol, int ends[2]);
 int fault_epoll_create1(int flags);
 int fault_timerfd_create(int clock, int flags);
+int fault_eventfd(unsigned value, int flags);
 
 static void *counted(void *block)
 {
@@ -190,6 +192,11 @@ int fault_epoll_create1(int flags)
 int fault_timerfd_create(int clock, int flags)
 {
     return strikes(true) ? -1 : timerfd_create(clock, flags);
+}
+
+int fault_eventfd(unsigned value, int flags)
+{
+    return strikes(true) ? -1 : eventfd(value, flags);
 }
 
 /* ---- what the libraries call ---- */

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# installed.sh BUILD_DIR: libtunnel as a user has it. It is installed into a directory of its own, found by
+# pkg-config, and every example is compiled and linked outside of this tree; one runs.
+set -euo pipefail
+
+build=$(realpath "${1:?usage: installed.sh BUILD_DIR}")
+examples=$(realpath "$(dirname "$0")/../../tunnel/examples")
+place=$(mktemp -d)
+trap 'rm -rf "$place"' EXIT
+
+cmake --install "$build" --prefix "$place/usr" --component tunnel >/dev/null
+cd "$place"
+pc=$(find usr -name libtunnel.pc)
+sed -i "s|^prefix=.*|prefix=$place/usr|" "$pc" # as cmake's configuration says it for the real place
+export PKG_CONFIG_PATH=$place/$(dirname "$pc")
+flags=$(pkg-config --cflags --libs libtunnel)
+library=$(pkg-config --variable=libdir libtunnel)
+
+for source in "$examples"/*.c; do
+    # shellcheck disable=SC2086 # several words
+    cc -std=c17 -Wall -Werror "$source" -o "$(basename "$source" .c)" $flags
+done
+if ldd echo_client | grep -q "$build"; then
+    echo "an example found the library in the build tree, not where it was installed" >&2
+    exit 1
+fi
+# It is loaded from there, and works.
+LD_LIBRARY_PATH=$library ldd echo_client | grep -q "libtunnel.so.0 => $library/"
+said=$(LD_LIBRARY_PATH=$library ./upgradeable_client 1 /nowhere/client.txtpb name 2>&1 || true)
+grep -q "/nowhere/client.txtpb: cannot be read" <<<"$said"
+echo "libtunnel $(pkg-config --modversion libtunnel): installed, found, and used by $(ls "$examples" | wc -l) examples"
