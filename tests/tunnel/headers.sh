@@ -8,6 +8,6 @@ for header in "$include"/tunnel/*.h; do
     name=tunnel/$(basename "$header")
     # Twice: it is guarded.
     printf '#include <%s>\n#include <%s>\nint main(void) { return 0; }\n' "$name" "$name" | cc -std=c17 -Wstrict-prototypes "${flags[@]}" -x c -
-    printf '#include <%s>\n#include <%s>\nint main() { return 0; }\n' "$name" "$name" | c++ -std=c++17 "${flags[@]}" -x c++ -
+    printf '#include <%s>\n#include <%s>\nint main() { return 0; }\n' "$name" "$name" | clang++ -std=c++17 "${flags[@]}" -x c++ -
 done
 echo "the headers compile as C and as C++"

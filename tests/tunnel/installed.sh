@@ -12,7 +12,8 @@ cmake --install "$build" --prefix "$place/usr" --component tunnel >/dev/null
 cd "$place"
 pc=$(find usr -name libtunnel.pc)
 sed -i "s|^prefix=.*|prefix=$place/usr|" "$pc" # as cmake's configuration says it for the real place
-export PKG_CONFIG_PATH=$place/$(dirname "$pc")
+PKG_CONFIG_PATH=$place/$(dirname "$pc")
+export PKG_CONFIG_PATH
 flags=$(pkg-config --cflags --libs libtunnel)
 library=$(pkg-config --variable=libdir libtunnel)
 
