@@ -212,7 +212,8 @@ struct tunnel_options *settings_options_read(const char *text, struct tunnel_err
         return NULL;
     }
     config_errors_init(&errors);
-    r = (struct settings_reader){.judge = {"options", NULL, &errors}, .arena = &owned->arena};
+    r = (struct settings_reader){.judge = {.file = "options", .errors = &errors},
+                                 .arena = &owned->arena};
     read_all(&r, text, &owned->options);
     wrong = settings_tell(&r, error);
     config_errors_free(&errors);

@@ -327,7 +327,8 @@ struct settings *settings_read(const char *name, const uint8_t *bytes, size_t le
         return NULL;
     }
     config_errors_init(&errors);
-    r = (struct settings_reader){.judge = {name, NULL, &errors}, .arena = &owned->arena};
+    r = (struct settings_reader){.judge = {.file = name, .errors = &errors},
+                                 .arena = &owned->arena};
     read_all(&r, bytes, length, form, &owned->settings);
     wrong = settings_tell(&r, error);
     config_errors_free(&errors);
