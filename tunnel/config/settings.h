@@ -61,8 +61,7 @@ struct settings {
     struct settings_object key;           /* bytes NULL: none */
     bool session_tickets;
     const char *key_log_file; /* NULL: no */
-    char *
-        text; /* the configuration, without private keys; malloc'ed: who takes it sets it to NULL */
+    char *text;               /* the configuration, without private keys; malloc'ed */
 };
 
 enum { SETTINGS_BYTES_MAX = 4 << 20 };

@@ -1,5 +1,4 @@
-/* A stream that begins plain: PING, STARTTLS, PING, QUIT. upgradeable_client PORT CONFIGURATION
- * NAME */
+/* PING in plain and over TLS, then QUIT: upgradeable_client PORT CONFIGURATION NAME */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,4 @@
-/* Answers PING, upgrades at STARTTLS, ends at QUIT. upgradeable_server PORT CERTIFICATE.pem KEY.pem
- */
+/* Answers PING, upgrades at STARTTLS, ends at QUIT: upgradeable_server PORT CONFIGURATION */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

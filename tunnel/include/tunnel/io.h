@@ -44,8 +44,8 @@ enum { TUNNEL_WATCH_MAX = 8 };
 struct tunnel_watch {
     struct pollfd fds[TUNNEL_WATCH_MAX];
     size_t count;
-    uint64_t
-        deadline_us; /* or until then, on CLOCK_MONOTONIC; TUNNEL_FOR_EVER: no matter how long */
+    /* Or until then, on CLOCK_MONOTONIC; TUNNEL_FOR_EVER: no matter how long. */
+    uint64_t deadline_us;
 };
 
 /* Your own I/O: a structure that begins with a struct tunnel_io, whose `ops` point to a table of

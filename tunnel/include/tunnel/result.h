@@ -27,8 +27,7 @@ enum tunnel_result {
     TUNNEL_NOT_YET_VALID,   /* … has not begun */
     TUNNEL_SELF_SIGNED,     /* it vouches for itself: one certificate, issued by its own key */
     TUNNEL_UNKNOWN_CA,      /* its issuer is not among the CAs, nor was it sent along */
-    TUNNEL_UNTRUSTED_ROOT,  /* its chain is whole, and ends in a root that is not trusted (any more)
-                             */
+    TUNNEL_UNTRUSTED_ROOT,  /* its chain is whole, and its root not trusted (any more) */
     TUNNEL_REVOKED,         /* its certificate was revoked */
     TUNNEL_BAD_CERTIFICATE, /* wrong in another way: signature, purpose, constraints, weak key */
     TUNNEL_NO_CERTIFICATE,  /* none was shown where one is needed */

@@ -12,10 +12,17 @@
  *
  *     struct tunnel_error error;
  *     struct tunnel_context *context = tunnel_context_from_file("client.txtpb", &error);
- *     struct tunnel_io *io = tunnel_io_turbo(&(struct tunnel_io_dial){.host = "example.com", .port
- * = 443}); struct tunnel_options options = {.server_name = "example.com", .timeout_ms = -1}; struct
- * tunnel *tunnel = tunnel_open(context, io, &options, &error); if (tunnel_handshake(tunnel) !=
- * TUNNEL_OK) puts(tunnel_error(tunnel)->text);
+ *
+ *     struct tunnel_io_dial dial = {.host = "example.com", .port = 443};
+ *     struct tunnel_io *io = tunnel_io_turbo(&dial);
+ *
+ *     struct tunnel_options options = {.server_name = "example.com", .timeout_ms = -1};
+ *     struct tunnel *tunnel = tunnel_open(context, io, &options, &error);
+ *
+ *     if (tunnel_handshake(tunnel) != TUNNEL_OK)
+ *         puts(tunnel_error(tunnel)->text);
+ *
+ * (context, io and tunnel may be NULL: `error`, or errno for an I/O, says why.)
  *
  * Every function that can fail says how in its result; none prints, exits, or looks at the
  * environment.
@@ -73,8 +80,8 @@ struct tunnel_options {
     /* Clients without server_name and names: nobody's certificate is asked for a name. Must be
      * said, since then whoever has any certificate that is trusted may be the peer. */
     bool empty_verifier;
-    const char
-        *expected_alpn; /* the handshake fails unless this was agreed upon; NULL: no matter */
+    /* The handshake fails unless this was agreed upon; NULL: no matter. */
+    const char *expected_alpn;
     /* What tunnel_resumption gave for the same server before; NULL: a full handshake. */
     const uint8_t *resumption;
     size_t resumption_length;
@@ -136,13 +143,12 @@ struct tunnel_info {
     const char *version; /* "TLSv1.3" */
     const char *cipher;  /* IANA's name: "TLS_AES_128_GCM_SHA256" */
     uint16_t cipher_number;
-    const char
-        *group; /* "X25519", "P-256", …; NULL after a resumption without a key exchange, too */
+    const char *group; /* "X25519", "P-256"; NULL, too, where a resumption did without */
     const char *alpn;
     const char *server_name; /* servers: what the client asked for */
     bool resumed;
-    const uint8_t
-        *peer_certificate; /* DER; NULL: none was shown, as in a resumption by some libraries */
+    /* DER; NULL: none was shown, as in a resumption by some libraries. */
+    const uint8_t *peer_certificate;
     size_t peer_certificate_length;
 };
 
