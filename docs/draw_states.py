@@ -16,8 +16,8 @@ MACHINES = [
     # title, the table, its states' declaration and prefix, the events' declaration
     ("The client end (protocol §6)", "turbo/client_machine.c", "turbo/include/turbo/client.h",
      "TURBO_CLIENT_", "turbo/client_session.h"),
-    ("A session at the server end (protocol §7)", "turbo/server.c", "turbo/server_session.h",
-     "SERVER_", "turbo/server.c"),
+    ("A session at the server end (protocol §7)", "turbo/server_machine.c", "turbo/server_session.h",
+     "SERVER_", "turbo/server_session.h"),
 ]
 
 HEAD = """# State machines

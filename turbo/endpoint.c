@@ -1,7 +1,6 @@
 #include <assert.h>
 #include <string.h>
 
-#include "turbo/opening.h"
 #include "turbo/rate.h"
 #include "turbo/server_session.h"
 
@@ -86,7 +85,7 @@ void turbo_endpoint_fini(struct turbo_endpoint *e)
 
 /* ---- sessions and ids ---- */
 
-static struct turbo_server *find_session(const struct turbo_endpoint *e, const struct turbo_id *id)
+struct turbo_server *endpoint_find(const struct turbo_endpoint *e, const struct turbo_id *id)
 {
     void *session = NULL;
     return session_map_find(&e->sessions, id, &session) ? session : NULL;
@@ -105,7 +104,7 @@ static bool has_ended(struct turbo_endpoint *e, turbo_time now, const struct tur
     return session_map_find(&e->ended, id, &unused);
 }
 
-static void remember_ended(struct turbo_endpoint *e, turbo_time now, const struct turbo_id *id)
+void endpoint_remember_ended(struct turbo_endpoint *e, turbo_time now, const struct turbo_id *id)
 {
     forget_ended(e, now);
     session_map_remove(&e->ended, id); /* its time begins anew */
@@ -149,7 +148,7 @@ void turbo_server_release(struct turbo_server *s, turbo_time now)
     session_map_remove(&e->sessions, &s->id);
     if (s->accepted ||
         s->aborted) /* else no TLS server has heard of it, and junk must not fill the table */
-        remember_ended(e, now, &s->id);
+        endpoint_remember_ended(e, now, &s->id);
     if (!s->hashed)
         e->drafts--;
     e->memory -= server_bytes(s->dialect);
@@ -215,7 +214,7 @@ static void feed_orphans(struct turbo_endpoint *e, turbo_time now, const struct 
         struct orphan *o = &e->orphans[i];
         if (!orphan_alive(o, now) || !turbo_id_equal(&o->id, id))
             continue;
-        struct turbo_server *s = find_session(e, id);
+        struct turbo_server *s = endpoint_find(e, id);
         struct turbo_datagram request;
         bool good = o->dialect == TURBO_DIALECT_SANDWICH
                         ? sandwich_request_decode(&request, o->data, o->length)
@@ -275,7 +274,7 @@ void turbo_endpoint_datagram(struct turbo_endpoint *e, turbo_time now,
         e->counters.junk++;
         return;
     }
-    struct turbo_server *s = find_session(e, &request.id);
+    struct turbo_server *s = endpoint_find(e, &request.id);
     if (s != NULL)
         server_request(s, now, path, &request, length);
     else if (has_ended(e, now, &request.id) || (request.flags & TURBO_FLAG_ABORT) != 0)
@@ -423,124 +422,8 @@ struct turbo_endpoint_counters turbo_endpoint_counters(const struct turbo_endpoi
     return e->counters;
 }
 
-/* ---- TCP openings ---- */
-
-/* TCP has the word for this id: UDP must not start a connection to the TLS server any more. */
-static void end_on_udp(struct turbo_endpoint *e, turbo_time now, struct turbo_server *s,
-                       const struct turbo_id *id)
-{
-    if (s != NULL)
-        turbo_server_release(s, now);
-    remember_ended(e, now, id);
-}
-
-/* The TLS server has not heard of this session, so TCP may start afresh. */
-static enum turbo_join start_afresh(struct turbo_endpoint *e, turbo_time now,
-                                    struct turbo_server *s, const struct turbo_id *id)
-{
-    end_on_udp(e, now, s, id);
-    return TURBO_JOIN_FRESH;
-}
-
-static enum turbo_join cannot_continue(struct turbo_endpoint *e)
-{
-    e->counters.unknown++;
-    return TURBO_JOIN_RESET;
-}
-
-/* The port is another one, by TCP. */
-static bool may_join(const struct turbo_server *s, const struct turbo_address *from)
-{
-    return !s->vouched || (from != NULL && turbo_address_same_ip(from, &s->vouched_for));
-}
-
-enum turbo_join turbo_endpoint_join(struct turbo_endpoint *e, turbo_time now,
-                                    const struct turbo_tombstone *tombstone,
-                                    const struct turbo_address *from, struct turbo_server **session)
-{
-    struct turbo_server *s = find_session(e, &tombstone->id);
-    bool afresh = tombstone->replay && tombstone->consumed == 0;
-    if (s == NULL || !s->accepted) {
-        if (afresh)
-            return start_afresh(e, now, s, &tombstone->id);
-        if (s != NULL)
-            end_on_udp(e, now, s, &tombstone->id);
-        return cannot_continue(e);
-    }
-    if (!may_join(s, from))
-        return cannot_continue(e);
-    if (s->state > SERVER_ANSWERED && afresh)
-        return TURBO_JOIN_FRESH; /* joined or ended already; its id is taken as it is */
-    if (s->state > SERVER_ANSWERED || !server_join(s, now, tombstone->consumed, tombstone->replay))
-        return cannot_continue(e);
-    e->counters.joined++;
-    *session = s;
-    return TURBO_JOIN_SESSION;
-}
-
-enum turbo_join turbo_endpoint_adopt(struct turbo_endpoint *e, turbo_time now,
-                                     const uint8_t *stream, size_t hello_length,
-                                     const struct turbo_address *from,
-                                     struct turbo_server **session)
-{
-    struct turbo_id id;
-    turbo_id_from_hello(&id, e->config.sha256, stream, hello_length);
-    struct turbo_server *s = find_session(e, &id);
-    if (s == NULL || !s->accepted)
-        return start_afresh(e, now, s, &id);
-    if (!may_join(s, from) || s->state > SERVER_ANSWERED || !s->hashed ||
-        s->hello.length != hello_length || memcmp(s->c2s.buffer, stream, hello_length) != 0 ||
-        !server_join(s, now, 0, true))
-        return TURBO_JOIN_FRESH; /* joined or ended already, or vouched for; its id is taken */
-    s->report.outcome = TURBO_OUTCOME_CLASSIC;
-    s->report.reason = TURBO_REASON_ADOPTED;
-    e->counters.adopted++;
-    *session = s;
-    return TURBO_JOIN_SESSION;
-}
-
 void turbo_endpoint_set_rates(struct turbo_endpoint *e, uint32_t rate, uint32_t source_rate,
                               uint32_t site_rate)
 {
     admission_set_rates(e->admission, rate, source_rate, site_rate);
-}
-
-void turbo_endpoint_prove(struct turbo_endpoint *e, turbo_time now,
-                          const struct turbo_address *peer)
-{
-    admission_prove(e->admission, now, peer);
-}
-
-bool turbo_endpoint_is_proven(const struct turbo_endpoint *e, turbo_time now,
-                              const struct turbo_address *peer)
-{
-    return admission_is_proven(e->admission, now, peer);
-}
-
-static bool begins_id(const struct turbo_server *s, const uint8_t *bytes, size_t length)
-{
-    size_t id = s->dialect == TURBO_DIALECT_SANDWICH ? SANDWICH_ID_BYTES : TURBO_ID_BYTES;
-    return memcmp(s->id.bytes, bytes, length < id ? length : id) == 0;
-}
-
-/* Only ids without the fixed bits matter; with them turbo_opening knows by itself. */
-enum turbo_prefix turbo_endpoint_prefix_known(void *owner, const uint8_t *bytes, size_t length)
-{
-    const struct turbo_endpoint *e = owner;
-    enum turbo_prefix found = TURBO_PREFIX_NONE;
-    if (e->drafts == 0)
-        return found;
-    const struct queue *queues[] = {&e->pending, &e->answered, &e->proved};
-    for (size_t i = 0; i < sizeof(queues) / sizeof(queues[0]); i++) {
-        const struct queue_node *head = &queues[i]->head;
-        for (const struct queue_node *node = head->next; node != head; node = node->next) {
-            const struct turbo_server *s = QUEUE_OWNER(node, struct turbo_server, life);
-            if (!begins_id(s, bytes, length))
-                continue;
-            if (s->dialect == TURBO_DIALECT_SANDWICH)
-                return TURBO_PREFIX_SANDWICH;
-            found = TURBO_PREFIX_DRAFT;
-        }
-    }
-    return found;
 }

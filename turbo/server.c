@@ -4,108 +4,9 @@
 #include "turbo/parity.h"
 #include "turbo/server_session.h"
 
-enum event {
-    EVENT_HELLO_COMPLETE,
-    EVENT_MALFORMED, /* the bytes are no ClientHello after all */
-    EVENT_RESPONSE_SENT,
-    EVENT_JOIN,
-    EVENT_ABORT,
-    EVENT_EXPIRE,
-    EVENT_TOO_LARGE, /* UDP alone may carry the handshake, and cannot */
-    EVENT_REFUSE,
-    EVENT_COUNT
-};
-
-enum { STATE_COUNT = SERVER_ENDED + 1 };
-
-typedef void action(struct turbo_server *s, turbo_time now);
-
-/* FORBIDDEN is zero, so a cell that nobody wrote is one: it asserts. */
-enum cell_kind { FORBIDDEN, IGNORED, GOES };
-
-struct cell {
-    enum cell_kind kind;
-    enum server_state next;
-    action *act;
-};
-
-static action announce, drop, drop_large, count_expired, count_aborted, first_response, leave_udp;
-
-/* clang-format off */
-#define GO(next_)       {GOES, SERVER_##next_, NULL}
-#define DO(next_, act_) {GOES, SERVER_##next_, (act_)}
-#define IGNORE          {IGNORED, SERVER_ENDED, NULL}
-/* clang-format on */
-
-/* Protocol §7 as a table. A join while GATHERING or unseen is a fresh start: see endpoint.c. */
-static const struct cell table[STATE_COUNT][EVENT_COUNT] = {
-    [SERVER_GATHERING] =
-        {
-            [EVENT_HELLO_COMPLETE] = DO(READY, announce),
-            [EVENT_MALFORMED] = DO(ENDED, drop),
-            [EVENT_ABORT] = DO(ENDED, count_aborted),
-            [EVENT_EXPIRE] = DO(ENDED, count_expired),
-            [EVENT_TOO_LARGE] = DO(ENDED, drop_large),
-        },
-    [SERVER_READY] =
-        {
-            [EVENT_RESPONSE_SENT] = DO(ANSWERED, first_response),
-            [EVENT_JOIN] = DO(JOINED, leave_udp),
-            [EVENT_ABORT] = DO(ENDED, count_aborted),
-            [EVENT_EXPIRE] = DO(ENDED, count_expired),
-            [EVENT_TOO_LARGE] = DO(ENDED, drop_large),
-            [EVENT_REFUSE] = GO(ENDED),
-        },
-    [SERVER_ANSWERED] =
-        {
-            [EVENT_RESPONSE_SENT] = GO(ANSWERED),
-            [EVENT_JOIN] = DO(JOINED, leave_udp),
-            [EVENT_ABORT] = DO(ENDED, count_aborted),
-            [EVENT_EXPIRE] = DO(ENDED, count_expired),
-            [EVENT_TOO_LARGE] = DO(ENDED, drop_large),
-        },
-    [SERVER_JOINED] =
-        {
-            [EVENT_ABORT] = IGNORE,                    /* TCP has the word now */
-            [EVENT_EXPIRE] = DO(ENDED, count_expired), /* Sandwich: UDP's rest has not come */
-            [EVENT_TOO_LARGE] = DO(ENDED, drop_large),
-        },
-    [SERVER_ENDED] =
-        {
-            [EVENT_ABORT] = IGNORE,
-            [EVENT_REFUSE] = IGNORE,
-        },
-};
-
-static void handle(struct turbo_server *s, enum event event, turbo_time now)
-{
-    const struct cell *cell = &table[s->state][event];
-    assert(cell->kind != FORBIDDEN);
-    if (cell->kind != GOES)
-        return;
-    s->state = cell->next;
-    if (cell->act != NULL)
-        cell->act(s, now);
-}
-
-static bool on_udp(const struct turbo_server *s)
-{
-    return s->state <= SERVER_ANSWERED;
-}
-
-bool server_is_pending(const struct turbo_server *s)
-{
-    return on_udp(s);
-}
-
-static bool is_sandwich(const struct turbo_server *s)
-{
-    return s->dialect == TURBO_DIALECT_SANDWICH;
-}
-
 static void want_send(struct turbo_server *s, turbo_time now)
 {
-    if (on_udp(s) && !queue_holds(&s->send))
+    if (server_is_pending(s) && !queue_holds(&s->send))
         queue_add(&s->endpoint->sending, &s->send, now);
 }
 
@@ -115,67 +16,6 @@ void server_leave_timers(struct turbo_server *s)
     queue_remove(&s->hold);
     queue_remove(&s->still);
     queue_remove(&s->send);
-}
-
-/* ---- actions ---- */
-
-static void announce(struct turbo_server *s, turbo_time now)
-{
-    queue_add(&s->endpoint->events, &s->event, now);
-}
-
-static void drop(struct turbo_server *s, turbo_time now)
-{
-    server_leave_timers(s);
-    endpoint_session_ended(s, now);
-}
-
-static void drop_large(struct turbo_server *s, turbo_time now)
-{
-    s->report.outcome = TURBO_OUTCOME_FAILED;
-    s->report.reason = TURBO_REASON_FLIGHT_TOO_LARGE;
-    drop(s, now);
-}
-
-static void count_expired(struct turbo_server *s, turbo_time now)
-{
-    s->endpoint->counters.expired++;
-    drop(s, now);
-}
-
-static void count_aborted(struct turbo_server *s, turbo_time now)
-{
-    s->endpoint->counters.aborted++;
-    s->aborted = true;
-    drop(s, now);
-}
-
-/* Where a Sandwich client has no TCP connection it has the time of one that was not answered. */
-static void wait_for_tcp(struct turbo_server *s, turbo_time now)
-{
-    if (is_sandwich(s) && !s->budget.is_proved)
-        return;
-    queue_remove(&s->life);
-    queue_add(is_sandwich(s) ? &s->endpoint->proved : &s->endpoint->answered, &s->life, now);
-}
-
-static void first_response(struct turbo_server *s, turbo_time now)
-{
-    s->answered_at = now;
-    s->report.first_response_us = now - s->created_at;
-    wait_for_tcp(s, now);
-}
-
-static void leave_udp(struct turbo_server *s, turbo_time now)
-{
-    server_leave_timers(s);
-    queue_add(&s->endpoint->joined, &s->life, now);
-    if (is_sandwich(s)) { /* its client may have been idle for long */
-        if (!s->client.complete)
-            queue_add(&s->endpoint->overtaken, &s->hold, now);
-        return;
-    }
-    s->report.joined_us = s->answered_at == 0 ? 0 : now - s->answered_at;
 }
 
 /* ---- the endpoint's entry points ---- */
@@ -204,7 +44,7 @@ void server_begin(struct turbo_server *s, struct turbo_endpoint *endpoint, turbo
     retained_init(&s->s2c, buffers);
     s->s2c.dialect = dialect;
     buffers += TURBO_STREAM_KEPT_MAX;
-    if (is_sandwich(s))
+    if (server_is_sandwich(s))
         reassembly_init(&s->c2s, buffers, TURBO_CHUNKS_MAX, SANDWICH_PAYLOAD_MAX);
     else
         reassembly_init(&s->c2s, buffers, TURBO_REQUEST_CHUNKS_MAX, TURBO_REQUEST_PAYLOAD_MAX);
@@ -215,9 +55,9 @@ void server_begin(struct turbo_server *s, struct turbo_endpoint *endpoint, turbo
 
 static void hello_is_complete(struct turbo_server *s, turbo_time now)
 {
-    if (is_sandwich(s)) {
+    if (server_is_sandwich(s)) {
         sandwich_advance(s);
-        handle(s, s->hello.early_data ? EVENT_MALFORMED : EVENT_HELLO_COMPLETE, now);
+        server_handle(s, s->hello.early_data ? EVENT_MALFORMED : EVENT_HELLO_COMPLETE, now);
         return;
     }
     struct turbo_id id;
@@ -225,7 +65,7 @@ static void hello_is_complete(struct turbo_server *s, turbo_time now)
     s->hashed = turbo_id_equal(&id, &s->id);
     if (s->hashed)
         s->endpoint->drafts--;
-    handle(s, EVENT_HELLO_COMPLETE, now);
+    server_handle(s, EVENT_HELLO_COMPLETE, now);
 }
 
 static void parse_hello(struct turbo_server *s, turbo_time now)
@@ -235,7 +75,7 @@ static void parse_hello(struct turbo_server *s, turbo_time now)
     if (s->hello.state == TURBO_HELLO_COMPLETE)
         hello_is_complete(s, now);
     else if (s->hello.state != TURBO_HELLO_MORE)
-        handle(s, EVENT_MALFORMED, now);
+        server_handle(s, EVENT_MALFORMED, now);
 }
 
 /* Sandwich: may `peer` be sent anything, and what has come? */
@@ -257,7 +97,7 @@ static bool keep_request(struct turbo_server *s, turbo_time now,
 {
     if (request->sequence > TURBO_CHUNKS_MAX) { /* Sandwich */
         if (request->length > 0)
-            handle(s, EVENT_TOO_LARGE, now);
+            server_handle(s, EVENT_TOO_LARGE, now);
         return false;
     }
     switch (reassembly_push(&s->c2s, request->sequence, request->payload, request->length)) {
@@ -274,7 +114,7 @@ void server_request(struct turbo_server *s, turbo_time now, const struct turbo_p
                     const struct turbo_datagram *request, size_t bytes)
 {
     struct turbo_endpoint_counters *counters = &s->endpoint->counters;
-    if (!on_udp(s) && !sandwich_listens(s)) {
+    if (!server_is_pending(s) && !sandwich_listens(s)) {
         counters->late++;
         return;
     }
@@ -284,7 +124,7 @@ void server_request(struct turbo_server *s, turbo_time now, const struct turbo_p
         return;
     }
     if ((request->flags & TURBO_FLAG_ABORT) != 0) {
-        handle(s, EVENT_ABORT, now);
+        server_handle(s, EVENT_ABORT, now);
         return;
     }
     if (!keep_request(s, now, request))
@@ -294,7 +134,7 @@ void server_request(struct turbo_server *s, turbo_time now, const struct turbo_p
     if (!budget_earn(&s->budget, path, bytes))
         counters->addresses_beyond++;
     want_send(s, now);
-    if (is_sandwich(s))
+    if (server_is_sandwich(s))
         sandwich_request(s, now, &path->peer);
     if (s->state == SERVER_GATHERING)
         parse_hello(s, now);
@@ -305,7 +145,7 @@ void server_prove(struct turbo_server *s, turbo_time now, const struct turbo_add
     s->budget.is_proved = true;
     s->budget.proved = *peer;
     if (s->state == SERVER_ANSWERED)
-        wait_for_tcp(s, now);
+        server_wait_for_tcp(s, now);
     want_send(s, now);
 }
 
@@ -315,17 +155,17 @@ bool server_join(struct turbo_server *s, turbo_time now, uint32_t consumed, bool
         return false;
     /* Without REPLAY the stream goes on where UDP ended, which must have come whole. A Sandwich
      * client has said all by UDP, and TCP waits for what has not come. */
-    if (!replay && !is_sandwich(s) && (s->hashed || reassembly_has_gap(&s->c2s)))
+    if (!replay && !server_is_sandwich(s) && (s->hashed || reassembly_has_gap(&s->c2s)))
         return false;
     bool all = consumed > 0 && retained_offset_after(&s->s2c, consumed) == s->s2c.length;
-    bool saved = is_sandwich(s) || all; /* tickets always come again there */
+    bool saved = server_is_sandwich(s) || all; /* tickets always come again there */
     s->report.outcome = saved ? TURBO_OUTCOME_TURBO : TURBO_OUTCOME_RESUMED;
     s->s2c_tcp = retained_offset_after(&s->s2c, consumed);
-    if (!is_sandwich(s)) {
+    if (!server_is_sandwich(s)) {
         s->endpoint->counters.chunks += s->s2c.chunk_count;
         s->endpoint->counters.chunks_again += s->s2c.chunk_count - consumed;
     }
-    handle(s, EVENT_JOIN, now);
+    server_handle(s, EVENT_JOIN, now);
     s->c2s_replay_end = replay ? server_c2s_bytes(s) : 0;
     return true;
 }
@@ -333,7 +173,7 @@ bool server_join(struct turbo_server *s, turbo_time now, uint32_t consumed, bool
 static bool may_cut(const struct turbo_server *s)
 {
     size_t uncut = retained_uncut(&s->s2c);
-    size_t most = is_sandwich(s) ? SANDWICH_PAYLOAD_MAX : TURBO_RESPONSE_PAYLOAD_MAX;
+    size_t most = server_is_sandwich(s) ? SANDWICH_PAYLOAD_MAX : TURBO_RESPONSE_PAYLOAD_MAX;
     return uncut >= most || (uncut > 0 && s->flush);
 }
 
@@ -341,7 +181,7 @@ static size_t send(struct turbo_server *s, turbo_time now, const struct turbo_da
                    uint8_t out[static TURBO_DATAGRAM_MAX])
 {
     s->endpoint->counters.responses++;
-    handle(s, EVENT_RESPONSE_SENT, now);
+    server_handle(s, EVENT_RESPONSE_SENT, now);
     return turbo_datagram_encode(response, out);
 }
 
@@ -357,7 +197,7 @@ static size_t send_chunk(struct turbo_server *s, turbo_time now, uint32_t number
 static size_t poll_new_chunk(struct turbo_server *s, turbo_time now,
                              uint8_t out[static TURBO_DATAGRAM_MAX], struct turbo_path *path)
 {
-    size_t header = is_sandwich(s) ? SANDWICH_HEADER_BYTES : TURBO_HEADER_BYTES;
+    size_t header = server_is_sandwich(s) ? SANDWICH_HEADER_BYTES : TURBO_HEADER_BYTES;
     if (!budget_spend(&s->budget, header + retained_next(&s->s2c), path))
         return 0;
     uint32_t number = retained_cut(&s->s2c);
@@ -401,13 +241,13 @@ static size_t poll_repeat(struct turbo_server *s, turbo_time now,
 size_t server_poll_datagram(struct turbo_server *s, turbo_time now,
                             uint8_t out[static TURBO_DATAGRAM_MAX], struct turbo_path *path)
 {
-    if (!on_udp(s))
+    if (!server_is_pending(s))
         return 0;
     if (may_cut(s))
         return poll_new_chunk(s, now, out, path);
     if (s->s2c.chunk_count == 0 || retained_uncut(&s->s2c) > 0)
         return 0;
-    if (!s->quiet || is_sandwich(s)) /* whose clients take a chunk once only */
+    if (!s->quiet || server_is_sandwich(s)) /* whose clients take a chunk once only */
         return 0;
     if (!s->parity_sent) {
         size_t length = poll_parity(s, now, out, path);
@@ -433,7 +273,7 @@ void server_still(struct turbo_server *s, turbo_time now)
 
 void server_expire(struct turbo_server *s, turbo_time now)
 {
-    handle(s, EVENT_EXPIRE, now);
+    server_handle(s, EVENT_EXPIRE, now);
 }
 
 /* TCP's bytes may be read now. */
@@ -446,7 +286,7 @@ static void go_on_by_tcp(struct turbo_server *s, turbo_time now)
 void server_overtaken(struct turbo_server *s, turbo_time now)
 {
     if (!sandwich_may_be_complete(s)) {
-        handle(s, EVENT_EXPIRE, now);
+        server_handle(s, EVENT_EXPIRE, now);
         return;
     }
     s->client.complete = true;
@@ -519,7 +359,8 @@ struct turbo_server_report turbo_server_report(const struct turbo_server *s)
  */
 size_t server_c2s_bytes(const struct turbo_server *s)
 {
-    if (is_sandwich(s) ? s->state == SERVER_GATHERING : s->hashed || s->state != SERVER_JOINED)
+    if (server_is_sandwich(s) ? s->state == SERVER_GATHERING
+                              : s->hashed || s->state != SERVER_JOINED)
         return s->hello.length;
     return reassembly_contiguous_bytes(&s->c2s);
 }
@@ -538,19 +379,19 @@ void turbo_server_consume(struct turbo_server *s, size_t length)
 
 size_t turbo_server_room(const struct turbo_server *s)
 {
-    return on_udp(s) ? TURBO_STREAM_KEPT_MAX - s->s2c.length : 0;
+    return server_is_pending(s) ? TURBO_STREAM_KEPT_MAX - s->s2c.length : 0;
 }
 
 size_t turbo_server_push(struct turbo_server *s, turbo_time now, const uint8_t *data, size_t length)
 {
-    size_t n = on_udp(s) ? retained_append(&s->s2c, data, length) : 0;
+    size_t n = server_is_pending(s) ? retained_append(&s->s2c, data, length) : 0;
     if (n == 0)
         return 0;
     s->quiet = false;
-    if (is_sandwich(s))
+    if (server_is_sandwich(s))
         client_flight_server(&s->client, data, n);
     if (sandwich_is_too_large(s)) {
-        handle(s, EVENT_TOO_LARGE, now);
+        server_handle(s, EVENT_TOO_LARGE, now);
         return n;
     }
     bool ended = flight_end_push(&s->flight, data, n);
@@ -610,8 +451,8 @@ void turbo_server_refuse(struct turbo_server *s)
     struct turbo_datagram request = {.dialect = s->dialect, .id = s->id};
     if (s->state != SERVER_READY)
         return; /* something was said already */
-    if (is_sandwich(s) || budget_spend(&s->budget, TURBO_HEADER_BYTES, &path))
+    if (server_is_sandwich(s) || budget_spend(&s->budget, TURBO_HEADER_BYTES, &path))
         endpoint_refuse(s->endpoint, TURBO_LIMIT_TLS_SERVER, &request, &path);
     server_leave_timers(s);
-    handle(s, EVENT_REFUSE, 0);
+    server_handle(s, EVENT_REFUSE, 0);
 }

@@ -1,6 +1,8 @@
 /*
- * What endpoint.c and server.c share: the two structures, and the session's entry points.
- * The endpoint finds sessions and owns the queues; the session knows the protocol of one.
+ * What the parts of the server end share. The endpoint finds sessions and owns the queues:
+ * endpoint.c for datagrams and time, endpoint_openings.c for TCP. A session knows the protocol of
+ * one: server.c is what happens to it, folded into events; server_machine.c is what an event does,
+ * as a table; server_sandwich.c is what differs in the Sandwich dialect.
  */
 #ifndef TURBO_SERVER_SESSION_H
 #define TURBO_SERVER_SESSION_H
@@ -106,6 +108,28 @@ struct turbo_endpoint {
     uint32_t accepted_next;
 };
 
+/* ---- server_machine.c ---- */
+
+/* What can happen to a session, with the facts that matter folded in. */
+enum server_event {
+    EVENT_HELLO_COMPLETE,
+    EVENT_MALFORMED, /* the bytes are no ClientHello after all */
+    EVENT_RESPONSE_SENT,
+    EVENT_JOIN,
+    EVENT_ABORT,
+    EVENT_EXPIRE,
+    EVENT_TOO_LARGE, /* UDP alone may carry the handshake, and cannot */
+    EVENT_REFUSE,
+    EVENT_COUNT
+};
+
+void server_handle(struct turbo_server *s, enum server_event event, turbo_time now);
+/* Answered: so long TCP may take. Where a Sandwich client has no TCP connection it has the time of
+ * one that was not answered. */
+void server_wait_for_tcp(struct turbo_server *s, turbo_time now);
+
+/* ---- server.c ---- */
+
 /* Sets up a session in `s`, which is followed by its buffers. */
 void server_begin(struct turbo_server *s, struct turbo_endpoint *endpoint, turbo_time now,
                   enum turbo_dialect dialect, const struct turbo_id *id);
@@ -125,7 +149,16 @@ void server_overtaken(struct turbo_server *s, turbo_time now);
 /* `peer`, at whatever port, is the client's address. */
 void server_prove(struct turbo_server *s, turbo_time now, const struct turbo_address *peer);
 /* Not joined, and not over. */
-bool server_is_pending(const struct turbo_server *s);
+static inline bool server_is_pending(const struct turbo_server *s)
+{
+    return s->state <= SERVER_ANSWERED;
+}
+
+static inline bool server_is_sandwich(const struct turbo_server *s)
+{
+    return s->dialect == TURBO_DIALECT_SANDWICH;
+}
+
 /* C→S bytes that UDP brought and that count. */
 size_t server_c2s_bytes(const struct turbo_server *s);
 
@@ -150,6 +183,11 @@ bool sandwich_is_accepted(const struct turbo_endpoint *e, turbo_time now,
                           const struct turbo_address *peer);
 
 /* ---- endpoint.c ---- */
+
+/* NULL: there is none. */
+struct turbo_server *endpoint_find(const struct turbo_endpoint *e, const struct turbo_id *id);
+/* UDP must not start a connection with this id any more. */
+void endpoint_remember_ended(struct turbo_endpoint *e, turbo_time now, const struct turbo_id *id);
 
 /* As far as the bytes go; there is at least one: a TLS handshake record. */
 bool endpoint_starts_record(const uint8_t *data, size_t length);

@@ -1,0 +1,118 @@
+/* What the first bytes on TCP mean to an endpoint: protocol §5 and §7.4. */
+#include <string.h>
+
+#include "turbo/server_session.h"
+
+/* TCP has the word for this id: UDP must not start a connection to the TLS server any more. */
+static void end_on_udp(struct turbo_endpoint *e, turbo_time now, struct turbo_server *s,
+                       const struct turbo_id *id)
+{
+    if (s != NULL)
+        turbo_server_release(s, now);
+    endpoint_remember_ended(e, now, id);
+}
+
+/* The TLS server has not heard of this session, so TCP may start afresh. */
+static enum turbo_join start_afresh(struct turbo_endpoint *e, turbo_time now,
+                                    struct turbo_server *s, const struct turbo_id *id)
+{
+    end_on_udp(e, now, s, id);
+    return TURBO_JOIN_FRESH;
+}
+
+static enum turbo_join cannot_continue(struct turbo_endpoint *e)
+{
+    e->counters.unknown++;
+    return TURBO_JOIN_RESET;
+}
+
+/* The port is another one, by TCP. */
+static bool may_join(const struct turbo_server *s, const struct turbo_address *from)
+{
+    return !s->vouched || (from != NULL && turbo_address_same_ip(from, &s->vouched_for));
+}
+
+enum turbo_join turbo_endpoint_join(struct turbo_endpoint *e, turbo_time now,
+                                    const struct turbo_tombstone *tombstone,
+                                    const struct turbo_address *from, struct turbo_server **session)
+{
+    struct turbo_server *s = endpoint_find(e, &tombstone->id);
+    bool afresh = tombstone->replay && tombstone->consumed == 0;
+    if (s == NULL || !s->accepted) {
+        if (afresh)
+            return start_afresh(e, now, s, &tombstone->id);
+        if (s != NULL)
+            end_on_udp(e, now, s, &tombstone->id);
+        return cannot_continue(e);
+    }
+    if (!may_join(s, from))
+        return cannot_continue(e);
+    if (s->state > SERVER_ANSWERED && afresh)
+        return TURBO_JOIN_FRESH; /* joined or ended already; its id is taken as it is */
+    if (s->state > SERVER_ANSWERED || !server_join(s, now, tombstone->consumed, tombstone->replay))
+        return cannot_continue(e);
+    e->counters.joined++;
+    *session = s;
+    return TURBO_JOIN_SESSION;
+}
+
+enum turbo_join turbo_endpoint_adopt(struct turbo_endpoint *e, turbo_time now,
+                                     const uint8_t *stream, size_t hello_length,
+                                     const struct turbo_address *from,
+                                     struct turbo_server **session)
+{
+    struct turbo_id id;
+    turbo_id_from_hello(&id, e->config.sha256, stream, hello_length);
+    struct turbo_server *s = endpoint_find(e, &id);
+    if (s == NULL || !s->accepted)
+        return start_afresh(e, now, s, &id);
+    if (!may_join(s, from) || s->state > SERVER_ANSWERED || !s->hashed ||
+        s->hello.length != hello_length || memcmp(s->c2s.buffer, stream, hello_length) != 0 ||
+        !server_join(s, now, 0, true))
+        return TURBO_JOIN_FRESH; /* joined or ended already, or vouched for; its id is taken */
+    s->report.outcome = TURBO_OUTCOME_CLASSIC;
+    s->report.reason = TURBO_REASON_ADOPTED;
+    e->counters.adopted++;
+    *session = s;
+    return TURBO_JOIN_SESSION;
+}
+
+void turbo_endpoint_prove(struct turbo_endpoint *e, turbo_time now,
+                          const struct turbo_address *peer)
+{
+    admission_prove(e->admission, now, peer);
+}
+
+bool turbo_endpoint_is_proven(const struct turbo_endpoint *e, turbo_time now,
+                              const struct turbo_address *peer)
+{
+    return admission_is_proven(e->admission, now, peer);
+}
+
+static bool begins_id(const struct turbo_server *s, const uint8_t *bytes, size_t length)
+{
+    size_t id = s->dialect == TURBO_DIALECT_SANDWICH ? SANDWICH_ID_BYTES : TURBO_ID_BYTES;
+    return memcmp(s->id.bytes, bytes, length < id ? length : id) == 0;
+}
+
+/* Only ids without the fixed bits matter; with them turbo_opening knows by itself. */
+enum turbo_prefix turbo_endpoint_prefix_known(void *owner, const uint8_t *bytes, size_t length)
+{
+    const struct turbo_endpoint *e = owner;
+    enum turbo_prefix found = TURBO_PREFIX_NONE;
+    if (e->drafts == 0)
+        return found;
+    const struct queue *queues[] = {&e->pending, &e->answered, &e->proved};
+    for (size_t i = 0; i < sizeof(queues) / sizeof(queues[0]); i++) {
+        const struct queue_node *head = &queues[i]->head;
+        for (const struct queue_node *node = head->next; node != head; node = node->next) {
+            const struct turbo_server *s = QUEUE_OWNER(node, struct turbo_server, life);
+            if (!begins_id(s, bytes, length))
+                continue;
+            if (s->dialect == TURBO_DIALECT_SANDWICH)
+                return TURBO_PREFIX_SANDWICH;
+            found = TURBO_PREFIX_DRAFT;
+        }
+    }
+    return found;
+}
