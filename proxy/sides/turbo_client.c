@@ -1,53 +1,14 @@
 #include "proxy/sides/turbo_client.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <ev.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "proxy/ops/access.h"
 #include "proxy/reach.h"
-#include "proxy/sides/discovery.h"
-#include "proxy/sides/session_udp.h"
-#include "proxy/sides/stream.h"
-#include "proxy/sides/turbo_session.h"
+#include "proxy/sides/turbo_client_parts.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
-#include "tunnel/net/socket.h"
-#include "turbo/learned.h"
-
-enum { TURBO_CLIENT_TAG = 0x54436c69 /* "TCli" */ };
-
-struct turbo_client_side {
-    struct side base;
-    uint32_t tag;
-    struct worker *worker;
-    struct upstream *upstream; /* held, and with it the servers */
-    struct discovery discovery;
-    struct reach *reach; /* while connecting */
-    int syn;             /* of the attempt under way; -1: none, or not the side's */
-    turbo_time syn_at;
-    bool unknown;                 /* UDP is not used since the server is not known to speak it */
-    struct address peer;          /* of the attempt under way, with the UDP port */
-    struct server *server;        /* the same: held; NULL until the first SYN has left */
-    struct turbo_client *session; /* NULL until the first SYN has left */
-    struct stream tcp;            /* no socket until it is up */
-    struct session_udp udp;
-    uint8_t attempt;  /* in the Sandwich dialect: sessions that were in vain */
-    bool begins_anew; /* the last one was, and the next has not begun */
-    bool ended;       /* the app's FIN; kept for a new attempt */
-    bool want_read;
-    ev_timer timer;
-};
-
-static void on_started(void *owner, int fd, const struct address *peer, struct server *server);
-static void on_up(void *owner, int fd, const struct address *peer, struct server *server);
-static void on_failed(void *owner, int code);
-
-static const struct reach_events reach_events = {
-    .started = on_started, .up = on_up, .failed = on_failed};
 
 static struct turbo_client_side *side_of(struct side *side)
 {
@@ -108,24 +69,6 @@ static void set_timer(struct turbo_client_side *s)
     ev_timer_start(s->worker->loop, &s->timer);
 }
 
-/* Where the app knows nothing yet of a session that has failed, another may have more luck: with a
- * new TCP connection, since a Sandwich server knows this one by its id. */
-static void begin_anew(struct turbo_client_side *s)
-{
-    s->begins_anew = turbo_client_report(s->session).again;
-    if (s->begins_anew) {
-        s->attempt++;
-        stream_close(&s->tcp, true);
-        reach_cancel(s->reach);
-        reach_end(s->base.server);
-        s->base.server = NULL;
-        s->reach = reach_start(s->worker, s->upstream, NULL, &reach_events, s);
-        s->begins_anew = s->reach != NULL;
-    }
-    if (!s->begins_anew)
-        s->base.lost = SIDE_RESET;
-}
-
 /* After anything happened to the session: what it wants sent leaves, what it waits for is watched.
  */
 static void step(struct turbo_client_side *s)
@@ -138,7 +81,7 @@ static void step(struct turbo_client_side *s)
     if (is_open(s))
         flush_tcp(s);
     if (has_failed(s) && s->base.lost == 0)
-        begin_anew(s);
+        turbo_client_begin_anew(s);
     if (!turbo_client_uses_udp(s->session))
         session_udp_close(&s->udp);
     set_timer(s);
@@ -147,7 +90,7 @@ static void step(struct turbo_client_side *s)
     stream_watch(&s->tcp, read, s->tcp.blocked);
 }
 
-static void step_and_wake(struct turbo_client_side *s)
+void turbo_client_step_and_wake(struct turbo_client_side *s)
 {
     step(s);
     side_wake(&s->base);
@@ -190,7 +133,7 @@ static void on_tcp(struct ev_loop *loop, ev_io *io, int events)
     stream_ready(&s->tcp, events);
     if ((events & EV_READ) != 0 && !is_open(s))
         tcp_spoke(s);
-    step_and_wake(s);
+    turbo_client_step_and_wake(s);
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
@@ -202,139 +145,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
     /* After a stall: what has come counts before the time that has passed. */
     session_udp_receive(&s->udp, s->session, s->worker->now);
     turbo_client_tick(s->session, s->worker->now);
-    step_and_wake(s);
-}
-
-/* ---- connecting ---- */
-
-static struct turbo_learned *learned_of(const struct server *server, const struct address *peer)
-{
-    return &memory_of(server->memory, peer)->learned;
-}
-
-static struct turbo_client *new_session(struct turbo_client_side *s)
-{
-    discovery_remember(&s->discovery, s->server);
-    address_set_port(&s->peer, discovery_udp_port(s->server, &s->peer));
-    struct turbo_learned *learned = learned_of(s->server, &s->peer);
-    s->unknown = !discovery_allows(&s->discovery, &s->peer, learned);
-    struct turbo_session_call call = {.settings = s->upstream->settings,
-                                      .learned = learned,
-                                      .unknown = s->unknown,
-                                      .attempt = s->attempt,
-                                      .syn_at = s->syn_at};
-    return turbo_session_new(&call, s->worker->now);
-}
-
-/* What it has taught is kept for later connections to the address it was for. */
-static void free_session(const struct turbo_client_side *s, struct turbo_client *session,
-                         struct server *server, const struct address *peer)
-{
-    if (session != NULL)
-        turbo_session_free(session, server, learned_of(server, peer), s->worker->now);
-}
-
-static void give_up(struct turbo_client_side *s, int error)
-{
-    reach_cancel(s->reach);
-    s->reach = NULL;
-    s->base.lost = SIDE_UNREACHED;
-    s->base.error = error;
-}
-
-/* The session for the SYN that has left to `s->peer`, with what the app has said so far. False: no
- * memory; all is as before. */
-static bool begin_session(struct turbo_client_side *s, struct server *server_before,
-                          const struct address *peer_before)
-{
-    struct turbo_client *before = s->session;
-    struct turbo_client *session = new_session(s);
-    if (session == NULL)
-        return false;
-    s->session = session;
-    s->begins_anew = false;
-    session_udp_close(&s->udp); /* that of the attempt before */
-    if (turbo_client_uses_udp(s->session))
-        session_udp_open(&s->udp, &s->peer, s->syn, s->upstream->config->mark);
-    if (before != NULL) {
-        const uint8_t *data;
-        size_t length = turbo_client_unsent(before, &data);
-        turbo_client_push(s->session, s->worker->now, data, length);
-        free_session(s, before, server_before, peer_before);
-    }
-    if (s->ended)
-        turbo_client_push_end(s->session, s->worker->now);
-    return true;
-}
-
-/* A SYN has left: a new attempt (protocol §6.1). */
-static void on_started(void *owner, int fd, const struct address *peer, struct server *server)
-{
-    struct turbo_client_side *s = owner;
-    assert(s->tag == TURBO_CLIENT_TAG);
-    struct address peer_before = s->peer;
-    struct server *server_before = s->server;
-    bool delivered = false;
-    if (s->session != NULL && turbo_client_report(s->session).asked) {
-        /* The server end that was asked need not wait for us. */
-        turbo_client_tcp_failed(s->session, s->worker->now);
-        session_udp_send(&s->udp, s->session, s->worker->now);
-        delivered = turbo_client_report(s->session).delivered;
-    }
-    s->peer = *peer;
-    s->server = server_hold(server);
-    s->syn = fd;
-    s->syn_at = s->worker->now;
-    /* Else the app has bytes of the host that has now failed. */
-    if (!delivered && begin_session(s, server_before, &peer_before)) {
-        server_release(server_before);
-        step_and_wake(s);
-        return;
-    }
-    server_release(s->server);
-    s->peer = peer_before;
-    s->server = server_before;
-    give_up(s, delivered ? ECONNABORTED : ENOMEM);
-    side_wake(&s->base);
-}
-
-/* The server turns out to speak TurboTLS while TCP connects: what UDP can still save it saves. */
-static void on_told(void *owner)
-{
-    struct turbo_client_side *s = owner;
-    assert(s->tag == TURBO_CLIENT_TAG);
-    if (s->session == NULL || s->reach == NULL || !s->unknown ||
-        !discovery_allows(&s->discovery, &s->peer,
-                          &memory_of(s->server->memory, &s->peer)->learned))
-        return;
-    struct address peer_before = s->peer;
-    (void)begin_session(s, s->server, &peer_before); /* no memory: it goes on without UDP */
-    step_and_wake(s);
-}
-
-static void on_up(void *owner, int fd, const struct address *peer, struct server *server)
-{
-    (void)peer;
-    struct turbo_client_side *s = owner;
-    assert(s->tag == TURBO_CLIENT_TAG);
-    s->reach = NULL;
-    s->base.server = server;
-    s->tcp.fd = fd;
-    socket_retry_evenly(fd);
-    turbo_client_tcp_up(s->session, s->worker->now);
-    step_and_wake(s);
-}
-
-static void on_failed(void *owner, int code)
-{
-    struct turbo_client_side *s = owner;
-    assert(s->tag == TURBO_CLIENT_TAG);
-    s->reach = NULL;
-    s->base.lost = SIDE_UNREACHED;
-    s->base.error = code;
-    if (s->session != NULL)
-        turbo_client_tcp_failed(s->session, s->worker->now);
-    step_and_wake(s);
+    turbo_client_step_and_wake(s);
 }
 
 /* ---- what the relay sees ---- */
@@ -474,14 +285,10 @@ static void turbo_client_side_report(const struct side *side, struct access *acc
 static void turbo_client_side_destroy(struct side *side)
 {
     struct turbo_client_side *s = side_of(side);
-    discovery_stop(&s->discovery);
-    reach_cancel(s->reach);
-    reach_end(s->base.server);
+    turbo_client_connect_end(s);
     session_udp_close(&s->udp);
     ev_timer_stop(s->worker->loop, &s->timer);
     stream_close(&s->tcp, false);
-    free_session(s, s->session, s->server, &s->peer);
-    server_release(s->server);
     upstream_release(s->upstream);
     s->tag = 0;
     free(s);
@@ -511,14 +318,11 @@ struct side *turbo_client_side(struct worker *worker, struct upstream *upstream,
     s->tag = TURBO_CLIENT_TAG;
     s->worker = worker;
     s->upstream = upstream_hold(upstream);
-    s->syn = -1;
     stream_init(&s->tcp, worker->loop, on_tcp, s);
     session_udp_init(&s->udp, worker->loop, on_udp, s);
     ev_init(&s->timer, on_timer);
     s->timer.data = s;
-    discovery_start(&s->discovery, worker, upstream, call, on_told, s);
-    s->reach = reach_start(worker, upstream, call->target, &reach_events, s);
-    if (s->reach == NULL) {
+    if (!turbo_client_connect(s, call)) {
         turbo_client_side_destroy(&s->base);
         return NULL;
     }
