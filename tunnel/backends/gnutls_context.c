@@ -265,6 +265,7 @@ struct backend_context *backend_gnutls_context_create(const struct settings *set
     }
     c->server = settings->server;
     c->tickets = settings->session_tickets;
+    c->verify_depth = settings->verify_depth;
     c->groups_named = settings->groups.count > 0;
     c->clients = settings->client_authentication;
     c->key_log_fd = -1;

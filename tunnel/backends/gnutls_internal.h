@@ -12,6 +12,7 @@ enum { ALPN_NAME_BYTES = 256, SERVER_NAME_BYTES = 256 };
 struct backend_context {
     bool server, tickets;
     bool groups_named;
+    unsigned verify_depth; /* certificates between the peer's and the root, at most */
     enum settings_client_authentication clients;
     gnutls_certificate_credentials_t credentials;
     gnutls_priority_t priority;

@@ -150,17 +150,31 @@ static enum tunnel_result judge(const struct backend_session *s, const struct sh
     return status != 0 ? bad(shown, "is not valid", error) : TUNNEL_OK;
 }
 
+static enum tunnel_result too_deep(const struct shown *shown, struct tunnel_error *error)
+{
+    return failure(
+        error, TUNNEL_BAD_CERTIFICATE,
+        "the peer's certificate (%s) has more of them above it than max_verify_depth: raise "
+        "that, or have the peer send fewer",
+        shown->subject);
+}
+
+/* GnuTLS's own limit does not know whether the root is among those that were sent. */
+static bool is_too_deep(const struct backend_session *s, const struct shown *shown)
+{
+    unsigned between = shown->count - 1;
+    if (between > 0 && is_self_issued(&shown->der[between]))
+        between--;
+    return between > s->context->verify_depth;
+}
+
 static enum tunnel_result unverifiable(const struct shown *shown, int code,
                                        struct tunnel_error *error)
 {
     if (code == GNUTLS_E_MEMORY_ERROR)
         return failure(error, TUNNEL_MEMORY, "out of memory");
     if (code == GNUTLS_E_CONSTRAINT_ERROR)
-        return failure(
-            error, TUNNEL_BAD_CERTIFICATE,
-            "the peer's certificate (%s) has more of them above it than max_verify_depth: raise "
-            "that, or have the peer send fewer",
-            shown->subject);
+        return too_deep(shown, error);
     return failure(error, TUNNEL_BAD_CERTIFICATE,
                    "the peer's certificate (%s) cannot be verified: %s", shown->subject,
                    gnutls_strerror(code));
@@ -182,6 +196,8 @@ static enum tunnel_result verify_shown(const struct backend_session *s, struct s
                        "the peer's certificate cannot be read: %s; replace it",
                        gnutls_strerror(code));
     read_subject(shown);
+    if (is_too_deep(s, shown))
+        return too_deep(shown, error);
     code = gnutls_certificate_verify_peers(s->tls, &purpose, 1, &status);
     return code < 0 ? unverifiable(shown, code, error) : judge(s, shown, status, error);
 }
