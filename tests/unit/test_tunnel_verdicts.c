@@ -50,7 +50,9 @@ static const struct verdict verdicts[] = {
 
 static void each_fault_of_a_servers_certificate_has_its_own_result(void **state)
 {
-    for (size_t i = 0; i < COUNT(verdicts) * COUNT(versions); i++) {
+    /* Every other one is TLS 1.3's. */
+    size_t step = each_is_slow() ? 2 : 1;
+    for (size_t i = step - 1; i < COUNT(verdicts) * COUNT(versions); i += step) {
         const struct verdict *v = &verdicts[i / COUNT(versions)];
         const char *version = versions[i % COUNT(versions)];
         struct pair pair;
@@ -92,7 +94,8 @@ static void each_fault_of_a_clients_certificate_has_its_own_result(void **state)
         {"client", "else.example", TUNNEL_NAME_MISMATCH, "else.example"},
         {"client", "else@client.example", TUNNEL_NAME_MISMATCH, "else@client.example"},
     };
-    for (size_t i = 0; i < COUNT(faults) * COUNT(versions); i++) {
+    size_t step = each_is_slow() ? 2 : 1;
+    for (size_t i = step - 1; i < COUNT(faults) * COUNT(versions); i += step) {
         const struct verdict *f = &faults[i / COUNT(versions)];
         const char *version = versions[i % COUNT(versions)];
         const char *const names[] = {f->name, NULL};

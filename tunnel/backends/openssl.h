@@ -1,6 +1,9 @@
 /*
  * What the files of the OpenSSL backend share. Nothing here is global: each context has an
  * OSSL_LIB_CTX, with providers, random numbers and fetched algorithms of its own.
+ *
+ * Each takes two of the 1,024 thread-specific keys of a process (pthread_key_create(3)): it can
+ * have about 500 contexts at a time.
  */
 #ifndef TUNNEL_BACKENDS_OPENSSL_H
 #define TUNNEL_BACKENDS_OPENSSL_H
