@@ -338,6 +338,19 @@ def test_a_configuration_from_a_file(pki: Pki, tmp_path: Path) -> None:
     assert child.exit_code == 2 and f"{path}:1:31: client.tls.common_options: does not say whom to trust" in child.stderr.text()
 
 
+@pytest.mark.parametrize(("options", "words"), [
+    (["--ca", "nowhere.pem", "--groups", "P-999"], "client: --ca: 'nowhere.pem' cannot be read"),
+    (["--insecure", "--groups", "P-999"], 'client: --groups: no key exchange group "P-999"'),
+    (["--insecure", "--cert", "CERT", "--key", "CA"], "client: --key: '"),
+    (["--insecure", "--tls", "1.2", "--ciphers", "TLS_AES_128_GCM_SHA256"], "not of the version that --tls says"),
+    (["--timeout", "0"], "--timeout 0: is no whole number from 1 to 86400"),
+])
+def test_mistakes_are_told_in_words_of_the_command_line(pki: Pki, options: list[str], words: str) -> None:
+    places = {"CA": pki.ca, "CERT": pki.server("ecdsa")[0]}
+    child = ran(1, *[places.get(option, option) for option in options], "--line", "x")
+    assert (child.exit_code, words in child.stderr.text()) == (2, True), child.stderr.text()
+
+
 def test_keys_are_logged_only_on_request(pki: Pki, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked, not_asked = tmp_path / "asked", tmp_path / "not-asked"
     monkeypatch.setenv("SSLKEYLOGFILE", str(not_asked))

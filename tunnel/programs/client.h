@@ -18,6 +18,7 @@ struct client {
     const char *names[CLIENT_NAMES_MAX + 1];
     size_t name_count;
     const char *output;
+    char wrong[64];   /* with an option's number */
     uint8_t *payload; /* what is said, but for standard input */
     size_t payload_length;
     /* What main opens. */

@@ -30,7 +30,7 @@ static const char help[] =
     "Connection:\n"
     "  --turbo              TurboTLS: a round trip less; plain TLS where the server has none\n"
     "  --udp-port PORT      its UDP port, if it is not the TCP port\n"
-    "  --dialect sandwich   the server speaks Sandwich's dialect\n"
+    "  --dialect sandwich   the server speaks Sandwich's dialect, and nothing else\n"
     "  --always             UDP also where TCP is up at once, as on loopback\n"
     "  --timeout SECONDS    how long nothing may happen (30)\n"
     "\n"
@@ -38,7 +38,7 @@ static const char help[] =
     "  --name NAME          sent as SNI, and to be in its certificate (HOST)\n"
     "  --verify-name NAME   to be in its certificate instead; may be repeated\n"
     "\n"
-    "What is said, in this order; nothing of it: standard input:\n"
+    "What is said, as it is given, --get last (without any of these: standard input):\n"
     "  --line TEXT          a line; may be repeated\n"
     "  --file FILE          what is in it; may be repeated\n"
     "  --get PATH           an HTTP/1.1 request; reads until the server closes\n"
@@ -48,13 +48,13 @@ static const char help[] =
     "  --expect-bytes N     ends after N bytes (else when the server closes)\n"
     "  --output FILE        where to what comes is written (standard output; with --json nowhere)\n"
     "  --json               a line of JSON for each connection on standard output\n"
-    "  --timing             when what was done, on standard error\n"
-    "  --quiet              no line about what was agreed upon\n"
+    "  --timing             what was done when, on standard error\n"
+    "  --quiet              no line on standard error about what was agreed upon\n"
     "\n"
     "More than one connection:\n"
     "  --resume N           after each, N more that resume its session\n"
-    "  --count N            so many, one after another\n"
-    "  --parallel N         so many at a time\n"
+    "  --count N            so many (1), each with its own --resume\n"
+    "  --parallel N         so many of --count at a time (1)\n"
     "\n";
 static const char help_end[] = "\n"
                                "Ends with 0: all was well; 2: the command line or a configuration "
@@ -176,9 +176,15 @@ static const char *append_get(struct client *c, const char *path)
 
 /* ---- options ---- */
 
-static const char *number(const char *text, uint32_t min, uint32_t max, uint32_t *out)
+/* NULL, or what is wrong, in `c->wrong`. */
+static const char *number(struct client *c, const char *text, uint32_t min, uint32_t max,
+                          uint32_t *out)
 {
-    return read_number(text, min, max, out) ? NULL : "is out of range; write a whole number";
+    if (read_number(text, min, max, out))
+        return NULL;
+    (void)snprintf(c->wrong, sizeof(c->wrong), "is no whole number from %u to %u", (unsigned)min,
+                   (unsigned)max);
+    return c->wrong;
 }
 
 static const char *add_name(struct client *c, const char *name)
@@ -217,19 +223,19 @@ static const char *take(struct client *c, int option, char *argument, struct par
 {
     p->says = p->says || option == OPTION_LINE || option == OPTION_FILE || option == OPTION_GET;
     switch (option) {
-    case OPTION_UDP_PORT: return number(argument, 1, UINT16_MAX, &c->udp_port);
+    case OPTION_UDP_PORT: return number(c, argument, 1, UINT16_MAX, &c->udp_port);
     case OPTION_DIALECT: return dialect(c, argument);
-    case OPTION_TIMEOUT: return number(argument, 1, TIMEOUT_MAX_S, &c->timeout_s);
+    case OPTION_TIMEOUT: return number(c, argument, 1, TIMEOUT_MAX_S, &c->timeout_s);
     case OPTION_NAME: c->server_name = argument; return NULL;
     case OPTION_VERIFY_NAME: return add_name(c, argument);
     case OPTION_LINE: return append_line(c, argument);
     case OPTION_FILE: return append_file(c, argument);
     case OPTION_GET: p->get = argument; return NULL;
-    case OPTION_EXPECT: c->expects = true; return number(argument, 0, UINT32_MAX, &c->expected);
+    case OPTION_EXPECT: c->expects = true; return number(c, argument, 0, UINT32_MAX, &c->expected);
     case OPTION_OUTPUT: c->output = argument; return NULL;
-    case OPTION_RESUME: return number(argument, 1, COUNT_MAX, &c->resume);
-    case OPTION_COUNT: return number(argument, 1, COUNT_MAX, &c->count);
-    case OPTION_PARALLEL: return number(argument, 1, PARALLEL_MAX, &c->parallel);
+    case OPTION_RESUME: return number(c, argument, 1, COUNT_MAX, &c->resume);
+    case OPTION_COUNT: return number(c, argument, 1, COUNT_MAX, &c->count);
+    case OPTION_PARALLEL: return number(c, argument, 1, PARALLEL_MAX, &c->parallel);
     default: return take_flag(c, option, p);
     }
 }
@@ -258,17 +264,28 @@ static bool settle(struct client *c, char **rest, struct parsed *p, enum exit_co
 {
     const char *wrong;
 
-    if (rest[0] == NULL || rest[1] != NULL || !read_place(rest[0], true, &c->place))
-        return usage("where to? Write one HOST:PORT, such as example.com:443 or [::1]:443", code);
+    if (rest[0] == NULL)
+        return usage("where to? Write HOST:PORT, such as example.com:443 or [::1]:443", code);
+    if (rest[1] != NULL || !read_place(rest[0], true, &c->place)) {
+        say(CLIENT_NAME,
+            rest[1] != NULL ? "\"%s\" is one too many: write one HOST:PORT; see --help"
+                            : "\"%s\" is no HOST:PORT, such as example.com:443 or [::1]:443; see "
+                              "--help",
+            rest[rest[1] != NULL]);
+        *code = EXIT_USAGE;
+        return false;
+    }
     if (c->server_name == NULL)
         c->server_name = c->place.host;
     c->get = p->get != NULL;
     c->from_stdin = !p->says && !p->silent;
     wrong = append_get(c, p->get);
-    if (wrong != NULL)
-        say(CLIENT_NAME, "--get %s %s", p->get, wrong);
-    else
-        wrong = contradiction(c, p);
+    if (wrong != NULL) {
+        say(CLIENT_NAME, "--get %s: %s; see --help", p->get, wrong);
+        *code = EXIT_USAGE;
+        return false;
+    }
+    wrong = contradiction(c, p);
     return wrong == NULL ? true : usage(wrong, code);
 }
 
@@ -279,12 +296,15 @@ bool client_options(struct client *c, int argc, char **argv, enum exit_code *cod
 
     *c = (struct client){
         .timeout_s = TIMEOUT_S, .count = 1, .parallel = 1, .signals = -1, .out = -1};
-    while ((option = getopt_long(argc, argv, "", known, &index)) != -1) {
+    while ((option = getopt_long(argc, argv, "h", known, &index)) != -1) {
         const char *wrong = NULL;
-        if (option == '?')
-            return usage("this option is not known, or lacks its value", code);
-        if (option == OPTION_HELP || option == OPTION_RELEASE) {
-            if (option == OPTION_HELP)
+        if (option == '?') { /* getopt_long has said what is wrong */
+            say(CLIENT_NAME, "see --help");
+            *code = EXIT_USAGE;
+            return false;
+        }
+        if (option == 'h' || option == OPTION_HELP || option == OPTION_RELEASE) {
+            if (option != OPTION_RELEASE)
                 (void)printf("%s%s%s%s", help, tls_help_of_both, tls_help_of_clients, help_end);
             else
                 (void)printf("%s %s\n", CLIENT_NAME, TURBOTLS_VERSION);

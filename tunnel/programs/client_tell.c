@@ -81,6 +81,20 @@ static void tell_success(const struct visit *v)
         a->resumed ? ", resumed" : "");
 }
 
+/* The library's words are the configuration's; what they are on the command line. */
+static const char *as_option(const struct client *c, enum tunnel_result result)
+{
+    if (c->tls.config != NULL)
+        return "";
+    switch (result) {
+    case TUNNEL_SELF_SIGNED:
+    case TUNNEL_UNKNOWN_CA:
+    case TUNNEL_UNTRUSTED_ROOT: return " (trusted_cas: --ca FILE)";
+    case TUNNEL_CERTIFICATE_REFUSED: return " (identity: --cert FILE --key FILE)";
+    default: return "";
+    }
+}
+
 void visit_tell(const struct client *c, const struct visit *v)
 {
     if (c->json)
@@ -90,6 +104,6 @@ void visit_tell(const struct client *c, const struct visit *v)
     if (c->timing && !c->json)
         tell_timing(v);
     if (v->result != TUNNEL_OK && !c->json)
-        say(CLIENT_NAME, "%s:%u: %s: %s", c->place.host, (unsigned)c->place.port,
-            tunnel_result_name(v->result), v->text);
+        say(CLIENT_NAME, "%s:%u: %s: %s%s", c->place.host, (unsigned)c->place.port,
+            tunnel_result_name(v->result), v->text, as_option(c, v->result));
 }

@@ -10,7 +10,12 @@
 #include <sys/signalfd.h>
 #include <time.h>
 
-enum { LINE_BYTES = 2048, US_A_SECOND = 1000000, NS_A_US = 1000, DIGITS = 9 };
+enum {
+    LINE_BYTES = TUNNEL_ERROR_TEXT_BYTES + 1024,
+    US_A_SECOND = 1000000,
+    NS_A_US = 1000,
+    DIGITS = 9
+};
 
 enum exit_code exit_code_of(enum tunnel_result result)
 {

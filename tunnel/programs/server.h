@@ -16,7 +16,8 @@ struct server {
     uint32_t udp_port, timeout_s, connections_max;
     char *greeting; /* with its line's end; NULL: none */
     const char *directory, *body_file;
-    uint8_t *body; /* of body_file; NULL: there is none */
+    char wrong[64]; /* with an option's number */
+    uint8_t *body;  /* of body_file; NULL: there is none */
     size_t body_length;
     int directory_fd; /* -1: there is none */
     /* What main opens. */

@@ -131,9 +131,15 @@ static const char *open_directory(struct server *s, const char *name)
 
 /* ---- options ---- */
 
-static const char *number(const char *text, uint32_t min, uint32_t max, uint32_t *out)
+/* NULL, or what is wrong, in `s->wrong`. */
+static const char *number(struct server *s, const char *text, uint32_t min, uint32_t max,
+                          uint32_t *out)
 {
-    return read_number(text, min, max, out) ? NULL : "is out of range; write a whole number";
+    if (read_number(text, min, max, out))
+        return NULL;
+    (void)snprintf(s->wrong, sizeof(s->wrong), "is no whole number from %u to %u", (unsigned)min,
+                   (unsigned)max);
+    return s->wrong;
 }
 
 static const char *dialect(struct server *s, const char *text)
@@ -170,11 +176,11 @@ static const char *take(struct server *s, int option, char *argument)
     switch (option) {
     case OPTION_LISTEN: return listen_at(s, argument);
     case OPTION_TURBO: s->turbo = true; return NULL;
-    case OPTION_UDP_PORT: return number(argument, 1, UINT16_MAX, &s->udp_port);
+    case OPTION_UDP_PORT: return number(s, argument, 1, UINT16_MAX, &s->udp_port);
     case OPTION_DIALECT: return dialect(s, argument);
     case OPTION_CONNECTIONS:
-        return number(argument, 1, SERVER_CONNECTIONS_MAX, &s->connections_max);
-    case OPTION_TIMEOUT: return number(argument, 1, TIMEOUT_MAX_S, &s->timeout_s);
+        return number(s, argument, 1, SERVER_CONNECTIONS_MAX, &s->connections_max);
+    case OPTION_TIMEOUT: return number(s, argument, 1, TIMEOUT_MAX_S, &s->timeout_s);
     case OPTION_GREETING: return greet(s, argument);
     case OPTION_ECHO: return NULL;
     case OPTION_WWW: return open_directory(s, argument);
@@ -194,8 +200,11 @@ static bool usage(const char *text, enum exit_code *code)
 
 static bool settle(const struct server *s, char **rest, bool echo, enum exit_code *code)
 {
-    if (rest[0] != NULL)
-        return usage("nothing is known but options: is a -- missing?", code);
+    if (rest[0] != NULL) {
+        say(SERVER_NAME, "\"%s\" is no option: is a -- missing? See --help", rest[0]);
+        *code = EXIT_USAGE;
+        return false;
+    }
     if (!s->listens)
         return usage("where? Write --listen PORT or --listen ADDRESS:PORT", code);
     if ((s->udp_port != 0 || s->sandwich) && !s->turbo)
@@ -212,12 +221,15 @@ bool server_options(struct server *s, int argc, char **argv, enum exit_code *cod
 
     *s = (struct server){
         .timeout_s = TIMEOUT_S, .connections_max = CONNECTIONS, .directory_fd = -1, .signals = -1};
-    while ((option = getopt_long(argc, argv, "", known, &index)) != -1) {
+    while ((option = getopt_long(argc, argv, "h", known, &index)) != -1) {
         const char *wrong;
-        if (option == '?')
-            return usage("this option is not known, or lacks its value", code);
-        if (option == OPTION_HELP || option == OPTION_RELEASE) {
-            if (option == OPTION_HELP)
+        if (option == '?') { /* getopt_long has said what is wrong */
+            say(SERVER_NAME, "see --help");
+            *code = EXIT_USAGE;
+            return false;
+        }
+        if (option == 'h' || option == OPTION_HELP || option == OPTION_RELEASE) {
+            if (option != OPTION_RELEASE)
                 (void)printf("%s%s%s%s", help, tls_help_of_both, tls_help_of_servers, help_end);
             else
                 (void)printf("%s %s\n", SERVER_NAME, TURBOTLS_VERSION);

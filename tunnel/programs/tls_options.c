@@ -197,7 +197,64 @@ static void put_text(FILE *out, const struct tls_options *o, bool server)
     (void)fprintf(out, " } } }\n");
 }
 
+/* ---- what is wrong with the text, in words of the command line ---- */
+
+/* NULL: no option has put it there. */
+static const char *option_of(const char *path, size_t length, bool server)
+{
+    static const struct {
+        const char *part, *option;
+    } parts[] = {
+        {".trusted_cas[", NULL},        {".trusted_directory[", "--ca-dir"},
+        {".system_store", "--system"},  {".certificate[", "--cert"},
+        {".private_key", "--key"},      {".ke[", "--groups"},
+        {".ciphersuite[", "--ciphers"}, {".alpn_protocols[", "--alpn"},
+        {".key_log_file", "--keylog"},  {"provider[", "--provider"},
+    };
+
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+        if (memmem(path, length, parts[i].part, strlen(parts[i].part)) != NULL)
+            return parts[i].option != NULL ? parts[i].option : server ? "--client-ca" : "--ca";
+    return NULL;
+}
+
+/* "configuration:2:55: client.tls.common_options.tls13.ke[0]" becomes "--groups": nobody has seen
+ * that text. */
+static void name_options(char *text, bool server)
+{
+    static const char place[] = "configuration:";
+
+    while ((text = strstr(text, place)) != NULL) {
+        char *path = text + sizeof(place) - 1;
+        path += strspn(path, "0123456789:");
+        path += strspn(path, " ");
+        size_t length = strspn(path, "abcdefghijklmnopqrstuvwxyz_0123456789.[]");
+        const char *option = option_of(path, length, server);
+        if (option == NULL) {
+            text = path;
+            continue;
+        }
+        memcpy(text, option, strlen(option));
+        text += strlen(option);
+        memmove(text, path + length, strlen(path + length) + 1);
+    }
+}
+
 /* ---- the context ---- */
+
+/* Is one of the suites for the version that is not offered? */
+static bool has_idle_cipher(const struct tls_options *o)
+{
+    if (o->version == NULL)
+        return false;
+    for (size_t i = 0; i < o->ciphers.count; i++) {
+        const char *name = o->ciphers.texts[i];
+        bool tls12 = strstr(name, "_WITH_") != NULL;
+        if (strncmp(name, "TLS_", strlen("TLS_")) == 0 && tls12 != (strcmp(o->version, "1.2") == 0))
+            return true;
+    }
+    return false;
+}
 
 /* NULL, or what contradicts what. */
 static const char *contradiction(const struct tls_options *o, bool server)
@@ -213,6 +270,9 @@ static const char *contradiction(const struct tls_options *o, bool server)
         return "--key needs --cert FILE beside it";
     if (o->require_client && o->cas.count == 0)
         return "--require-client-certificate needs --client-ca FILE: whose certificates?";
+    if (has_idle_cipher(o))
+        return "--ciphers has a suite that is not of the version that --tls says (those of TLS 1.2 "
+               "have _WITH_ in their names): leave one of them out";
     if (o->insecure && (o->cas.count + o->ca_directories.count > 0 || o->system))
         return "--insecure trusts anybody: leave it out, or --ca, --ca-dir and --system";
     return NULL;
@@ -232,6 +292,8 @@ static struct tunnel_context *from_text(const struct tls_options *o, bool server
     put_text(out, o, server);
     if (fclose(out) == 0)
         context = tunnel_context_from_text(text, error);
+    if (context == NULL)
+        name_options(error->text, server);
     free(text);
     return context;
 }
