@@ -53,6 +53,11 @@ void access_add_hello(struct access *a, const struct turbo_client_hello *hello)
         a->server_name = strdup(hello->server_name);
 }
 
+void access_add_dialect(struct access *a, enum turbo_dialect dialect)
+{
+    a->dialect = dialect == TURBO_DIALECT_SANDWICH ? "sandwich" : NULL;
+}
+
 void access_add_rtt(struct access *a, uint64_t rtt_us)
 {
     if (a->rtt_us == 0 && a->outcome != TURBO_OUTCOME_FAILED)
@@ -106,7 +111,7 @@ void access_end(struct access *a, struct log *log, turbo_time now)
               LOG_TEXT("upstream", a->upstream), LOG_TEXT("requested", a->requested),
               LOG_TEXT("server", a->server), LOG_TEXT("server_name", a->server_name),
               LOG_TEXT("outcome", turbo_outcome_text(a->outcome)), LOG_TEXT("reason", reason),
-              LOG_NUMBER("rtt_us", a->rtt_us),
+              LOG_TEXT("dialect", a->dialect), LOG_NUMBER("rtt_us", a->rtt_us),
               LOG_NUMBER("first_response_us", access_first_response_us(a)),
               LOG_NUMBER("first_answer_us", access_first_answer_us(a)),
               LOG_NUMBER("bytes_c2s", a->bytes_c2s), LOG_NUMBER("bytes_s2c", a->bytes_s2c),

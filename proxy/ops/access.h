@@ -16,9 +16,10 @@ struct access {
     const char *listener; /* its name */
     const char *route;    /* NULL: none was chosen */
     const char *upstream;
-    char *server;      /* of the upstream: "tcp:192.0.2.1:443"; NULL: none was connected to */
-    char *server_name; /* from the ClientHello; NULL: none seen */
-    char *requested;   /* HOST:PORT that the client has asked for; NULL: it has not */
+    char *server;        /* of the upstream: "tcp:192.0.2.1:443"; NULL: none was connected to */
+    char *server_name;   /* from the ClientHello; NULL: none seen */
+    char *requested;     /* HOST:PORT that the client has asked for; NULL: it has not */
+    const char *dialect; /* of a client that began by UDP: "sandwich"; NULL: profile 1, or TCP */
     enum turbo_outcome outcome;
     enum turbo_reason reason;
     enum turbo_reason cut; /* NONE: it was not */
@@ -47,6 +48,8 @@ void access_count_s2c(struct access *access, turbo_time now, size_t bytes);
 void access_add_requested(struct access *access, const char *requested);
 /* The first one that knows wins. */
 void access_add_hello(struct access *access, const struct turbo_client_hello *hello);
+/* The client began by UDP, and so it spoke. */
+void access_add_dialect(struct access *access, enum turbo_dialect dialect);
 void access_add_rtt(struct access *access, uint64_t rtt_us);
 void access_add_outcome(struct access *access, enum turbo_outcome outcome,
                         enum turbo_reason reason);

@@ -78,7 +78,7 @@ def test_a_client_fetches_a_page(proxies: Proxies, pki: Pki, tmp_path: Path, ser
             client.sendall(REQUEST)
             assert target.expected in everything(client)
         record = front.record()
-        assert (record["outcome"], record["server_name"]) == ("turbo", SERVER_NAME)
+        assert (record["outcome"], record["server_name"], record["dialect"]) == ("turbo", SERVER_NAME, "sandwich")
 
 
 class Front:

@@ -201,6 +201,7 @@ def refused_visit(sidecar: Proxy) -> None:
 def assert_sessions(metrics: Metrics) -> None:
     begun = TURBO + RESUMED
     assert metrics.get("turbotls_sessions_total", listener="front") == begun
+    assert metrics.get("turbotls_sessions_sandwich_total", listener="front") == 0
     assert metrics.by("turbotls_sessions_ended_total", "how", listener="front") == {("joined",): begun}
     assert metrics.get("turbotls_chunks_total", listener="front") == FLIGHT_CHUNKS * begun
     assert metrics.get("turbotls_chunks_again_total", listener="front") == (FLIGHT_CHUNKS - 1) * RESUMED

@@ -41,7 +41,7 @@ static void a_connection_of_which_nothing_is_known_has_its_line(void **state)
         " info connection client=192.0.2.7:50122 "
         "listener=\"turbo:192.0.2.1:443,udp=443\" route=- "
         "upstream=tcp:example.org:443 requested=- server=- server_name=- outcome=none reason=- "
-        "rtt_us=0 first_response_us=0 "
+        "dialect=- rtt_us=0 first_response_us=0 "
         "first_answer_us=0 bytes_c2s=0 bytes_s2c=0 duration_us=500\n");
 }
 
@@ -83,9 +83,10 @@ static void times_count_from_the_first_request(void **state)
     access_add_rtt(&access_record, 777);
     access_add_outcome(&access_record, TURBO_OUTCOME_TURBO, TURBO_REASON_NONE);
     const char *line = end(*state, 6000);
-    assert_non_null(strstr(line, "server_name=www.example.org outcome=turbo reason=- rtt_us=777 "
-                                 "first_response_us=500 first_answer_us=1000 bytes_c2s=382 "
-                                 "bytes_s2c=4500 duration_us=5000\n"));
+    assert_non_null(
+        strstr(line, "server_name=www.example.org outcome=turbo reason=- dialect=- rtt_us=777 "
+                     "first_response_us=500 first_answer_us=1000 bytes_c2s=382 "
+                     "bytes_s2c=4500 duration_us=5000\n"));
 }
 
 static void a_server_that_speaks_first_has_no_time_of_response(void **state)
@@ -110,7 +111,7 @@ static void the_first_that_knows_wins(void **state)
     access_add_outcome(&access_record, TURBO_OUTCOME_CLASSIC, TURBO_REASON_TCP_FIRST);
     access_add_outcome(&access_record, TURBO_OUTCOME_TURBO, TURBO_REASON_NONE);
     assert_non_null(strstr(end(*state, 1300), "server_name=first.example outcome=classic "
-                                              "reason=tcp-first rtt_us=10 "));
+                                              "reason=tcp-first dialect=- rtt_us=10 "));
 }
 
 static void what_the_listener_saw_counts_where_the_sides_say_nothing(void **state)

@@ -18,7 +18,7 @@ Record = dict[str, Any]
 
 RECORD_KEYS = frozenset({
     "time", "level", "message", "client", "listener", "route", "upstream", "requested", "server", "server_name", "outcome", "reason",
-    "rtt_us", "first_response_us", "first_answer_us", "bytes_c2s", "bytes_s2c", "duration_us"})
+    "dialect", "rtt_us", "first_response_us", "first_answer_us", "bytes_c2s", "bytes_s2c", "duration_us"})
 
 _LISTENING = re.compile(r"listening (tcp|turbo):(.+):(\d+?)(?:,udp=(\d+))?$")
 _LISTENER = re.compile(r"\blistener\s*\{")
