@@ -121,7 +121,34 @@ def test_two_tunnels_in_memory(server_text: Path, client_text: Path) -> None:
     assert "elsewhere.test" in child.stderr.text()
 
 
-@pytest.mark.parametrize("name", ["echo_server", "upgradeable_server", "upgradeable_client", "memory_tunnels"])
+@pytest.mark.parametrize("version", ["tls12", "tls13"])
+def test_wrapped_buffers(server_text: Path, pki: Pki, tmp_path: Path, version: str) -> None:
+    text = tmp_path / "of-version.txtpb"
+    text.write_text(f"""client {{ tls {{ common_options {{ {version} {{ }} x509_verifier {{
+        trusted_cas {{ static {{ data {{ filename: "{pki.ca}" }} }} }} }} }} }} }}""")
+    child = run(example("wrapped_buffers"), text, server_text, SERVER_NAME)
+    assert child.exit_code == 0, child.stderr.text()
+    said = child.stdout.all()
+    assert said[-2].startswith(f"TLSv1.{version[-1]}, TLS_") and said[-2].endswith(", no ALPN")
+    assert said[-1] == "plain again"
+    assert str(pki.ca) in child.stdout.text()
+    child = run(example("wrapped_buffers"), text, server_text, "elsewhere.test")
+    assert child.exit_code == 1
+    assert "elsewhere.test" in child.stderr.text()
+
+
+def test_an_io_of_ones_own(server_text: Path, client_text: Path) -> None:
+    port, server = serve("echo_server", server_text)
+    with server:
+        client = run(example("own_io"), port, client_text, SERVER_NAME)
+    assert client.exit_code == 0, client.stderr.text()
+    *states, counts = client.stdout.all()
+    assert states == ["connection in progress", "handshake in progress", "handshake done", "being shut down", "disconnected"]
+    assert counts.endswith(" read")
+
+
+@pytest.mark.parametrize("name", ["echo_server", "upgradeable_server", "upgradeable_client", "memory_tunnels",
+                                  "wrapped_buffers", "own_io"])
 def test_without_arguments_they_say_what_they_need(name: str) -> None:
     child = run(example(name))
     assert child.exit_code == 1

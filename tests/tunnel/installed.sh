@@ -4,15 +4,13 @@
 set -euo pipefail
 
 build=$(realpath "${1:?usage: installed.sh BUILD_DIR}")
-examples=$(realpath "$(dirname "$0")/../../tunnel/examples")
 place=$(mktemp -d)
+examples=$place/usr/share/libtunnel/examples
 trap 'rm -rf "$place"' EXIT
 
 cmake --install "$build" --prefix "$place/usr" --component tunnel >/dev/null
 cd "$place"
-pc=$(find usr -name libtunnel.pc)
-sed -i "s|^prefix=.*|prefix=$place/usr|" "$pc" # as cmake's configuration says it for the real place
-PKG_CONFIG_PATH=$place/$(dirname "$pc")
+PKG_CONFIG_PATH=$place/$(dirname "$(find usr -name libtunnel.pc)")
 export PKG_CONFIG_PATH
 flags=$(pkg-config --cflags --libs libtunnel)
 library=$(pkg-config --variable=libdir libtunnel)
