@@ -193,24 +193,20 @@ static unsigned open_descriptors(void)
 static void who_accepts_one_and_waits_is_told_of_the_next(void **state)
 {
     (void)state;
-    struct client clients[2];
-    struct tunnel_io *io = NULL;
-    for (unsigned i = 0; i < 2; i++) {
+    struct client clients[3];
+    struct tunnel_io *io;
+    for (unsigned i = 0; i < COUNT(clients); i++) {
         client_init(&clients[i], TURBO_DIALECT_PROFILE1, i);
         clients[i].tcp = dial(SOCK_STREAM);
         assert_true(say(clients[i].tcp, clients[i].hello.bytes, clients[i].hello.length));
     }
-    for (unsigned i = 0; i < 2; i++) {
-        if (i == 0)
-            io = take();
-        else
-            assert_int_equal(tunnel_listener_wait(listener, WAIT_MS), TUNNEL_OK);
-        if (i == 1)
-            io = take();
+    for (unsigned i = 0; i < COUNT(clients); i++) {
+        assert_int_equal(tunnel_listener_wait(listener, WAIT_MS), TUNNEL_OK);
+        io = take();
         assert_non_null(io);
         tunnel_io_close(io);
     }
-    for (unsigned i = 0; i < 2; i++)
+    for (unsigned i = 0; i < COUNT(clients); i++)
         client_close(&clients[i]);
 }
 

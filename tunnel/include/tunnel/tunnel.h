@@ -98,7 +98,7 @@ struct tunnel *tunnel_open(struct tunnel_context *context, struct tunnel_io *io,
                            const struct tunnel_options *options, struct tunnel_error *error);
 /* The same, with options as the text of a TunnelOptions message. */
 struct tunnel *tunnel_open_from_text(struct tunnel_context *context, struct tunnel_io *io,
-                                     const char *options, struct tunnel_error *error);
+                                     const char *text, struct tunnel_error *error);
 /* Closes the I/O, if the tunnel still has it: with a reset unless it was closed in order, has
  * failed (its alert is still delivered), or never began. NULL is allowed. */
 void tunnel_free(struct tunnel *tunnel);
