@@ -306,7 +306,7 @@ static void a_byte_and_a_megabyte_go_both_ways(void **state)
         struct pair pair;
         open_usual(*state, &pair, versions[v]);
         pair_agree(&pair);
-        for (size_t i = 0; i < COUNT(lengths); i++) {
+        for (size_t i = 0; i < COUNT(lengths) - (each_is_slow() ? 1 : 0); i++) {
             pair_carry(&pair.client, &pair.server, lengths[i], lengths[i]);
             pair_carry(&pair.server, &pair.client, lengths[i], 16000);
         }
