@@ -203,21 +203,15 @@ static void read_all(struct settings_reader *r, const char *text, struct tunnel_
 struct tunnel_options *settings_options_read(const char *text, struct tunnel_error *error)
 {
     struct owned *owned = calloc(1, sizeof(*owned));
-    struct config_errors errors;
     struct settings_reader r;
-    bool wrong;
 
     if (owned == NULL) {
         (void)failure(error, TUNNEL_MEMORY, "out of memory");
         return NULL;
     }
-    config_errors_init(&errors);
-    r = (struct settings_reader){.judge = {.file = "options", .errors = &errors},
-                                 .arena = &owned->arena};
+    settings_begin(&r, "options", &owned->arena);
     read_all(&r, text, &owned->options);
-    wrong = settings_tell(&r, error);
-    config_errors_free(&errors);
-    if (!wrong)
+    if (settings_end(&r, error))
         return &owned->options;
     settings_options_free(&owned->options);
     return NULL;

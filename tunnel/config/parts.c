@@ -1,10 +1,52 @@
 #include "tunnel/config/parts.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "proto/text/quote.h"
+#include "tunnel/failure.h"
 
 enum { NAMES_MAX = 64, ALPN_BYTES_MAX = 255 };
+
+void settings_begin(struct settings_reader *r, const char *name, struct arena *arena)
+{
+    config_errors_init(&r->errors);
+    r->judge = (struct text_judge){.file = name, .errors = &r->errors};
+    r->arena = arena;
+}
+
+/* The mistakes, a line each as far as there is room. False: there are some. */
+static bool tell(struct settings_reader *r, struct tunnel_error *error)
+{
+    static const char more[] = "... and more";
+    struct config_errors *errors = r->judge.errors;
+    size_t used = 0, told = 0, room = sizeof(error->text) - sizeof(more);
+
+    if (r->arena->failed) {
+        (void)failure(error, TUNNEL_MEMORY, "out of memory");
+        return false;
+    }
+    if (errors->total == 0)
+        return true;
+    (void)failure(error, TUNNEL_CONFIGURATION, "the configuration is wrong, and memory short");
+    if (error == NULL || errors->count == 0)
+        return false;
+    config_errors_sort(errors);
+    for (; told < errors->count && used + strlen(errors->texts[told]) + 1 <= room; told++)
+        used += (size_t)snprintf(error->text + used, sizeof(error->text) - used, "%s%s",
+                                 told == 0 ? "" : "\n", errors->texts[told]);
+    if (told < errors->total)
+        (void)snprintf(error->text + used, sizeof(error->text) - used, "\n%s", more);
+    return false;
+}
+
+bool settings_end(struct settings_reader *r, struct tunnel_error *error)
+{
+    bool right = tell(r, error);
+
+    config_errors_free(&r->errors);
+    return right;
+}
 
 const char *settings_where(struct settings_reader *r, const struct decode_at *at, const char *field,
                            size_t index)

@@ -10,9 +10,15 @@
 #include "turbotls/v1/tunnel.pb-c.h"
 
 struct settings_reader {
-    struct text_judge judge;
+    struct text_judge judge; /* of these errors */
+    struct config_errors errors;
     struct arena *arena; /* what is read lives there */
 };
+
+/* `r` stays where it is until the end. */
+void settings_begin(struct settings_reader *r, const char *name, struct arena *arena);
+/* False: something was wrong or memory short, and `error`, which may be NULL, tells it all. */
+bool settings_end(struct settings_reader *r, struct tunnel_error *error);
 
 /* As text_where, in the reader's memory. */
 const char *settings_where(struct settings_reader *r, const struct decode_at *at, const char *field,
@@ -44,10 +50,5 @@ struct settings_objects settings_certificates_read(struct settings_reader *r,
                                                    size_t count);
 /* Is there a private key in these bytes, in PEM? */
 bool settings_holds_key(const void *bytes, size_t length);
-
-/* ---- settings.c ---- */
-
-/* The reader's mistakes, a line each as far as there is room. Returns whether there are any. */
-bool settings_tell(struct settings_reader *r, struct tunnel_error *error);
 
 #endif

@@ -290,49 +290,19 @@ static void read_all(struct settings_reader *r, const uint8_t *bytes, size_t len
     r->judge.places = NULL;
 }
 
-bool settings_tell(struct settings_reader *r, struct tunnel_error *error)
-{
-    static const char more[] = "... and more";
-    struct config_errors *errors = r->judge.errors;
-    size_t used = 0, told = 0, room = sizeof(error->text) - sizeof(more);
-
-    if (r->arena->failed) {
-        (void)failure(error, TUNNEL_MEMORY, "out of memory");
-        return true;
-    }
-    if (errors->total == 0)
-        return false;
-    (void)failure(error, TUNNEL_CONFIGURATION, "the configuration is wrong, and memory short");
-    if (error == NULL || errors->count == 0)
-        return true;
-    config_errors_sort(errors);
-    for (; told < errors->count && used + strlen(errors->texts[told]) + 1 <= room; told++)
-        used += (size_t)snprintf(error->text + used, sizeof(error->text) - used, "%s%s",
-                                 told == 0 ? "" : "\n", errors->texts[told]);
-    if (told < errors->total)
-        (void)snprintf(error->text + used, sizeof(error->text) - used, "\n%s", more);
-    return true;
-}
-
 struct settings *settings_read(const char *name, const uint8_t *bytes, size_t length,
                                enum settings_form form, struct tunnel_error *error)
 {
     struct owned *owned = calloc(1, sizeof(*owned));
-    struct config_errors errors;
     struct settings_reader r;
-    bool wrong;
 
     if (owned == NULL) {
         (void)failure(error, TUNNEL_MEMORY, "out of memory");
         return NULL;
     }
-    config_errors_init(&errors);
-    r = (struct settings_reader){.judge = {.file = name, .errors = &errors},
-                                 .arena = &owned->arena};
+    settings_begin(&r, name, &owned->arena);
     read_all(&r, bytes, length, form, &owned->settings);
-    wrong = settings_tell(&r, error);
-    config_errors_free(&errors);
-    if (!wrong)
+    if (settings_end(&r, error))
         return &owned->settings;
     settings_free(&owned->settings);
     return NULL;
