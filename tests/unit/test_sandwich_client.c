@@ -3,11 +3,7 @@
 
 #include "turbo/learned.h"
 
-/* A TLS 1.3 Finished behind TLS_AES_128_GCM_SHA256 and TLS_AES_256_GCM_SHA384. */
-enum { AES_128 = 0x1301, AES_256 = 0x1302, FINISHED = 53, FINISHED_384 = 69, TLS_1_2 = 0xc02f };
-
 /* clang-format off */
-#define END {SERVER, 0, LINE_HELLO, 0}
 #define FLIGHT_1_3(suite, certificate, finished) \
     {APP, 0, LINE_HELLO, 0}, {SERVER, 1, LINE_SERVER_HELLO, suite}, {SERVER, 1, LINE_CCS, 0}, \
     {SERVER, 1, LINE_ENCRYPTED, 40}, {SERVER, 1, LINE_ENCRYPTED, certificate}, \
@@ -29,11 +25,11 @@ static void begin(const struct line *lines)
     world_begin(w);
 }
 
-static void assert_done(void)
+static void begin_losing(const struct line *lines, struct loss loses)
 {
-    world_assert_outcome(w, TURBO_CLIENT_OPEN, TURBO_OUTCOME_TURBO, TURBO_REASON_NONE);
-    world_assert_done(w);
-    assert_true(turbo_client_settled(w->client));
+    w = world_new(lines);
+    w->loses = loses;
+    world_begin(w);
 }
 
 static void assert_failed(enum turbo_reason reason, bool again)
@@ -55,7 +51,7 @@ TEST(the_handshake_goes_by_udp_and_the_rest_by_tcp)
     world_run(w, 15);
     assert_int_equal(w->last, -1);
     world_run(w, 200);
-    assert_done();
+    world_assert_turbo(w);
     assert_int_equal(w->by_udp, world_said(w, APP, 3));
     assert_int_equal(w->last, 3);
     assert_true(w->requests <= SANDWICH_FIRST_FLIGHT + 1); /* what was heard of is not repeated */
@@ -69,7 +65,7 @@ TEST(a_finished_is_longer_with_sha384)
                                         ANSWER_1_3(FINISHED_384, 700), END};
     begin(lines);
     world_run(w, 200);
-    assert_done();
+    world_assert_turbo(w);
     assert_int_equal(w->by_udp, world_said(w, APP, 3));
 }
 
@@ -79,7 +75,7 @@ TEST(each_push_may_be_one_byte)
     w->push_most = 1;
     world_begin(w);
     world_run(w, 200);
-    assert_done();
+    world_assert_turbo(w);
     assert_int_equal(w->requests, SANDWICH_FIRST_FLIGHT + 2); /* whole records only */
 }
 
@@ -95,7 +91,7 @@ TEST(a_large_hello_takes_several_requests)
     begin(lines);
     assert_int_equal(w->requests, SANDWICH_FIRST_FLIGHT);
     world_run(w, 200);
-    assert_done();
+    world_assert_turbo(w);
 }
 
 TEST(a_retry_and_a_client_certificate_go_by_udp)
@@ -115,7 +111,7 @@ TEST(a_retry_and_a_client_certificate_go_by_udp)
                                         END};
     begin(lines);
     world_run(w, 200);
-    assert_done();
+    world_assert_turbo(w);
     assert_int_equal(w->by_udp, world_said(w, APP, 6));
 }
 
@@ -125,7 +121,7 @@ TEST(a_flight_of_more_than_14_responses_gets_more_requests)
                                         ANSWER_1_3(FINISHED, 700), END};
     begin(lines);
     world_run(w, 150);
-    assert_done();
+    world_assert_turbo(w);
     assert_true(w->responded > SANDWICH_FIRST_FLIGHT);
 }
 
@@ -197,7 +193,7 @@ TEST(tls_1_2_goes_by_udp_up_to_its_last_finished)
     world_run(w, 49);
     assert_int_equal(w->last, -1);
     world_run(w, 200);
-    assert_done();
+    world_assert_turbo(w);
     assert_int_equal(w->last, w->responded);
 }
 
@@ -214,7 +210,7 @@ TEST(large_streams_go_through_tcp)
                                         END};
     begin(lines);
     world_run(w, 300);
-    assert_done();
+    world_assert_turbo(w);
 }
 
 /* ---- where the client's handshake ends ---- */
@@ -229,7 +225,7 @@ TEST(an_idle_client_gets_tickets_by_udp_and_then_its_tombstone)
     world_run(w, 39);
     assert_int_equal(turbo_client_state(w->client), TURBO_CLIENT_WAITING);
     world_run(w, 200);
-    assert_done();
+    world_assert_turbo(w);
     assert_int_equal(w->last, w->responded);
     assert_int_equal(w->last, 4);
 }
@@ -252,7 +248,7 @@ TEST(a_padded_finished_is_known_by_the_tickets)
         {SERVER, 3, LINE_DATA, 100},         END};
     begin(lines);
     world_run(w, 150);
-    assert_done();
+    world_assert_turbo(w);
 }
 
 TEST(a_padded_finished_without_tickets_is_known_by_silence)
@@ -276,7 +272,7 @@ TEST(an_app_that_ends_after_its_request_ends_tcp)
                                         END};
     begin(lines);
     world_run(w, 200);
-    assert_done();
+    world_assert_turbo(w);
     assert_true(turbo_client_ended(w->client));
 }
 
@@ -297,52 +293,31 @@ TEST(an_app_that_ends_within_its_handshake_says_so_by_tcp)
 
 /* ---- loss ---- */
 
-static bool loses_first_request(enum speaker from, unsigned index, unsigned copy)
-{
-    return from == APP && index == 1 && copy == 1;
-}
-
 TEST(a_lost_request_is_repeated)
 {
-    w = world_new(usual);
-    w->loses = loses_first_request;
-    world_begin(w);
+    begin_losing(usual, (struct loss){APP, 1, 1, 1});
     world_run(w, 500);
-    assert_done();
+    world_assert_turbo(w);
     assert_int_equal(w->copies[APP][1], 2);
-}
-
-static bool loses_padding(enum speaker from, unsigned index, unsigned copy)
-{
-    return from == APP && index == 2 && copy == 1;
 }
 
 TEST(lost_padding_is_repeated_as_well)
 {
-    w = world_new(usual);
-    w->loses = loses_padding;
-    world_begin(w);
+    begin_losing(usual, (struct loss){APP, 2, 2, 1});
     world_run(w, 500);
-    assert_done();
+    world_assert_turbo(w);
     assert_int_equal(w->copies[APP][2], 2);
-}
-
-static bool loses_finished(enum speaker from, unsigned index, unsigned copy)
-{
-    return from == APP && index > SANDWICH_FIRST_FLIGHT && copy <= 3;
 }
 
 TEST(a_lost_finished_is_repeated_until_the_server_is_heard)
 {
-    w = world_new(usual);
-    w->loses = loses_finished;
-    world_begin(w);
+    begin_losing(usual, (struct loss){APP, SANDWICH_FIRST_FLIGHT + 1, WORLD_INDEX, 3});
     world_run(w, 1000);
     assert_int_equal(turbo_client_state(w->client), TURBO_CLIENT_OPEN);
     assert_false(turbo_client_settled(w->client));
     assert_int_equal(w->last, -1); /* TCP has brought the tombstone, and it waits */
     world_run(w, 1700);
-    assert_done();
+    world_assert_turbo(w);
 }
 
 TEST(a_finished_that_nobody_answers_is_repeated_for_10_s)
@@ -356,20 +331,12 @@ TEST(a_finished_that_nobody_answers_is_repeated_for_10_s)
     assert_true(w->copies[APP][SANDWICH_FIRST_FLIGHT + 1] >= 5);
     assert_false(turbo_client_settled(w->client));
     world_run(w, 10100);
-    assert_done();
-}
-
-static bool loses_second_response(enum speaker from, unsigned index, unsigned copy)
-{
-    (void)copy;
-    return from == SERVER && index == 2;
+    world_assert_turbo(w);
 }
 
 TEST(a_lost_response_begins_anew_while_the_app_knows_nothing)
 {
-    w = world_new(usual);
-    w->loses = loses_second_response;
-    world_begin(w);
+    begin_losing(usual, (struct loss){SERVER, 2, 2, 0});
     world_run(w, 1000);
     assert_failed(TURBO_REASON_DATAGRAM_LOST, true);
     assert_int_equal(w->now, WORLD_START + 1000 * TURBO_MILLISECOND);
@@ -381,42 +348,25 @@ TEST(a_lost_response_begins_anew_while_the_app_knows_nothing)
 TEST(a_lost_response_fails_in_the_last_attempt)
 {
     w = world_new(usual);
-    w->loses = loses_second_response;
+    w->loses = (struct loss){SERVER, 2, 2, 0};
     w->config.attempt = SANDWICH_RESTARTS_MAX;
     world_begin(w);
     world_run(w, 1000);
     assert_failed(TURBO_REASON_DATAGRAM_LOST, false);
 }
 
-static bool loses_last_response(enum speaker from, unsigned index, unsigned copy)
-{
-    (void)copy;
-    return from == SERVER && index == 3;
-}
-
 TEST(a_lost_last_response_shows_by_a_record_that_is_not_whole)
 {
-    w = world_new(usual);
-    w->loses = loses_last_response;
-    world_begin(w);
+    begin_losing(usual, (struct loss){SERVER, 3, 3, 0});
     world_run(w, 300);
     assert_int_equal(turbo_client_state(w->client), TURBO_CLIENT_WAITING);
     world_run(w, 1000);
     assert_failed(TURBO_REASON_DATAGRAM_LOST, true);
 }
 
-static bool loses_only_response(enum speaker from, unsigned index, unsigned copy)
-{
-    (void)index;
-    (void)copy;
-    return from == SERVER;
-}
-
 TEST(a_lost_only_response_begins_anew)
 {
-    w = world_new(usual);
-    w->loses = loses_only_response;
-    world_begin(w);
+    begin_losing(usual, (struct loss){SERVER, 0, WORLD_INDEX, 0});
     world_run(w, 590);
     assert_int_equal(turbo_client_state(w->client), TURBO_CLIENT_WAITING);
     world_run(w, 700);
@@ -426,19 +376,13 @@ TEST(a_lost_only_response_begins_anew)
 TEST(silence_fails_the_last_attempt_in_the_end)
 {
     w = world_new(usual);
-    w->loses = loses_only_response;
+    w->loses = (struct loss){SERVER, 0, WORLD_INDEX, 0};
     w->config.attempt = SANDWICH_RESTARTS_MAX;
     world_begin(w);
     world_run(w, 9000);
     assert_int_equal(turbo_client_state(w->client), TURBO_CLIENT_WAITING);
     world_run(w, 20000);
     assert_failed(TURBO_REASON_NO_RESPONSE, false);
-}
-
-static bool loses_second_flight(enum speaker from, unsigned index, unsigned copy)
-{
-    (void)copy;
-    return from == SERVER && index == 3;
 }
 
 TEST(a_lost_response_after_delivery_fails)
@@ -450,27 +394,17 @@ TEST(a_lost_response_after_delivery_fails)
                                         {SERVER, 2, LINE_ENCRYPTED, 2500},
                                         {APP, 3, LINE_ENCRYPTED, FINISHED},
                                         END};
-    w = world_new(lines);
-    w->loses = loses_second_flight;
-    world_begin(w);
+    begin_losing(lines, (struct loss){SERVER, 3, 3, 0});
     world_run(w, 1000);
     assert_failed(TURBO_REASON_DATAGRAM_LOST, false);
     assert_true(turbo_client_report(w->client).delivered);
 }
 
-static bool loses_tickets(enum speaker from, unsigned index, unsigned copy)
-{
-    (void)copy;
-    return from == SERVER && index == 4;
-}
-
 TEST(lost_tickets_come_by_tcp)
 {
-    w = world_new(idle);
-    w->loses = loses_tickets;
-    world_begin(w);
+    begin_losing(idle, (struct loss){SERVER, 4, 4, 0});
     world_run(w, 200);
-    assert_done();
+    world_assert_turbo(w);
     assert_int_equal(w->last, 3);
 }
 
@@ -491,33 +425,10 @@ TEST(an_app_that_thinks_for_long_is_no_loss)
 
 enum { SEEDS = 300 };
 
-static const struct line retried[] = {{APP, 0, LINE_HELLO, 1800},
-                                      {SERVER, 1, LINE_SERVER_HELLO, AES_256},
-                                      {SERVER, 1, LINE_CCS, 0},
-                                      {APP, 2, LINE_CCS, 0},
-                                      {APP, 2, LINE_HELLO, 1800},
-                                      {SERVER, 3, LINE_SERVER_HELLO, AES_256},
-                                      {SERVER, 3, LINE_ENCRYPTED, 16000},
-                                      {SERVER, 3, LINE_ENCRYPTED, 4000},
-                                      {APP, 5, LINE_ENCRYPTED, 5000},
-                                      {APP, 5, LINE_ENCRYPTED, 281},
-                                      {APP, 5, LINE_ENCRYPTED, FINISHED_384},
-                                      {APP, 5, LINE_DATA, 100},
-                                      {SERVER, 6, LINE_DATA, 239},
-                                      {SERVER, 7, LINE_DATA, 16384},
-                                      {APP, 7, LINE_DATA, 16384},
-                                      {SERVER, 8, LINE_DATA, 50},
-                                      END};
-
 static void draw(const struct line *lines, uint32_t seed, unsigned requests, unsigned responses)
 {
     w = world_new(lines);
-    w->seed = seed * 2654435761u | 1;
-    w->lost_of_256[APP] = requests;
-    w->lost_of_256[SERVER] = responses;
-    w->jitter = seed % 3 * 8 * TURBO_MILLISECOND;
-    w->push_most = seed % 5 * 300;
-    w->config.attempt = responses == 0 ? SANDWICH_RESTARTS_MAX : 0; /* else it would begin anew */
+    world_draw(w, seed, requests, responses);
     world_begin(w);
     world_run(w, 60000);
 }
@@ -527,8 +438,8 @@ static void lost_requests_harm_nobody(void **state)
 {
     (void)state;
     for (uint32_t seed = 1; seed <= SEEDS; seed++) {
-        draw(seed % 2 != 0 ? usual : retried, seed, seed % 50, 0);
-        assert_done();
+        draw(seed % 2 != 0 ? usual : world_retried, seed, seed % 50, 0);
+        world_assert_turbo(w);
         world_free(w);
     }
 }
@@ -539,7 +450,7 @@ static void lost_responses_never_garble(void **state)
     unsigned done = 0, again = 0;
     (void)state;
     for (uint32_t seed = 1; seed <= SEEDS; seed++) {
-        draw(seed % 2 != 0 ? usual : retried, seed, 0, seed % 40);
+        draw(seed % 2 != 0 ? usual : world_retried, seed, 0, seed % 40);
         struct turbo_client_report report = turbo_client_report(w->client);
         if (report.outcome == TURBO_OUTCOME_FAILED) {
             assert_true(w->lost[SERVER] > 0);
@@ -548,7 +459,7 @@ static void lost_responses_never_garble(void **state)
             assert_int_equal(report.again, !report.delivered);
             again += report.again;
         } else {
-            assert_done();
+            world_assert_turbo(w);
             done++;
         }
         world_free(w);
@@ -567,7 +478,7 @@ TEST(tcp_may_be_up_last)
     assert_int_equal(turbo_client_state(w->client), TURBO_CLIENT_ASKING);
     assert_int_equal(w->by_udp, world_said(w, APP, 3));
     world_run(w, 500);
-    assert_done();
+    world_assert_turbo(w);
 }
 
 TEST(an_idle_client_opens_when_tcp_is_up)
@@ -576,14 +487,14 @@ TEST(an_idle_client_opens_when_tcp_is_up)
     w->tcp_delay = 300 * TURBO_MILLISECOND;
     world_begin(w);
     world_run(w, 600);
-    assert_done();
+    world_assert_turbo(w);
 }
 
 TEST(without_tcp_nothing_is_given_up_that_it_may_bring)
 {
     w = world_new(usual);
     w->tcp_delay = TURBO_NEVER;
-    w->loses = loses_only_response;
+    w->loses = (struct loss){SERVER, 0, WORLD_INDEX, 0};
     world_begin(w);
     world_run(w, 30000);
     assert_int_equal(turbo_client_state(w->client), TURBO_CLIENT_ASKING);

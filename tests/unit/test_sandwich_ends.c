@@ -1,10 +1,7 @@
 /* Both ends of the Sandwich dialect with each other: protocol §11.7 and §11.8. */
 #include "tests/unit/support/sandwich_end.h"
 
-enum { AES_128 = 0x1301, AES_256 = 0x1302, FINISHED = 53, FINISHED_384 = 69, TLS_1_2 = 0xc02f };
-
 /* clang-format off */
-#define END {SERVER, 0, LINE_HELLO, 0}
 static const struct line usual[] = {
     {APP, 0, LINE_HELLO, 0}, {SERVER, 1, LINE_SERVER_HELLO, AES_128}, {SERVER, 1, LINE_CCS, 0},
     {SERVER, 1, LINE_ENCRYPTED, 40}, {SERVER, 1, LINE_ENCRYPTED, 2500}, {SERVER, 1, LINE_ENCRYPTED, 300},
@@ -15,13 +12,6 @@ static const struct line idle[] = {
     {APP, 0, LINE_HELLO, 0}, {SERVER, 1, LINE_SERVER_HELLO, AES_128},
     {SERVER, 1, LINE_ENCRYPTED, 2500}, {SERVER, 1, LINE_ENCRYPTED, FINISHED},
     {APP, 3, LINE_ENCRYPTED, FINISHED}, {SERVER, 2, LINE_DATA, 239}, END};
-static const struct line retried[] = {
-    {APP, 0, LINE_HELLO, 1800}, {SERVER, 1, LINE_SERVER_HELLO, AES_256}, {SERVER, 1, LINE_CCS, 0},
-    {APP, 2, LINE_CCS, 0}, {APP, 2, LINE_HELLO, 1800}, {SERVER, 3, LINE_SERVER_HELLO, AES_256},
-    {SERVER, 3, LINE_ENCRYPTED, 16000}, {SERVER, 3, LINE_ENCRYPTED, 4000}, {APP, 5, LINE_ENCRYPTED, 5000},
-    {APP, 5, LINE_ENCRYPTED, 281}, {APP, 5, LINE_ENCRYPTED, FINISHED_384}, {APP, 5, LINE_DATA, 100},
-    {SERVER, 6, LINE_DATA, 239}, {SERVER, 7, LINE_DATA, 16384}, {APP, 7, LINE_DATA, 16384},
-    {SERVER, 8, LINE_DATA, 50}, END};
 static const struct line tls_1_2[] = {
     {APP, 0, LINE_HELLO, 0}, {SERVER, 1, LINE_SERVER_HELLO, TLS_1_2}, {SERVER, 1, LINE_HANDSHAKE, 3000},
     {APP, 2, LINE_HANDSHAKE, 70}, {APP, 2, LINE_CCS, 0}, {APP, 2, LINE_HANDSHAKE, 40},
@@ -32,7 +22,7 @@ static const struct line padded[] = {
     {SERVER, 1, LINE_ENCRYPTED, 2500}, {SERVER, 1, LINE_ENCRYPTED, FINISHED},
     {APP, 3, LINE_ENCRYPTED, 1200}, {SERVER, 2, LINE_DATA, 239}, {APP, 4, LINE_DATA, 100},
     {SERVER, 3, LINE_DATA, 100}, END};
-static const struct line *const talks[] = {usual, idle, retried, tls_1_2, padded};
+static const struct line *const talks[] = {usual, idle, world_retried, tls_1_2, padded};
 /* clang-format on */
 
 static struct world *w;
@@ -50,13 +40,6 @@ static void stop(void)
     world_free(w);
 }
 
-static void assert_done(void)
-{
-    world_assert_outcome(w, TURBO_CLIENT_OPEN, TURBO_OUTCOME_TURBO, TURBO_REASON_NONE);
-    world_assert_done(w);
-    assert_true(turbo_client_settled(w->client));
-}
-
 static void all_talks_are_the_same_at_both_ends(void **state)
 {
     (void)state;
@@ -64,7 +47,7 @@ static void all_talks_are_the_same_at_both_ends(void **state)
         begin(talks[i]);
         world_begin(w);
         world_run(w, 300);
-        assert_done();
+        world_assert_turbo(w);
         for (unsigned k = 1; k < WORLD_INDEX; k++)
             assert_true(w->copies[SERVER][k] <= 1);
         stop();
@@ -79,7 +62,7 @@ static void tcp_that_is_late_delays_and_no_more(void **state)
         w->tcp_delay = 120 * TURBO_MILLISECOND;
         world_begin(w);
         world_run(w, 2000);
-        assert_done();
+        world_assert_turbo(w);
         stop();
     }
 }
@@ -89,12 +72,7 @@ enum { SEEDS = 300 };
 static void draw(uint32_t seed, unsigned requests, unsigned responses)
 {
     begin(talks[seed % COUNT(talks)]);
-    w->seed = seed * 2654435761u | 1;
-    w->lost_of_256[APP] = requests;
-    w->lost_of_256[SERVER] = responses;
-    w->jitter = seed % 3 * 8 * TURBO_MILLISECOND;
-    w->push_most = seed % 7 * 300;
-    w->config.attempt = responses == 0 ? SANDWICH_RESTARTS_MAX : 0; /* else it would begin anew */
+    world_draw(w, seed, requests, responses);
     world_begin(w);
     world_run(w, 60000);
 }
@@ -104,7 +82,7 @@ static void lost_requests_harm_nobody(void **state)
     (void)state;
     for (uint32_t seed = 1; seed <= SEEDS; seed++) {
         draw(seed, seed % 40, 0);
-        assert_done();
+        world_assert_turbo(w);
         stop();
     }
 }
@@ -123,7 +101,7 @@ static void lost_responses_never_garble(void **state)
         } else if (report.outcome == TURBO_OUTCOME_NONE) {
             assert_true(w->lost[SERVER] > 0 && report.delivered); /* the app waits for the rest */
         } else {
-            assert_done();
+            world_assert_turbo(w);
             done++;
         }
         stop();

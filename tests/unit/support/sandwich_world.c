@@ -129,7 +129,9 @@ static uint32_t chance(struct world *w)
 
 static bool is_lost(struct world *w, enum speaker from, unsigned index, unsigned copy)
 {
-    bool lost = w->loses != NULL && w->loses(from, index, copy);
+    const struct loss *l = &w->loses;
+    bool lost = l->last > 0 && from == l->from && index >= l->first && index <= l->last &&
+                (l->copies == 0 || copy <= l->copies);
     lost |= w->seed > 0 && chance(w) % 256 < w->lost_of_256[from];
     w->lost[from] += lost;
     return lost;
@@ -378,6 +380,24 @@ void world_run(struct world *w, unsigned milliseconds)
     w->now = until > w->now ? until : w->now;
 }
 
+const struct line world_retried[] = {{APP, 0, LINE_HELLO, 1800},
+                                     {SERVER, 1, LINE_SERVER_HELLO, AES_256},
+                                     {SERVER, 1, LINE_CCS, 0},
+                                     {APP, 2, LINE_CCS, 0},
+                                     {APP, 2, LINE_HELLO, 1800},
+                                     {SERVER, 3, LINE_SERVER_HELLO, AES_256},
+                                     {SERVER, 3, LINE_ENCRYPTED, 16000},
+                                     {SERVER, 3, LINE_ENCRYPTED, 4000},
+                                     {APP, 5, LINE_ENCRYPTED, 5000},
+                                     {APP, 5, LINE_ENCRYPTED, 281},
+                                     {APP, 5, LINE_ENCRYPTED, FINISHED_384},
+                                     {APP, 5, LINE_DATA, 100},
+                                     {SERVER, 6, LINE_DATA, 239},
+                                     {SERVER, 7, LINE_DATA, 16384},
+                                     {APP, 7, LINE_DATA, 16384},
+                                     {SERVER, 8, LINE_DATA, 50},
+                                     END};
+
 struct world *world_new(const struct line *lines)
 {
     struct world *w = calloc(1, sizeof(*w));
@@ -405,6 +425,16 @@ void world_begin(struct world *w)
     step(w);
 }
 
+void world_draw(struct world *w, uint32_t seed, unsigned requests, unsigned responses)
+{
+    w->seed = seed * 2654435761u | 1;
+    w->lost_of_256[APP] = requests;
+    w->lost_of_256[SERVER] = responses;
+    w->jitter = seed % 3 * 8 * TURBO_MILLISECOND;
+    w->push_most = seed % 7 * 300;
+    w->config.attempt = responses == 0 ? SANDWICH_RESTARTS_MAX : 0; /* else it would begin anew */
+}
+
 void world_free(struct world *w)
 {
     free(w->memory);
@@ -430,4 +460,11 @@ void world_assert_outcome(const struct world *w, enum turbo_client_state state,
     assert_string_equal(turbo_reason_text(report.reason), turbo_reason_text(reason));
     assert_string_equal(turbo_outcome_text(report.outcome), turbo_outcome_text(outcome));
     assert_int_equal(turbo_client_state(w->client), state);
+}
+
+void world_assert_turbo(struct world *w)
+{
+    world_assert_outcome(w, TURBO_CLIENT_OPEN, TURBO_OUTCOME_TURBO, TURBO_REASON_NONE);
+    world_assert_done(w);
+    assert_true(turbo_client_settled(w->client));
 }

@@ -38,6 +38,23 @@ enum { WORLD_STREAM = 512 * 1024, WORLD_PACKETS = 1024, WORLD_LINES = 32, WORLD_
 #define WORLD_DELAY (10 * TURBO_MILLISECOND) /* one way */
 #define WORLD_START (7 * TURBO_SECOND)
 
+/* A TLS 1.3 Finished behind TLS_AES_128_GCM_SHA256 and TLS_AES_256_GCM_SHA384. */
+enum { AES_128 = 0x1301, AES_256 = 0x1302, FINISHED = 53, FINISHED_384 = 69, TLS_1_2 = 0xc02f };
+
+#define END                                                                                        \
+    {                                                                                              \
+        SERVER, 0, LINE_HELLO, 0                                                                   \
+    }
+/* One with a HelloRetryRequest, in which both ends say much. */
+extern const struct line world_retried[];
+
+/* Datagrams that are lost for certain. */
+struct loss {
+    enum speaker from;
+    unsigned first, last; /* indexes; `last` 0: none */
+    unsigned copies;      /* the first so many of each; 0: all */
+};
+
 struct stream_said {
     uint8_t bytes[WORLD_STREAM];
     size_t said, line_end[WORLD_LINES];
@@ -60,7 +77,7 @@ struct world {
     struct turbo_client *client;
     struct turbo_client_config config;
     turbo_time now;
-    const struct line *lines; /* up to one without a length and kind LINE_HELLO of the SERVER */
+    const struct line *lines; /* up to END */
     unsigned next_line[2];
     struct stream_said streams[2]; /* by speaker */
     size_t app_pushed;
@@ -76,8 +93,7 @@ struct world {
     unsigned packet_count;
     struct sandwich_end *own; /* our own server end instead; NULL: the other */
     turbo_time tcp_delay;     /* until it is up */
-    /* Is this datagram lost? `copy` counts from 1. */
-    bool (*loses)(enum speaker from, unsigned index, unsigned copy);
+    struct loss loses;
     /* By chance, with a seed above 0: of 256 datagrams so many are lost, and all come up to so much
      * later, in whatever order. */
     uint32_t seed;
@@ -106,9 +122,13 @@ struct world *world_new(const struct line *lines);
 void world_begin(struct world *w);
 /* Up to `milliseconds` after the SYN. */
 void world_run(struct world *w, unsigned milliseconds);
+/* Before it begins: by chance, with loss in one direction; and in any order for most seeds. */
+void world_draw(struct world *w, uint32_t seed, unsigned requests, unsigned responses);
 void world_free(struct world *w);
 /* Both streams have been heard to their ends, and TCP carries on. */
 void world_assert_done(struct world *w);
+/* As that, by TurboTLS, and the session is settled. */
+void world_assert_turbo(struct world *w);
 void world_assert_outcome(const struct world *w, enum turbo_client_state state,
                           enum turbo_outcome outcome, enum turbo_reason reason);
 /* ---- for the server's part ---- */
