@@ -1,5 +1,5 @@
 # The Debian package: `cpack --config build/CPackConfig.cmake -B DIRECTORY`. What `cmake --install` leaves alone
-# (units, configurations) is the component `debian`.
+# (units, configurations) is the component `debian`; libtunnel and its programs (`tunnel`) are not in the package.
 
 find_program(GZIP gzip REQUIRED)
 
