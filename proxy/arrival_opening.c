@@ -123,8 +123,12 @@ static enum turbo_prefix never_known(void *owner, const uint8_t *bytes, size_t l
 void arrival_judge(struct arrival *a, size_t from)
 {
     struct turbo_endpoint *endpoint = arrival_endpoint(a);
+    struct turbo_address client = client_of(a);
+    /* Whose TCP comes through somebody in front may be heard by UDP from another address. */
+    bool in_front = a->connection.settings->proxy_from.count > 0;
+    struct turbo_opener opener = {.endpoint = endpoint, .from = in_front ? NULL : &client};
     turbo_opening_push(&a->opening, a->bytes + from, a->length - from,
-                       endpoint == NULL ? never_known : turbo_endpoint_prefix_known, endpoint);
+                       endpoint == NULL ? never_known : turbo_opener_prefix_known, &opener);
     switch (a->opening.kind) {
     case TURBO_OPENING_MORE: break;
     case TURBO_OPENING_CLASSIC:

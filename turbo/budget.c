@@ -79,3 +79,11 @@ void budget_keep(struct budget *budget, const struct turbo_address *peer)
         if (!turbo_address_same_ip(&budget->accounts[i].path.peer, peer))
             budget->accounts[i].permits = 0;
 }
+
+bool budget_knows(const struct budget *budget, const struct turbo_address *peer)
+{
+    for (size_t i = 0; i < budget->count; i++)
+        if (turbo_address_same_ip(&budget->accounts[i].path.peer, peer))
+            return true;
+    return false;
+}

@@ -32,6 +32,8 @@ bool budget_earn(struct budget *budget, const struct turbo_path *path, size_t by
 bool budget_spend(struct budget *budget, size_t bytes, struct turbo_path *path);
 /* The same, but only where another permit is left after it. */
 bool budget_spend_spare(struct budget *budget, size_t bytes, struct turbo_path *path);
+/* Was anything earned from `peer`, at whatever port? */
+bool budget_knows(const struct budget *budget, const struct turbo_address *peer);
 /* What others than `peer`, at whatever port, have earned so far is void. */
 void budget_keep(struct budget *budget, const struct turbo_address *peer);
 

@@ -96,9 +96,10 @@ static bool begins_id(const struct turbo_server *s, const uint8_t *bytes, size_t
 }
 
 /* Only ids without the fixed bits matter; with them turbo_opening knows by itself. */
-enum turbo_prefix turbo_endpoint_prefix_known(void *owner, const uint8_t *bytes, size_t length)
+enum turbo_prefix turbo_opener_prefix_known(void *owner, const uint8_t *bytes, size_t length)
 {
-    const struct turbo_endpoint *e = owner;
+    const struct turbo_opener *opener = owner;
+    const struct turbo_endpoint *e = opener->endpoint;
     enum turbo_prefix found = TURBO_PREFIX_NONE;
     if (e->drafts == 0)
         return found;
@@ -107,7 +108,8 @@ enum turbo_prefix turbo_endpoint_prefix_known(void *owner, const uint8_t *bytes,
         const struct queue_node *head = &queues[i]->head;
         for (const struct queue_node *node = head->next; node != head; node = node->next) {
             const struct turbo_server *s = QUEUE_OWNER(node, struct turbo_server, life);
-            if (!begins_id(s, bytes, length))
+            if (!begins_id(s, bytes, length) ||
+                (opener->from != NULL && !budget_knows(&s->budget, opener->from)))
                 continue;
             if (s->dialect == TURBO_DIALECT_SANDWICH)
                 return TURBO_PREFIX_SANDWICH;
@@ -115,4 +117,10 @@ enum turbo_prefix turbo_endpoint_prefix_known(void *owner, const uint8_t *bytes,
         }
     }
     return found;
+}
+
+enum turbo_prefix turbo_endpoint_prefix_known(void *owner, const uint8_t *bytes, size_t length)
+{
+    struct turbo_opener anybody = {.endpoint = owner};
+    return turbo_opener_prefix_known(&anybody, bytes, length);
 }

@@ -102,14 +102,6 @@ bool sandwich_is_accepted(const struct turbo_endpoint *e, turbo_time now,
     return false;
 }
 
-static bool was_heard_from(const struct turbo_server *s, const struct turbo_address *peer)
-{
-    for (size_t i = 0; i < s->budget.count; i++)
-        if (turbo_address_same_ip(&s->budget.accounts[i].path.peer, peer))
-            return true;
-    return false;
-}
-
 void turbo_endpoint_accepted(struct turbo_endpoint *e, turbo_time now,
                              const struct turbo_address *peer)
 {
@@ -121,7 +113,8 @@ void turbo_endpoint_accepted(struct turbo_endpoint *e, turbo_time now,
     for (struct queue_node *node = head->next; e->drafts > 0 && node != head; node = next) {
         struct turbo_server *s = QUEUE_OWNER(node, struct turbo_server, life);
         next = node->next;
-        if (s->dialect == TURBO_DIALECT_SANDWICH && !s->budget.is_proved && was_heard_from(s, peer))
+        if (s->dialect == TURBO_DIALECT_SANDWICH && !s->budget.is_proved &&
+            budget_knows(&s->budget, peer))
             server_prove(s, now, peer);
     }
 }

@@ -128,6 +128,7 @@ void turbo_server_side_join(struct side *side, int fd, uint8_t *early, size_t le
         ev_timer_set(&s->timer, s->opening_timeout_s, 0.);
         ev_timer_start(s->worker->loop, &s->timer);
     }
+    udp_endpoint_kick(s->endpoint); /* the client's handshake may be due by UDP now */
     side_wake(side);
 }
 

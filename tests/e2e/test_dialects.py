@@ -160,6 +160,17 @@ def test_tcp_may_overtake_the_end_of_the_handshake(proxies: Proxies, pki: Pki, o
     assert read_exactly(client, 1000) == b"x" * 1000
 
 
+def test_a_handshake_that_never_ends_is_reset_though_nothing_else_happens(
+        proxies: Proxies, pki: Pki, opened: ExitStack) -> None:
+    """The time runs from the join on, and nothing wakes the proxy meanwhile."""
+    front = Front(proxies, pki, opened, requests=lambda number, datagram: [datagram] if number <= FIRST_FLIGHT else [])
+    client = front.client()
+    client.sendall(b"x")
+    client.tcp.settimeout(DEADLINE_S)
+    with pytest.raises(ConnectionResetError):
+        client.tcp.recv(1)
+
+
 def test_ten_certificates_come_once_tcp_has(proxies: Proxies, pki: Pki, opened: ExitStack) -> None:
     """Before that, an edge answers with three times the bytes that it got, at most."""
     server = opened.enter_context(Echo(pki, "long-chain"))

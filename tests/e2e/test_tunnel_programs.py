@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -166,6 +167,20 @@ def test_curl_fetches_files(pki: Pki, tmp_path: Path, impl: str) -> None:
             assert curl("--write-out", "%{http_code}", path).endswith(b"400")
         assert curl("/%70age.html") == page
         assert curl("--data", "x", "--write-out", "%{http_code}", "/page.html").endswith(b"405")
+
+
+@pytest.mark.parametrize("header", ["Content-Length: 9", "transfer-encoding: chunked"])
+def test_what_follows_as_a_body_is_no_request(pki: Pki, tmp_path: Path, header: str) -> None:
+    (tmp_path / "page").write_text("page")
+    with Server(pki, "--timeout", "5", "--www", tmp_path) as server:
+        stream = pki.client_context().wrap_socket(connect(server.port), server_hostname=SERVER_NAME)
+        with stream:
+            stream.sendall(f"GET /page HTTP/1.1\r\n{header}\r\n\r\n".encode())
+            answer = b""
+            while piece := stream.recv(4096):  # to the end
+                answer += piece
+        assert b"\r\nConnection: close\r\n" in answer
+        assert answer.endswith(b"\r\n\r\npage")
 
 
 def test_openssl_and_gnutls_clients(pki: Pki, tmp_path: Path) -> None:
@@ -360,6 +375,13 @@ def test_keys_are_logged_only_on_request(pki: Pki, tmp_path: Path, monkeypatch: 
             assert child.exit_code == 0, child.stderr.text()
     assert asked.read_text().count("CLIENT_TRAFFIC_SECRET_0 ") == 2
     assert not not_asked.exists()
+
+
+def test_keys_that_nobody_reads_hold_nobody(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "keys")
+    with DeadPort() as dead:
+        child = ran(dead.port, "--insecure", "--keylog", tmp_path / "keys")
+    assert child.exit_code == 2
 
 
 @pytest.mark.parametrize("name", ["turbotls-client", "turbotls-server"])

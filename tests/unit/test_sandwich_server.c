@@ -808,6 +808,24 @@ TEST(tombstones_of_pending_sessions_are_17_bytes)
     }
 }
 
+TEST(an_id_is_waited_for_from_whoever_sent_it) /* §5.2 */
+{
+    struct turbo_address other = path.peer, port = path.peer;
+    struct turbo_opener anybody = {.endpoint = e.endpoint};
+    struct turbo_opener itself = {.endpoint = e.endpoint, .from = &port};
+    struct turbo_opener stranger = {.endpoint = e.endpoint, .from = &other};
+    port.port ^= 1;
+    other.ip[15] ^= 1;
+    memcpy(id.bytes, "GET / HTTP/1.1\r\n", sizeof(id.bytes));
+    struct turbo_server *s = session(T(0));
+    for (size_t n = 1; n <= sizeof(id.bytes); n++) {
+        assert_int_equal(turbo_opener_prefix_known(&anybody, id.bytes, n), TURBO_PREFIX_SANDWICH);
+        assert_int_equal(turbo_opener_prefix_known(&itself, id.bytes, n), TURBO_PREFIX_SANDWICH);
+        assert_int_equal(turbo_opener_prefix_known(&stranger, id.bytes, n), TURBO_PREFIX_NONE);
+    }
+    turbo_server_release(s, T(1));
+}
+
 TEST(an_opening_that_begins_like_a_pending_id_is_told_when_it_differs)
 {
     struct turbo_opening opening;
@@ -865,6 +883,7 @@ int main(void)
         CASE(fragments_that_come_first_wait_for_either),
         CASE(switched_off_it_serves_only_those_there_are),
         CASE(tombstones_of_pending_sessions_are_17_bytes),
+        CASE(an_id_is_waited_for_from_whoever_sent_it),
         CASE(an_opening_that_begins_like_a_pending_id_is_told_when_it_differs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

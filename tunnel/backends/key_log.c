@@ -10,7 +10,9 @@
 int key_log_open(const char *path, struct tunnel_error *error)
 {
     enum { OWNER_ONLY = 0600 };
-    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, OWNER_ONLY);
+    /* A FIFO that nobody reads is refused, not waited for. */
+    int fd =
+        open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, OWNER_ONLY);
     if (fd < 0)
         failure(
             error, TUNNEL_CONFIGURATION,

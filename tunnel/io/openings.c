@@ -55,8 +55,11 @@ static bool make_room(struct opening *o)
 
 static enum opening_news judge(struct opening *o, struct turbo_endpoint *endpoint, size_t from)
 {
+    struct turbo_address client;
+    address_to_turbo(&o->peer, &client);
+    struct turbo_opener opener = {.endpoint = endpoint, .from = &client};
     size_t used = turbo_opening_push(&o->opening, o->bytes + from, o->length - from,
-                                     turbo_endpoint_prefix_known, endpoint);
+                                     turbo_opener_prefix_known, &opener);
     switch (o->opening.kind) {
     case TURBO_OPENING_MORE: return OPENING_MORE;
     case TURBO_OPENING_CLASSIC: return OPENING_CLASSIC;

@@ -112,10 +112,18 @@ static const char *type_of(const char *path)
     return path[strlen(path) - 1] == '/' ? types[0][1] : "application/octet-stream";
 }
 
+/* What follows would be taken for the next request, whoever has sent it. */
+static bool has_body(const char *headers)
+{
+    return strcasestr(headers, "\nContent-Length") != NULL ||
+           strcasestr(headers, "\nTransfer-Encoding") != NULL;
+}
+
 /* "Connection: close", or HTTP/1.0, whose connections end anyway. */
 static bool is_kept(const char *version, const char *headers)
 {
-    return strcmp(version, "HTTP/1.1") == 0 && strcasestr(headers, "\nConnection: close") == NULL;
+    return strcmp(version, "HTTP/1.1") == 0 && strcasestr(headers, "\nConnection: close") == NULL &&
+           !has_body(headers);
 }
 
 /* ---- answers ---- */

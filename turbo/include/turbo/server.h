@@ -180,7 +180,17 @@ bool turbo_endpoint_is_proven(const struct turbo_endpoint *endpoint, turbo_time 
  */
 void turbo_endpoint_accepted(struct turbo_endpoint *endpoint, turbo_time now,
                              const struct turbo_address *peer);
-/* A turbo_prefix_known for turbo_opening_push; `owner` is the endpoint. */
+/*
+ * Who opens a TCP connection. Only ids that `from` itself has sent, at whatever port, are waited
+ * for: else anybody could send one that begins like what other clients say (protocol §5.2).
+ */
+struct turbo_opener {
+    const struct turbo_endpoint *endpoint;
+    const struct turbo_address *from; /* NULL: not known, so that any id counts */
+};
+/* A turbo_prefix_known for turbo_opening_push; `owner` is a turbo_opener. */
+enum turbo_prefix turbo_opener_prefix_known(void *owner, const uint8_t *bytes, size_t length);
+/* The same with the endpoint as `owner`, and any id. */
 enum turbo_prefix turbo_endpoint_prefix_known(void *owner, const uint8_t *bytes, size_t length);
 
 /* ---- sessions ---- */
