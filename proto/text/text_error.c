@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proto/text/similar.h"
 #include "proto/text/text_parts.h"
 
 enum {
@@ -198,34 +199,11 @@ void text_error_missing(struct text_reader *r, const struct text_frame *frame)
 
 /* ---- names ---- */
 
-/* Letters to insert, leave out or replace (Levenshtein), in one row of the table. */
-static unsigned distance(const char *a, size_t a_length, const char *b, size_t b_length)
-{
-    unsigned row[COMPARED_MAX + 1];
-
-    for (size_t j = 0; j <= b_length; j++)
-        row[j] = (unsigned)j;
-    for (size_t i = 0; i < a_length; i++) {
-        unsigned diagonal = row[0];
-        row[0] = (unsigned)i + 1;
-        for (size_t j = 0; j < b_length; j++) {
-            unsigned best = diagonal + (a[i] != b[j]);
-            diagonal = row[j + 1];
-            if (row[j] + 1 < best)
-                best = row[j] + 1;
-            if (diagonal + 1 < best)
-                best = diagonal + 1;
-            row[j + 1] = best;
-        }
-    }
-    return row[b_length];
-}
-
 /* The field that was probably meant; NULL: none is near. */
 static const ProtobufCFieldDescriptor *nearest(const ProtobufCMessageDescriptor *message,
                                                const struct text_token *name)
 {
-    unsigned best = (unsigned)name->length / 3 + 2; /* that many are too many */
+    size_t best = similar_bound(name->length);
     const ProtobufCFieldDescriptor *found = NULL;
 
     if (name->length > COMPARED_MAX)
@@ -233,9 +211,7 @@ static const ProtobufCFieldDescriptor *nearest(const ProtobufCMessageDescriptor 
     for (unsigned i = 0; i < message->n_fields; i++) {
         const char *known = message->fields[i].name;
         size_t length = strlen(known);
-        if (length > COMPARED_MAX)
-            continue;
-        unsigned far = distance(name->at, name->length, known, length);
+        size_t far = similar_distance(name->at, name->length, known, length);
         if (far < best && far < length) {
             best = far;
             found = &message->fields[i];

@@ -3,48 +3,25 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proto/text/similar.h"
+
+_Static_assert(CONFIG_NAME_MAX <= (int)SIMILAR_MAX, "any two names can be compared");
+
 enum { SUFFIX_BYTES = 8 /* of "-1024", and to spare */ };
 
 /* ---- which upstream ---- */
-
-/* How many letters differ (Levenshtein); both have CONFIG_NAME_MAX at most. */
-static size_t distance(const char *a, const char *b)
-{
-    size_t row[CONFIG_NAME_MAX + 1], length = strlen(b);
-
-    for (size_t j = 0; j <= length; j++)
-        row[j] = j;
-    for (size_t i = 0; a[i] != '\0'; i++) {
-        size_t diagonal = row[0];
-
-        row[0] = i + 1;
-        for (size_t j = 0; j < length; j++) {
-            size_t least = diagonal + (a[i] != b[j]);
-
-            diagonal = row[j + 1];
-            if (row[j] + 1 < least)
-                least = row[j] + 1;
-            if (diagonal + 1 < least)
-                least = diagonal + 1;
-            row[j + 1] = least;
-        }
-    }
-    return row[length];
-}
 
 /* The upstream whose name is most like `name`; NULL: none is like it. */
 static const char *nearest(const struct config *config, const char *name)
 {
     const char *best = NULL;
-    size_t length = strlen(name), least = length / 3 + 2;
+    size_t length = strlen(name), least = similar_bound(length);
 
-    if (length > CONFIG_NAME_MAX)
-        return NULL;
     for (size_t i = 0; i < config->upstream_count; i++) {
         const char *other = config->upstreams[i].name;
-        size_t far = other == NULL || strlen(other) > CONFIG_NAME_MAX || other[0] == '\0'
+        size_t far = other == NULL || other[0] == '\0'
                          ? SIZE_MAX
-                         : distance(name, other);
+                         : similar_distance(name, length, other, strlen(other));
 
         if (far < least) {
             least = far;
