@@ -12,6 +12,7 @@ struct tunnel_context {
     atomic_uint owners;
     const struct backend *backend;
     struct backend_context *implementation;
+    char name[BACKEND_NAME_BYTES]; /* the implementation's */
     bool server, verifies;
     char *text;
 };
@@ -34,6 +35,7 @@ static struct tunnel_context *from_settings(struct settings *settings, struct tu
     }
     atomic_init(&c->owners, 1);
     c->backend = backend_for(settings->implementation);
+    c->backend->implementation(c->name);
     c->server = settings->server;
     c->verifies = settings->server ? settings->client_authentication != SETTINGS_CLIENTS_UNASKED
                                    : !settings->empty_verifier;
@@ -109,7 +111,7 @@ bool tunnel_context_is_server(const struct tunnel_context *c)
 
 const char *tunnel_context_implementation(const struct tunnel_context *c)
 {
-    return c->backend->implementation();
+    return c->name;
 }
 
 char *tunnel_context_text(const struct tunnel_context *c)

@@ -31,9 +31,11 @@ struct backend_transport {
     void *owner;
 };
 
+enum { BACKEND_NAME_BYTES = 64 };
+
 struct backend {
     /* "OpenSSL 3.0.15": the version that is loaded. */
-    const char *(*implementation)(void);
+    void (*implementation)(char name[static BACKEND_NAME_BYTES]);
 
     /*
      * Everything in `settings` is valid for the library, or `error` says what is not, and for a

@@ -1,25 +1,14 @@
 /* The calls of a session with GnuTLS; its parts are in gnutls_*.c. */
 #include <stdio.h>
 #include <string.h>
-#include <threads.h>
 
 #include "tunnel/backends/alert.h"
 #include "tunnel/backends/gnutls_internal.h"
 #include "tunnel/failure.h"
 
-static char implementation_name[32];
-static once_flag implementation_once = ONCE_FLAG_INIT;
-
-static void name_implementation(void)
+static void implementation(char name[static BACKEND_NAME_BYTES])
 {
-    snprintf(implementation_name, sizeof(implementation_name), "GnuTLS %s",
-             gnutls_check_version(NULL));
-}
-
-static const char *implementation(void)
-{
-    call_once(&implementation_once, name_implementation);
-    return implementation_name;
+    snprintf(name, BACKEND_NAME_BYTES, "GnuTLS %s", gnutls_check_version(NULL));
 }
 
 /*

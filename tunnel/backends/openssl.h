@@ -140,7 +140,7 @@ bool openssl_transport_attach(struct backend_session *session);
 
 /* ---- openssl_context.c ---- */
 
-const char *openssl_implementation(void);
+void openssl_implementation(char name[static BACKEND_NAME_BYTES]);
 struct backend_context *openssl_context_create(const struct settings *settings,
                                                struct tunnel_error *error);
 void openssl_context_destroy(struct backend_context *context);

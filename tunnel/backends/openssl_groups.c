@@ -136,14 +136,15 @@ static void list_names(const struct groups *groups, char *text, size_t capacity)
 static bool unknown(const struct backend_context *context, const struct groups *groups,
                     const struct settings_name *name, struct tunnel_error *error)
 {
-    char list[LIST_BYTES], providers[PROVIDERS_BYTES];
+    char list[LIST_BYTES], providers[PROVIDERS_BYTES], library[BACKEND_NAME_BYTES];
     list_names(groups, list, sizeof(list));
     openssl_providers_list(context, providers, sizeof(providers));
+    openssl_implementation(library);
     failure(error, TUNNEL_CONFIGURATION,
             "%s: no key exchange group \"%s\" in %s (providers: %s) for these versions at security "
             "level %d. There are: %s",
-            name->where, name->text, openssl_implementation(), providers,
-            SSL_CTX_get_security_level(context->ssl), list);
+            name->where, name->text, library, providers, SSL_CTX_get_security_level(context->ssl),
+            list);
     return false;
 }
 

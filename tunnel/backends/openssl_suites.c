@@ -89,8 +89,9 @@ static bool unknown(const struct suites *suites, const struct settings_name *nam
     const char *version = tls13 ? "1.3" : "1.2";
     const SSL_CIPHER *other = find(suites, name->text);
     const SSL_CIPHER *by_own_name = find_by_own_name(suites, name->text);
-    char list[LIST_BYTES];
+    char list[LIST_BYTES], library[BACKEND_NAME_BYTES];
     list_names(suites, tls13, list, sizeof(list));
+    openssl_implementation(library);
     if (other != NULL)
         failure(error, TUNNEL_CONFIGURATION,
                 "%s: %s is a cipher suite of TLS %s: name it in tls%s. In TLS %s there are: %s",
@@ -102,7 +103,7 @@ static bool unknown(const struct suites *suites, const struct settings_name *nam
         failure(error, TUNNEL_CONFIGURATION,
                 "%s: no cipher suite \"%s\" for TLS %s in %s as it is configured here. There are: "
                 "%s",
-                name->where, name->text, version, openssl_implementation(), list);
+                name->where, name->text, version, library, list);
     return false;
 }
 

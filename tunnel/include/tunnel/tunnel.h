@@ -60,7 +60,7 @@ struct tunnel_context *tunnel_context_hold(struct tunnel_context *context);
 void tunnel_context_release(struct tunnel_context *context);
 
 bool tunnel_context_is_server(const struct tunnel_context *context);
-/* "OpenSSL 3.0.15", "GnuTLS 3.7.9". */
+/* "OpenSSL 3.0.15", "GnuTLS 3.7.9"; valid as long as the context. */
 const char *tunnel_context_implementation(const struct tunnel_context *context);
 /* The configuration as text, without private keys. To be freed by the caller; NULL: no memory. */
 char *tunnel_context_text(const struct tunnel_context *context);
