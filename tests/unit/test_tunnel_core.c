@@ -4,6 +4,7 @@
  */
 #include "tests/unit/support/check.h"
 #include "tests/unit/support/tunnel_each.h"
+#include "tests/unit/support/tunnel_pair.h"
 #include "tests/unit/support/tunnel_world.h"
 
 #include <errno.h>
@@ -155,11 +156,6 @@ static void finish(struct talk *talk)
 {
     tunnel_free(talk->client);
     tunnel_free(talk->server);
-}
-
-static bool is_want(enum tunnel_result result)
-{
-    return result == TUNNEL_WANT_READ || result == TUNNEL_WANT_WRITE;
 }
 
 static void agree(struct talk *talk)
@@ -634,12 +630,10 @@ static void a_file_that_cannot_be_read_is_named(void **state)
 
 static int set_up(void **state)
 {
-    struct tunnel_error error;
     (void)state;
     world_create(&world);
-    client_context = world_context(&world, false, &(struct world_end){.trust = "root"}, &error);
-    server_context = world_context(&world, true, &(struct world_end){.identity = "ecdsa"}, &error);
-    return client_context == NULL || server_context == NULL;
+    world_usual(&world, "IMPL_OPENSSL3", &client_context, &server_context);
+    return 0;
 }
 
 static int tear_down(void **state)

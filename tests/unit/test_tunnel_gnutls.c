@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "tests/unit/support/pki.h"
+#include "tests/unit/support/tunnel_pair.h"
 #include "tunnel/backends/backend.h"
 #include "tunnel/backends/gnutls_names.h"
 #include "tunnel/backends/gnutls_priority.h"
@@ -291,11 +292,6 @@ static void open_pair(const struct settings *client_s, const struct settings *se
     assert_true(tunnel_io_memory_pair(CAPACITY, &client.io, &server.io));
     begin(&client, client_s, peer);
     begin(&server, server_s, &(struct backend_peer){.verify = false});
-}
-
-static bool is_want(enum tunnel_result result)
-{
-    return result == TUNNEL_WANT_READ || result == TUNNEL_WANT_WRITE;
 }
 
 static void shake_hands(void)

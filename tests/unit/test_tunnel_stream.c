@@ -1,5 +1,6 @@
 /* Streams that begin plain: PING, PONG, STARTTLS, TLS, and whoever would get plain words across. */
 #include "tests/unit/support/check.h"
+#include "tests/unit/support/tunnel_pair.h"
 #include "tests/unit/support/tunnel_world.h"
 
 #include <stdio.h>
@@ -71,11 +72,6 @@ static void assert_line(struct tunnel_stream *stream, const char *expected)
     char line[TUNNEL_LINE_MAX];
     assert_int_equal(tunnel_stream_line(stream, line), TUNNEL_OK);
     assert_string_equal(line, expected);
-}
-
-static bool is_want(enum tunnel_result result)
-{
-    return result == TUNNEL_WANT_READ || result == TUNNEL_WANT_WRITE;
 }
 
 static void upgrade_both(struct lines *l)
@@ -328,12 +324,10 @@ static void without_waiting_all_cannot_be_promised(void **state)
 
 static int set_up(void **state)
 {
-    struct tunnel_error error;
     (void)state;
     world_create(&world);
-    client_context = world_context(&world, false, &(struct world_end){.trust = "root"}, &error);
-    server_context = world_context(&world, true, &(struct world_end){.identity = "ecdsa"}, &error);
-    return client_context == NULL || server_context == NULL;
+    world_usual(&world, "IMPL_OPENSSL3", &client_context, &server_context);
+    return 0;
 }
 
 static int tear_down(void **state)

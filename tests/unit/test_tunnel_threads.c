@@ -65,16 +65,11 @@ static void *live(void *argument)
     return NULL;
 }
 
-static void share(const struct world *world, const char *client, const char *server)
+static void share(const struct world *world, const char *implementation)
 {
     pthread_t threads[THREADS];
     struct shared shared;
-    struct tunnel_error error;
-    shared.client = world_context(
-        world, false, &(struct world_end){.implementation = client, .trust = "root"}, &error);
-    shared.server = world_context(
-        world, true, &(struct world_end){.implementation = server, .identity = "ecdsa"}, &error);
-    assert_true(shared.client != NULL && shared.server != NULL);
+    world_usual(world, implementation, &shared.client, &shared.server);
     atomic_init(&shared.agreed, 0);
     pthread_barrier_init(&shared.done, NULL, THREADS + 1);
     pthread_barrier_init(&shared.released, NULL, THREADS + 1);
@@ -94,12 +89,12 @@ static void share(const struct world *world, const char *client, const char *ser
 
 static void threads_share_openssls_contexts_and_outlive_them(void **state)
 {
-    share(*state, "IMPL_OPENSSL3", "IMPL_OPENSSL3");
+    share(*state, "IMPL_OPENSSL3");
 }
 
 static void threads_share_gnutls_contexts_and_outlive_them(void **state)
 {
-    share(*state, "IMPL_GNUTLS", "IMPL_GNUTLS");
+    share(*state, "IMPL_GNUTLS");
 }
 
 static int set_up(void **state)

@@ -5,7 +5,7 @@
 
 #include "tests/unit/support/check.h"
 
-static bool is_want(enum tunnel_result result)
+bool is_want(enum tunnel_result result)
 {
     return result == TUNNEL_WANT_READ || result == TUNNEL_WANT_WRITE;
 }

@@ -6,6 +6,9 @@
 
 enum { PAIR_CAPACITY = 64 * 1024 };
 
+/* It is not over: the call is to be made again. */
+bool is_want(enum tunnel_result result);
+
 /* Around an end of the memory pair: what it reads can be spoilt. */
 struct meddler {
     struct tunnel_io io;

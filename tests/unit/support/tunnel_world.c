@@ -364,3 +364,15 @@ struct tunnel_context *world_context(const struct world *world, bool server,
     assert_true(length > 0 && length < (int)sizeof(text));
     return tunnel_context_from_text(text, error);
 }
+
+void world_usual(const struct world *world, const char *implementation,
+                 struct tunnel_context **client, struct tunnel_context **server)
+{
+    struct world_end trusting = {.implementation = implementation, .trust = "root"};
+    struct world_end known = {.implementation = implementation, .identity = "ecdsa"};
+    struct tunnel_error error;
+    *client = world_context(world, false, &trusting, &error);
+    *server = *client == NULL ? NULL : world_context(world, true, &known, &error);
+    if (*server == NULL)
+        fail_msg("%s", error.text);
+}

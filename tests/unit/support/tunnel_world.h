@@ -47,5 +47,8 @@ struct world_end {
 /* NULL: `error`. */
 struct tunnel_context *world_context(const struct world *world, bool server,
                                      const struct world_end *end, struct tunnel_error *error);
+/* Of a client that trusts "root", and of a server that shows "ecdsa". */
+void world_usual(const struct world *world, const char *implementation,
+                 struct tunnel_context **client, struct tunnel_context **server);
 
 #endif
