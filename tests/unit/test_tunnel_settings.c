@@ -334,6 +334,9 @@ static void test_sources(void **state)
     refused_ca("data { filename: '/nowhere/a' }",
                ".data.filename: '/nowhere/a' cannot be read: No such file or directory; name a "
                "file that this user may read");
+    refused_ca("data { filename: '-----BEGIN PRIVATE KEY-----\\nMIGHAgEA' }",
+               ".data.filename: is no name, but what a file holds; write inline_bytes instead of "
+               "filename");
     refused_ca("data { filename: '/tmp' }", ".data.filename: '/tmp' cannot be read: Is a "
                                             "directory; name a file that this user may read");
     refused(CLIENT("x509_verifier { trusted_directory: '/nowhere' }"),

@@ -104,12 +104,23 @@ static bool keep(struct settings_reader *r, const void *bytes, size_t length,
     return true;
 }
 
+/* A key that was given as a file's name is not quoted: whoever reads the log would have it. */
+static bool is_content(const char *name)
+{
+    return strchr(name, '\n') != NULL || strncmp(name, "-----", 5) == 0;
+}
+
 static bool keep_file(struct settings_reader *r, const struct decode_at *at, const char *name,
                       struct settings_object *out)
 {
     struct file_content content;
     char fault[FILE_FAULT_BYTES] = "is empty; name the file that is meant";
 
+    if (is_content(name)) {
+        text_mistake(&r->judge, at, "filename", 0,
+                     "is no name, but what a file holds; write inline_bytes instead of filename");
+        return false;
+    }
     if (!file_read(name, &content)) {
         r->arena->failed = r->arena->failed || errno == ENOMEM;
         file_fault(name, errno, fault);
