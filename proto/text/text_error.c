@@ -75,19 +75,21 @@ void text_error(struct text_reader *r, const struct text_frame *frame,
 
 /* ---- what would be right ---- */
 
+/* Name `i` of "A, B or C". False: they are too many to go on. */
+static bool put_choice(struct line *line, const char *name, unsigned i, unsigned count)
+{
+    put(line, "%s%s", i == 0 ? "" : i + 1 < count ? ", " : " or ", name);
+    if (line->length <= LIST_MAX)
+        return true;
+    put(line, ", ...");
+    return false;
+}
+
 static void put_enum(struct line *line, const ProtobufCEnumDescriptor *values)
 {
-    for (unsigned i = 0; i < values->n_values; i++) {
-        put(line, "%s%s",
-            i == 0                     ? ""
-            : i + 1 < values->n_values ? ", "
-                                       : " or ",
-            values->values[i].name);
-        if (line->length > LIST_MAX) {
-            put(line, ", ...");
+    for (unsigned i = 0; i < values->n_values; i++)
+        if (!put_choice(line, values->values[i].name, i, values->n_values))
             return;
-        }
-    }
 }
 
 static void put_wanted(struct line *line, const ProtobufCFieldDescriptor *field)
@@ -223,17 +225,9 @@ static const ProtobufCFieldDescriptor *nearest(const ProtobufCMessageDescriptor 
 static void put_fields(struct line *line, const ProtobufCMessageDescriptor *message)
 {
     put(line, "write ");
-    for (unsigned i = 0; i < message->n_fields; i++) {
-        put(line, "%s%s",
-            i == 0                      ? ""
-            : i + 1 < message->n_fields ? ", "
-                                        : " or ",
-            message->fields[i].name);
-        if (line->length > LIST_MAX) {
-            put(line, ", ...");
+    for (unsigned i = 0; i < message->n_fields; i++)
+        if (!put_choice(line, message->fields[i].name, i, message->n_fields))
             return;
-        }
-    }
 }
 
 static const struct text_frame *known_around(const struct text_frame *frame)

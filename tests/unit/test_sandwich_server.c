@@ -170,6 +170,14 @@ static void assert_c2s(struct turbo_server *s, const void *bytes, size_t length)
     turbo_server_consume(s, length);
 }
 
+static void assert_ends_at(const struct turbo_server *s, turbo_time at)
+{
+    turbo_endpoint_tick(e.endpoint, at - 1);
+    edge_assert_no_event(&e);
+    turbo_endpoint_tick(e.endpoint, at);
+    assert_ptr_equal(edge_event(&e, TURBO_EVENT_ENDED), s);
+}
+
 /* ---- flights ---- */
 
 TEST(a_flight_comes_by_udp_and_the_rest_by_tcp)
@@ -442,10 +450,7 @@ TEST(it_does_not_wait_for_ever)
     poll_all(T(1));
     assert_int_equal(tombstone(T(2), 3, &joined), TURBO_JOIN_SESSION);
     assert_int_equal(turbo_endpoint_deadline(e.endpoint), T(2) + SANDWICH_HANDSHAKE_TIME);
-    turbo_endpoint_tick(e.endpoint, T(2) + SANDWICH_HANDSHAKE_TIME - 1);
-    edge_assert_no_event(&e);
-    turbo_endpoint_tick(e.endpoint, T(2) + SANDWICH_HANDSHAKE_TIME);
-    assert_ptr_equal(edge_event(&e, TURBO_EVENT_ENDED), s);
+    assert_ends_at(s, T(2) + SANDWICH_HANDSHAKE_TIME);
     turbo_server_release(s, T(3));
 }
 
@@ -551,10 +556,7 @@ TEST(without_a_tcp_connection_it_ends_after_ten_seconds)
     small_flight();
     push_flight(s, T(1));
     assert_true(poll_all(T(1)) > 0);
-    turbo_endpoint_tick(e.endpoint, T(0) + TURBO_PENDING_TIME - 1);
-    edge_assert_no_event(&e);
-    turbo_endpoint_tick(e.endpoint, T(0) + TURBO_PENDING_TIME);
-    assert_ptr_equal(edge_event(&e, TURBO_EVENT_ENDED), s);
+    assert_ends_at(s, T(0) + TURBO_PENDING_TIME);
     turbo_server_release(s, T(1));
 }
 
@@ -570,10 +572,7 @@ TEST(with_one_it_lives_as_long_as_tcp_may_be_silent)
             accept_tcp(T(1));
         assert_int_equal(turbo_endpoint_pending(e.endpoint), 1);
         assert_true(turbo_endpoint_is_pending(e.endpoint));
-        turbo_endpoint_tick(e.endpoint, T(1) + 20 * TURBO_SECOND - 1);
-        edge_assert_no_event(&e);
-        turbo_endpoint_tick(e.endpoint, T(1) + 20 * TURBO_SECOND);
-        assert_ptr_equal(edge_event(&e, TURBO_EVENT_ENDED), s);
+        assert_ends_at(s, T(1) + 20 * TURBO_SECOND);
         turbo_server_release(s, T(1));
         id.bytes[0] ^= 1;
     }
