@@ -24,8 +24,8 @@
  *
  * (context, io and tunnel may be NULL: `error`, or errno for an I/O, says why.)
  *
- * Every function that can fail says how in its result; none prints, exits, or looks at the
- * environment.
+ * Every function that can fail says how in its result; none prints or exits, and the environment
+ * says nothing about whom to trust or where secrets go.
  */
 #ifndef TUNNEL_TUNNEL_H
 #define TUNNEL_TUNNEL_H
