@@ -82,7 +82,7 @@ static void parse_hello(struct turbo_server *s, turbo_time now)
 static void sandwich_request(struct turbo_server *s, turbo_time now,
                              const struct turbo_address *peer)
 {
-    if (!s->budget.is_proved && sandwich_is_accepted(s->endpoint, now, peer))
+    if (!s->budget.is_proved && sandwich_take_accepted(s->endpoint, now, peer))
         server_prove(s, now, peer);
     if (s->state == SERVER_GATHERING || !sandwich_advance(s))
         return;

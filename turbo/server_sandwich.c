@@ -90,14 +90,16 @@ bool sandwich_sort(const struct turbo_endpoint *e, struct turbo_datagram *reques
 
 /* ---- whose address is proved? ---- */
 
-bool sandwich_is_accepted(const struct turbo_endpoint *e, turbo_time now,
-                          const struct turbo_address *peer)
+bool sandwich_take_accepted(struct turbo_endpoint *e, turbo_time now,
+                            const struct turbo_address *peer)
 {
     for (size_t i = 0; i < SANDWICH_ACCEPTED_MAX; i++) {
-        const struct accepted *a = &e->accepted[i];
-        if (a->since != 0 && now < a->since + SANDWICH_ACCEPTED_TIME &&
-            turbo_address_same_ip(&a->peer, peer))
-            return true;
+        struct accepted *a = &e->accepted[i];
+        if (a->sessions_left == 0 || now >= a->since + SANDWICH_ACCEPTED_TIME ||
+            !turbo_address_same_ip(&a->peer, peer))
+            continue;
+        a->sessions_left--;
+        return true;
     }
     return false;
 }
@@ -107,15 +109,20 @@ void turbo_endpoint_accepted(struct turbo_endpoint *e, turbo_time now,
 {
     if (!e->config.sandwich)
         return;
-    e->accepted[e->accepted_next] = (struct accepted){.peer = *peer, .since = now};
+    struct accepted *a = &e->accepted[e->accepted_next];
+    *a =
+        (struct accepted){.peer = *peer, .since = now, .sessions_left = SANDWICH_ACCEPTED_SESSIONS};
     e->accepted_next = (e->accepted_next + 1) % SANDWICH_ACCEPTED_MAX;
     struct queue_node *head = &e->pending.head, *next; /* who is not proved waits nowhere else */
-    for (struct queue_node *node = head->next; e->drafts > 0 && node != head; node = next) {
+    for (struct queue_node *node = head->next;
+         e->drafts > 0 && a->sessions_left > 0 && node != head; node = next) {
         struct turbo_server *s = QUEUE_OWNER(node, struct turbo_server, life);
         next = node->next;
-        if (s->dialect == TURBO_DIALECT_SANDWICH && !s->budget.is_proved &&
-            budget_knows(&s->budget, peer))
-            server_prove(s, now, peer);
+        if (s->dialect != TURBO_DIALECT_SANDWICH || s->budget.is_proved ||
+            !budget_knows(&s->budget, peer))
+            continue;
+        a->sessions_left--;
+        server_prove(s, now, peer);
     }
 }
 

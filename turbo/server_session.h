@@ -84,7 +84,8 @@ enum { REFUSALS_MAX = 32 }; /* waiting to be sent; more are silent */
 /* A TCP connection that has been accepted, as long as it may prove an address. */
 struct accepted {
     struct turbo_address peer;
-    turbo_time since; /* 0: none */
+    turbo_time since;
+    uint8_t sessions_left; /* that it may still prove it for; 0: none */
 };
 
 struct turbo_endpoint {
@@ -178,9 +179,10 @@ bool sandwich_is_too_large(const struct turbo_server *s);
 /* A datagram that belongs to no session: whose is it? False: nobody's. */
 bool sandwich_sort(const struct turbo_endpoint *e, struct turbo_datagram *request,
                    const uint8_t *data, size_t length);
-/* A TCP connection from this host was accepted a short while ago. */
-bool sandwich_is_accepted(const struct turbo_endpoint *e, turbo_time now,
-                          const struct turbo_address *peer);
+/* A TCP connection from this host was accepted a short while ago, and proves it for one session
+ * more: that one has been counted. */
+bool sandwich_take_accepted(struct turbo_endpoint *e, turbo_time now,
+                            const struct turbo_address *peer);
 
 /* ---- endpoint.c ---- */
 

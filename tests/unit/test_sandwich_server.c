@@ -341,6 +341,24 @@ TEST(an_accepted_connection_is_good_for_ten_seconds)
     turbo_server_release(s, T(10003));
 }
 
+TEST(an_accepted_connection_is_good_for_a_few_sessions)
+{
+    struct turbo_server *waiting = session(T(0)); /* it counts as well */
+    accept_tcp(T(0));
+    server_hello();
+    record(23, 6000);
+    for (uint32_t i = 0; i < SANDWICH_ACCEPTED_SESSIONS; i++) {
+        id.bytes[0]++;
+        struct turbo_server *s = session(T(1));
+        push_flight(s, T(1));
+        assert_int_equal(poll_all(T(3)) == 6, i < SANDWICH_ACCEPTED_SESSIONS - 1);
+        turbo_server_release(s, T(4));
+    }
+    push_flight(waiting, T(4));
+    assert_int_equal(poll_all(T(6)), 6);
+    turbo_server_release(waiting, T(6));
+}
+
 TEST(so_many_connections_are_remembered)
 {
     for (uint32_t others = SANDWICH_ACCEPTED_MAX - 1; others <= SANDWICH_ACCEPTED_MAX; others++) {
@@ -854,6 +872,7 @@ int main(void)
         CASE(unproved_an_address_gets_three_times_what_it_sent),
         CASE(unproved_there_are_no_more_responses_than_requests),
         CASE(an_accepted_connection_is_good_for_ten_seconds),
+        CASE(an_accepted_connection_is_good_for_a_few_sessions),
         CASE(so_many_connections_are_remembered),
         CASE(chunks_come_in_any_order),
         CASE(holes_in_the_padding_are_stepped_over),

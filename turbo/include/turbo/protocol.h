@@ -45,11 +45,12 @@
 #define TURBO_ORPHANS_MAX        64    /* datagrams waiting for their chunk 1 */
 #define TURBO_CLIENT_HELD_MAX    32768 /* C→S bytes a client end holds until TCP takes them */
 
-#define SANDWICH_FIRST_FLIGHT 14   /* requests of a client's first flight, at least */
-#define SANDWICH_SPARE        4    /* requests more than responses expected, at least */
-#define SANDWICH_REPEATS      1    /* of requests, before a response counts as lost */
-#define SANDWICH_RESTARTS_MAX 2    /* sessions anew, for a response that was lost */
-#define SANDWICH_ACCEPTED_MAX 1024 /* TCP connections remembered, to match datagrams with */
+#define SANDWICH_FIRST_FLIGHT      14   /* requests of a client's first flight, at least */
+#define SANDWICH_SPARE             4    /* requests more than responses expected, at least */
+#define SANDWICH_REPEATS           1    /* of requests, before a response counts as lost */
+#define SANDWICH_RESTARTS_MAX      2    /* sessions anew, for a response that was lost */
+#define SANDWICH_ACCEPTED_MAX      1024 /* TCP connections remembered, to match datagrams with */
+#define SANDWICH_ACCEPTED_SESSIONS 4    /* … and each proves its address for so many sessions */
 
 #define TURBO_LEARNED_FLIGHTS 8 /* an upstream's last flights remembered */
 #define TURBO_SILENT_IN_ROW   2 /* connections without any UDP: then a pause */
