@@ -17,7 +17,7 @@ MESSAGE = b"Sandwich is cool"
 
 
 def example(name: str) -> Path:
-    return binary("turbotls-client").parent.parent / "examples" / f"example-{name}"
+    return binary("turbotls-client").parent.parent / "examples" / name
 
 
 @pytest.fixture
@@ -152,4 +152,4 @@ def test_an_io_of_ones_own(server_text: Path, client_text: Path) -> None:
 def test_without_arguments_they_say_what_they_need(name: str) -> None:
     child = run(example(name))
     assert child.exit_code == 1
-    assert child.stderr.text().startswith(name)
+    assert child.stderr.text().startswith(f"usage: {name} ")

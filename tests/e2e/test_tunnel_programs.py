@@ -84,7 +84,7 @@ def test_both_dialects_go_by_udp(pki: Pki, impl: str, dialect: str) -> None:
         assert child.exit_code == 0, child.stderr.text()
         return bool(json.loads(child.stdout.text())["outcome"] == "turbo")
 
-    with Server(pki, "--json", "--impl", impl, "--turbo", "--dialect", "sandwich") as server:
+    with Server(pki, "--json", "--impl", impl, "--dialect", "sandwich") as server:
         wait_until("a connection begins by UDP", is_turbo)
         server.stdout.wait_for(lambda line: any(f'"outcome":"{name}"' in line for name in ("turbo", "resumed-on-tcp")))
 

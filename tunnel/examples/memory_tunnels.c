@@ -23,7 +23,8 @@ static bool shake_hands(struct tunnel *client, struct tunnel *server)
 
 int main(int argc, char **argv)
 {
-    struct tunnel_error error = {TUNNEL_MISUSE, "memory_tunnels CLIENT.txtpb SERVER.txtpb NAME"};
+    struct tunnel_error error = {TUNNEL_MISUSE,
+                                 "usage: memory_tunnels CLIENT.txtpb SERVER.txtpb NAME"};
     struct tunnel_options of_client = {.server_name = argc == 4 ? argv[3] : NULL}, of_server = {0};
     struct tunnel_context *contexts[2] = {NULL, NULL};
     struct tunnel *client = NULL, *server = NULL;

@@ -76,7 +76,7 @@ static struct tunnel_io *own_io(uint16_t port)
 
 int main(int argc, char **argv)
 {
-    struct tunnel_error error = {TUNNEL_MISUSE, "own_io PORT CONFIGURATION NAME"};
+    struct tunnel_error error = {TUNNEL_MISUSE, "usage: own_io PORT CONFIGURATION NAME"};
     struct tunnel_options options = {.timeout_ms = 10000};
     struct tunnel_context *context = NULL;
     struct tunnel_io *io = NULL;

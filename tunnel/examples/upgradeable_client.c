@@ -31,7 +31,8 @@ static bool talk(struct tunnel_stream *stream)
 
 int main(int argc, char **argv)
 {
-    struct tunnel_error error = {TUNNEL_MISUSE, "upgradeable_client PORT CONFIGURATION NAME"};
+    struct tunnel_error error = {TUNNEL_MISUSE,
+                                 "usage: upgradeable_client PORT CONFIGURATION NAME"};
     struct tunnel_io_dial dial = {.host = "127.0.0.1"};
     struct tunnel_options options = {.timeout_ms = 10000};
     struct tunnel_context *context = NULL;

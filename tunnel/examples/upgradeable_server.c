@@ -37,7 +37,7 @@ static void serve(struct tunnel_context *context, struct tunnel_io *io)
 int main(int argc, char **argv)
 {
     struct tunnel_listen where = {.host = "127.0.0.1"};
-    struct tunnel_error error = {TUNNEL_MISUSE, "upgradeable_server PORT CONFIGURATION"};
+    struct tunnel_error error = {TUNNEL_MISUSE, "usage: upgradeable_server PORT CONFIGURATION"};
     struct tunnel_context *context = NULL;
     struct tunnel_listener *listener = NULL;
 

@@ -89,7 +89,8 @@ static void end(struct end *end)
 
 int main(int argc, char **argv)
 {
-    struct tunnel_error error = {TUNNEL_MISUSE, "wrapped_buffers CLIENT.txtpb SERVER.txtpb NAME"};
+    struct tunnel_error error = {TUNNEL_MISUSE,
+                                 "usage: wrapped_buffers CLIENT.txtpb SERVER.txtpb NAME"};
     struct end client = {.tunnel = NULL}, server = {.tunnel = NULL};
     bool good = argc == 4 && begin(&client, argv[1], argv[3], &error) &&
                 begin(&server, argv[2], NULL, &error);

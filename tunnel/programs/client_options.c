@@ -30,7 +30,8 @@ static const char help[] =
     "Connection:\n"
     "  --turbo              TurboTLS: a round trip less; plain TLS where the server has none\n"
     "  --udp-port PORT      its UDP port, if it is not the TCP port\n"
-    "  --dialect sandwich   the server speaks Sandwich's dialect, and nothing else\n"
+    "  --dialect sandwich   TurboTLS with a server that speaks Sandwich's dialect, and nothing "
+    "else\n"
     "  --always             UDP also where TCP is up at once, as on loopback\n"
     "  --timeout SECONDS    how long nothing may happen (30)\n"
     "\n"
@@ -197,6 +198,7 @@ static const char *add_name(struct client *c, const char *name)
 
 static const char *dialect(struct client *c, const char *text)
 {
+    c->turbo = true;
     c->sandwich = strcmp(text, "sandwich") == 0;
     return c->sandwich || strcmp(text, "profile1") == 0 ? NULL : "is neither profile1 nor sandwich";
 }
@@ -243,8 +245,8 @@ static const char *take(struct client *c, int option, char *argument, struct par
 /* NULL, or what is wrong with all of it together. */
 static const char *contradiction(const struct client *c, const struct parsed *p)
 {
-    if ((c->udp_port != 0 || c->sandwich || c->always) && !c->turbo)
-        return "--udp-port, --dialect and --always are about TurboTLS: write --turbo as well";
+    if ((c->udp_port != 0 || c->always) && !c->turbo)
+        return "--udp-port and --always are about TurboTLS: write --turbo as well";
     if (p->silent && p->says)
         return "--silent says nothing: leave it out, or --line, --file and --get";
     if ((c->count > 1 || c->parallel > 1 || c->resume > 0) && c->from_stdin)

@@ -28,7 +28,7 @@ static const char help[] =
     "  --listen ADDRESS:PORT   where; without ADDRESS everywhere; PORT 0: any\n"
     "  --turbo                 TurboTLS as well\n"
     "  --udp-port PORT         its UDP port, if it is not the TCP port\n"
-    "  --dialect sandwich      clients of Sandwich's dialect are welcome, too\n"
+    "  --dialect sandwich      TurboTLS, and clients of Sandwich's dialect are welcome, too\n"
     "  --connections N         at most so many at a time (1000)\n"
     "  --timeout SECONDS       how long nothing may happen in one (60)\n"
     "\n"
@@ -144,6 +144,7 @@ static const char *number(struct server *s, const char *text, uint32_t min, uint
 
 static const char *dialect(struct server *s, const char *text)
 {
+    s->turbo = true;
     s->sandwich = strcmp(text, "sandwich") == 0;
     return s->sandwich || strcmp(text, "profile1") == 0 ? NULL : "is neither profile1 nor sandwich";
 }
@@ -207,8 +208,8 @@ static bool settle(const struct server *s, char **rest, bool echo, enum exit_cod
     }
     if (!s->listens)
         return usage("where? Write --listen PORT or --listen ADDRESS:PORT", code);
-    if ((s->udp_port != 0 || s->sandwich) && !s->turbo)
-        return usage("--udp-port and --dialect are about TurboTLS: write --turbo as well", code);
+    if (s->udp_port != 0 && !s->turbo)
+        return usage("--udp-port is about TurboTLS: write --turbo as well", code);
     if (echo + (s->directory != NULL) + (s->body_file != NULL) > 1)
         return usage("--echo, --www and --body exclude one another: leave all but one out", code);
     return true;
