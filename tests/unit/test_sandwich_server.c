@@ -344,6 +344,7 @@ TEST(an_accepted_connection_is_good_for_ten_seconds)
 TEST(an_accepted_connection_is_good_for_a_few_sessions)
 {
     struct turbo_server *waiting = session(T(0)); /* it counts as well */
+    const struct turbo_id its_id = id;
     accept_tcp(T(0));
     server_hello();
     record(23, 6000);
@@ -354,6 +355,7 @@ TEST(an_accepted_connection_is_good_for_a_few_sessions)
         assert_int_equal(poll_all(T(3)) == 6, i < SANDWICH_ACCEPTED_SESSIONS - 1);
         turbo_server_release(s, T(4));
     }
+    id = its_id;
     push_flight(waiting, T(4));
     assert_int_equal(poll_all(T(6)), 6);
     turbo_server_release(waiting, T(6));
