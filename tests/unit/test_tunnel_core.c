@@ -246,7 +246,7 @@ static void an_io_that_fails_in_the_middle_ends_the_tunnel_with_its_words(void *
     static const enum tunnel_result ways[] = {TUNNEL_IO, TUNNEL_UNREACHED, TUNNEL_TIMEOUT,
                                               TUNNEL_MEMORY};
     size_t way = 0, failures = 0;
-    const size_t step = each_is_slow() ? 997 : 97;
+    const size_t step = each_is_slow() ? 499 : 97;
     for (size_t after = 1;; after += step, way = (way + 1) % COUNT(ways)) {
         struct talk talk;
         begin(&talk);
