@@ -126,8 +126,10 @@ bool connection_is_vouched(const struct connection *c)
 }
 
 static size_t write_header(const struct connection *c, const struct turbo_client_hello *hello,
-                           const struct turbo_id *session, uint8_t out[static PROXY_HEADER_OUT_MAX])
+                           const struct turbo_server *session,
+                           uint8_t out[static PROXY_HEADER_OUT_MAX])
 {
+    struct turbo_id id;
     struct proxy_facts facts = {.client = &c->access.client, .server = &c->server};
     if (hello != NULL) {
         size_t at = 0;
@@ -135,8 +137,9 @@ static size_t write_header(const struct connection *c, const struct turbo_client
         facts.alpn = turbo_client_hello_alpn(hello, &at, &facts.alpn_length);
     }
     if (session != NULL) {
-        facts.unique_id = session->bytes;
-        facts.unique_id_length = sizeof(session->bytes);
+        id = turbo_server_id(session);
+        facts.unique_id = id.bytes;
+        facts.unique_id_length = turbo_id_bytes(turbo_server_report(session).dialect);
     }
     switch (c->upstream->settings->proxy_header) {
     case CONFIG_PROXY_V1: return proxy_header_write_v1(&facts, out);
@@ -155,7 +158,7 @@ static const char *name_of(const struct connection *c, const struct turbo_client
 }
 
 static struct side *open_far(const struct connection *c, const struct turbo_client_hello *hello,
-                             const struct turbo_id *session, bool plain)
+                             const struct turbo_server *session, bool plain)
 {
     uint8_t header[PROXY_HEADER_OUT_MAX];
     struct upstream_call call = {
@@ -165,7 +168,7 @@ static struct side *open_far(const struct connection *c, const struct turbo_clie
 }
 
 struct side *connection_open(const struct connection *c, const struct turbo_client_hello *hello,
-                             const struct turbo_id *session)
+                             const struct turbo_server *session)
 {
     return open_far(c, hello, session, c->route->opaque);
 }

@@ -8,7 +8,7 @@
 #include "proxy/config/config.h"
 #include "proxy/ops/access.h"
 #include "turbo/client_hello.h"
-#include "turbo/turbo.h"
+#include "turbo/server.h"
 
 struct generation;
 struct listener;
@@ -56,11 +56,12 @@ enum turbo_reason connection_place(struct connection *connection,
  * the connection took? It has been placed. */
 bool connection_is_vouched(const struct connection *connection);
 /* The far side, with the PROXY header that the server is to be sent; `session` is the TurboTLS
- * session's id or NULL. It has been placed, and what was asked for resolved. NULL: out of memory.
+ * session, whose id it tells, or NULL. It has been placed, and what was asked for resolved. NULL:
+ * out of memory.
  */
 struct side *connection_open(const struct connection *connection,
                              const struct turbo_client_hello *hello,
-                             const struct turbo_id *session);
+                             const struct turbo_server *session);
 /* The same over TCP, whatever the upstream speaks: the client has said nothing yet. */
 struct side *connection_open_plain(const struct connection *connection);
 /* It is being relayed: what was asked for is no longer needed. */

@@ -80,7 +80,6 @@ static void start_connection(struct udp_endpoint *e, struct turbo_server *sessio
 {
     struct turbo_path path = turbo_server_path(session);
     const struct turbo_client_hello *hello = turbo_server_hello(session);
-    struct turbo_id id = turbo_server_id(session);
     struct address client, server = asked_address(e, &path);
     struct connection c;
     bool full = listener_is_full(e->listener);
@@ -96,7 +95,7 @@ static void start_connection(struct udp_endpoint *e, struct turbo_server *sessio
     }
     if (connection_is_vouched(&c))
         turbo_server_vouch(session);
-    relay_start(near, connection_open(&c, hello, &id), &c);
+    relay_start(near, connection_open(&c, hello, session), &c);
 }
 
 static void handle_events(struct udp_endpoint *e)

@@ -34,6 +34,12 @@ struct turbo_id {
     uint8_t bytes[SANDWICH_ID_BYTES]; /* profile 1: TURBO_ID_BYTES of them, then zeros */
 };
 
+/* How long it is on the wire. */
+static inline size_t turbo_id_bytes(enum turbo_dialect dialect)
+{
+    return dialect == TURBO_DIALECT_SANDWICH ? SANDWICH_ID_BYTES : TURBO_ID_BYTES;
+}
+
 /* An IP address and UDP or TCP port. IPv4 is mapped into IPv6 (RFC 4291 §2.5.5.2). */
 struct turbo_address {
     uint8_t ip[16];
