@@ -14,10 +14,10 @@
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
 #include "tunnel/net/crypto.h"
+#include "tunnel/net/server_datagrams.h"
 #include "tunnel/net/socket.h"
-#include "tunnel/net/udp.h"
 
-enum { UDP_ENDPOINT_TAG = 0x55647045 /* "UdpE" */, BATCHES_A_TURN = 4 };
+enum { UDP_ENDPOINT_TAG = 0x55647045 /* "UdpE" */ };
 
 /* An id is remembered for so long, rounded up. */
 enum { ENDED_SECONDS = (TURBO_ENDED_TIME / TURBO_SECOND) + 2 };
@@ -112,29 +112,6 @@ static void handle_events(struct udp_endpoint *e)
     }
 }
 
-/* One that cannot be sent is lost; those behind it may fare better. */
-static void send_batch(const struct udp_endpoint *e, const struct udp_datagram *batch, int count)
-{
-    for (int sent = 0; e->fd >= 0 && sent < count;) {
-        int n = udp_send(e->fd, e->family, batch + sent, count - sent);
-        sent += n > 0 ? n : 1;
-    }
-}
-
-static void send_datagrams(struct udp_endpoint *e)
-{
-    struct udp_datagram batch[UDP_BATCH];
-    int count;
-    do {
-        count = 0;
-        while (count < UDP_BATCH &&
-               (batch[count].length = turbo_endpoint_poll_datagram(
-                    e->turbo, e->worker->now, batch[count].data, &batch[count].path)) > 0)
-            count++;
-        send_batch(e, batch, count);
-    } while (count == UDP_BATCH);
-}
-
 static void arm(struct udp_endpoint *e)
 {
     turbo_time deadline = turbo_endpoint_deadline(e->turbo);
@@ -169,7 +146,7 @@ static void service(struct udp_endpoint *e)
 {
     turbo_endpoint_tick(e->turbo, e->worker->now);
     handle_events(e);
-    send_datagrams(e);
+    server_datagrams_send(e->fd, e->family, e->turbo, e->worker->now);
     complain(e);
     arm(e);
     worker_check_drained(e->worker);
@@ -181,14 +158,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int events)
     (void)events;
     struct udp_endpoint *e = io->data;
     assert(e->tag == UDP_ENDPOINT_TAG);
-    struct udp_datagram batch[UDP_BATCH];
-    int count = UDP_BATCH;
-    for (int i = 0; i < BATCHES_A_TURN && count == UDP_BATCH; i++) {
-        count = udp_receive(e->fd, batch);
-        for (int k = 0; k < count; k++)
-            turbo_endpoint_datagram(e->turbo, e->worker->now, &batch[k].path, batch[k].data,
-                                    batch[k].length);
-    }
+    server_datagrams_receive(e->fd, e->turbo, e->worker->now);
     service(e);
 }
 

@@ -9,38 +9,10 @@
 #include "tunnel/io/turbo_parts.h"
 #include "tunnel/net/clock.h"
 #include "tunnel/net/crypto.h"
+#include "tunnel/net/server_datagrams.h"
 #include "tunnel/net/socket.h"
-#include "tunnel/net/udp.h"
 
-enum { EVENTS_A_TURN = 64, BATCHES_A_TURN = 4, WAITING_DEFAULT = 1024 };
-
-static void receive(struct turbo_listener *l, turbo_time now)
-{
-    struct udp_datagram batch[UDP_BATCH];
-    int count = UDP_BATCH;
-    for (int i = 0; i < BATCHES_A_TURN && count == UDP_BATCH; i++) {
-        count = udp_receive(l->udp_fd, batch);
-        for (int k = 0; k < count; k++)
-            turbo_endpoint_datagram(l->turbo, now, &batch[k].path, batch[k].data, batch[k].length);
-    }
-}
-
-/* One that cannot be sent is lost; those behind it may fare better. */
-static void send_datagrams(struct turbo_listener *l, turbo_time now)
-{
-    struct udp_datagram batch[UDP_BATCH];
-    int count;
-    do {
-        count = 0;
-        while (count < UDP_BATCH && (batch[count].length = turbo_endpoint_poll_datagram(
-                                         l->turbo, now, batch[count].data, &batch[count].path)) > 0)
-            count++;
-        for (int sent = 0; l->udp_fd >= 0 && sent < count;) {
-            int n = udp_send(l->udp_fd, l->family, batch + sent, count - sent);
-            sent += n > 0 ? n : 1;
-        }
-    } while (count == UDP_BATCH);
-}
+enum { EVENTS_A_TURN = 64, WAITING_DEFAULT = 1024 };
 
 /* ---- the pump ---- */
 
@@ -62,7 +34,7 @@ static void handle(struct turbo_listener *l, void *what, turbo_time now)
 {
     uint64_t unused;
     if (what == &l->udp_fd)
-        receive(l, now);
+        server_datagrams_receive(l->udp_fd, l->turbo, now);
     else if (what == &l->tcp_fd)
         listener_accept_all(l, now);
     else if (what == &l->kept)
@@ -88,7 +60,7 @@ void turbo_listener_pump(struct turbo_listener *l)
     listener_end_old_deliveries(l, now);
     turbo_endpoint_tick(l->turbo, now);
     listener_handle_events(l, now);
-    send_datagrams(l, now);
+    server_datagrams_send(l->udp_fd, l->family, l->turbo, now);
     arm(l);
 }
 
