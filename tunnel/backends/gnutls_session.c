@@ -6,6 +6,7 @@
 #include "tunnel/backends/gnutls_internal.h"
 #include "tunnel/backends/gnutls_names.h"
 #include "tunnel/backends/key_log.h"
+#include "tunnel/backends/names.h"
 #include "tunnel/failure.h"
 
 /* What resumption bytes begin with: GnuTLS's parser is given nothing that is foreign or damaged. */
@@ -52,26 +53,12 @@ static unsigned flags_of(const struct backend_context *c)
     return flags;
 }
 
-static bool copy_names(struct backend_session *s, const char *const *names)
-{
-    if (names == NULL)
-        return true;
-    size_t count = 0;
-    while (names[count] != NULL)
-        count++;
-    s->names = calloc(count + 1, sizeof(*s->names));
-    for (size_t i = 0; s->names != NULL && i < count; i++)
-        if ((s->names[i] = strdup(names[i])) == NULL)
-            return false;
-    return s->names != NULL;
-}
-
 static bool copy_peer(struct backend_session *s, const struct backend_peer *peer)
 {
     s->verify = peer->verify;
     if (peer->expected_alpn != NULL && (s->expected_alpn = strdup(peer->expected_alpn)) == NULL)
         return false;
-    return copy_names(s, peer->names);
+    return names_copy(&s->names, peer->names);
 }
 
 bool backend_gnutls_may_do_without(const struct backend_session *s)
@@ -203,9 +190,7 @@ void backend_gnutls_session_destroy(struct backend_session *s)
 {
     if (s->tls != NULL)
         gnutls_deinit(s->tls);
-    for (size_t i = 0; s->names != NULL && s->names[i] != NULL; i++)
-        free(s->names[i]);
-    free(s->names);
+    names_free(s->names);
     free(s->expected_alpn);
     free(s);
 }

@@ -6,32 +6,10 @@
 #include <string.h>
 
 #include "tunnel/backends/alert.h"
+#include "tunnel/backends/names.h"
 #include "tunnel/failure.h"
 
 /* ---- making and ending ---- */
-
-static void free_names(char **names)
-{
-    for (char **name = names; name != NULL && *name != NULL; name++)
-        free(*name);
-    free(names);
-}
-
-static bool copy_names(struct backend_session *session, const char *const *names)
-{
-    size_t count = 0;
-    if (names == NULL)
-        return true;
-    while (names[count] != NULL)
-        count++;
-    session->names = calloc(count + 1, sizeof(*session->names));
-    for (size_t i = 0; session->names != NULL && i < count; i++) {
-        session->names[i] = strdup(names[i]);
-        if (session->names[i] == NULL)
-            return false;
-    }
-    return session->names != NULL;
-}
 
 static bool copy_peer(struct backend_session *session, const struct backend_peer *peer)
 {
@@ -39,7 +17,7 @@ static bool copy_peer(struct backend_session *session, const struct backend_peer
     if (peer->expected_alpn != NULL &&
         (session->expected_alpn = strdup(peer->expected_alpn)) == NULL)
         return false;
-    return copy_names(session, peer->names);
+    return names_copy(&session->names, peer->names);
 }
 
 static bool set_up(struct backend_session *session, const struct backend_peer *peer)
@@ -78,7 +56,7 @@ static void destroy(struct backend_session *session)
     openssl_forget_errors();
     SSL_free(session->ssl);
     openssl_leave(session->context);
-    free_names(session->names);
+    names_free(session->names);
     free(session->expected_alpn);
     OPENSSL_free(session->certificate);
     free(session);
