@@ -4,8 +4,6 @@
 #include "turbo/rate.h"
 #include "turbo/server_session.h"
 
-enum { TLS_HANDSHAKE_RECORD = 22, TLS_MAJOR_VERSION = 3 };
-
 void turbo_endpoint_config_init(struct turbo_endpoint_config *config)
 {
     memset(config, 0, sizeof(*config));
@@ -225,12 +223,6 @@ static void feed_orphans(struct turbo_endpoint *e, turbo_time now, const struct 
     }
 }
 
-bool endpoint_starts_record(const uint8_t *data, size_t length)
-{
-    return length > 0 && data[0] == TLS_HANDSHAKE_RECORD &&
-           (length == 1 || data[1] == TLS_MAJOR_VERSION);
-}
-
 static void begin_session(struct turbo_endpoint *e, turbo_time now, const struct turbo_path *path,
                           const struct turbo_datagram *request, size_t bytes)
 {
@@ -263,7 +255,7 @@ static bool decode(const struct turbo_endpoint *e, struct turbo_datagram *reques
     if ((e->config.sandwich || e->drafts > 0) && sandwich_sort(e, request, data, length))
         return true;
     return turbo_request_decode(request, data, length) &&
-           !endpoint_starts_record(request->id.bytes, TURBO_ID_BYTES);
+           !turbo_starts_record(request->id.bytes, TURBO_ID_BYTES);
 }
 
 void turbo_endpoint_datagram(struct turbo_endpoint *e, turbo_time now,
@@ -281,7 +273,7 @@ void turbo_endpoint_datagram(struct turbo_endpoint *e, turbo_time now,
         e->counters.late++;
     else if (request.sequence > 1)
         keep_orphan(e, now, path, &request, data, length);
-    else if (endpoint_starts_record(request.payload, request.length))
+    else if (turbo_starts_record(request.payload, request.length))
         begin_session(e, now, path, &request, length);
     else
         e->counters.junk++;

@@ -4,18 +4,10 @@
 
 #include "turbo/wire.h"
 
-enum { TLS_HANDSHAKE_RECORD = 22, TLS_MAJOR_VERSION = 3 };
-
 void turbo_opening_init(struct turbo_opening *o)
 {
     memset(o, 0, sizeof(*o));
     turbo_client_hello_init(&o->hello);
-}
-
-static bool looks_like_record(const struct turbo_opening *o)
-{
-    return o->prefix[0] == TLS_HANDSHAKE_RECORD &&
-           (o->prefix_bytes < 2 || o->prefix[1] == TLS_MAJOR_VERSION);
 }
 
 static void judge_hello(struct turbo_opening *o)
@@ -45,7 +37,7 @@ static void judge_prefix(struct turbo_opening *o, turbo_prefix_known *known, voi
         judge_sandwich(o);
         return;
     }
-    if (looks_like_record(o)) {
+    if (turbo_starts_record(o->prefix, o->prefix_bytes)) {
         if (o->prefix_bytes < 2)
             return;
         o->is_hello = true;

@@ -49,7 +49,7 @@ enum { FLAGS_AT = TURBO_ID_BYTES, SEQUENCE_AT = FLAGS_AT + 1, HELLO_TYPE_AT = 5,
 
 static bool starts_hello(const uint8_t *data, size_t length)
 {
-    return length > HELLO_TYPE_AT && endpoint_starts_record(data, length) &&
+    return length > HELLO_TYPE_AT && turbo_starts_record(data, length) &&
            data[HELLO_TYPE_AT] == CLIENT_HELLO;
 }
 

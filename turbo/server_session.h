@@ -191,8 +191,6 @@ struct turbo_server *endpoint_find(const struct turbo_endpoint *e, const struct 
 /* UDP must not start a connection with this id any more. */
 void endpoint_remember_ended(struct turbo_endpoint *e, turbo_time now, const struct turbo_id *id);
 
-/* As far as the bytes go; there is at least one: a TLS handshake record. */
-bool endpoint_starts_record(const uint8_t *data, size_t length);
 /* The caller, which has the session, looks what it has. */
 void endpoint_session_has_more(struct turbo_server *s, turbo_time now);
 /* Queues a REFUSED, or counts that there is no room for it. */

@@ -54,6 +54,14 @@ bool sandwich_tombstone_decode(struct turbo_tombstone *out,
 void sandwich_tombstone_encode(const struct turbo_tombstone *tombstone,
                                uint8_t out[static SANDWICH_TOMBSTONE_BYTES]);
 
+/* Do these bytes begin like a TLS handshake record, as far as they go? None do not. */
+static inline bool turbo_starts_record(const uint8_t *data, size_t length)
+{
+    enum { TLS_HANDSHAKE_RECORD = 22, TLS_MAJOR_VERSION = 3 };
+    return length > 0 && data[0] == TLS_HANDSHAKE_RECORD &&
+           (length == 1 || data[1] == TLS_MAJOR_VERSION);
+}
+
 /*
  * Could a stream that starts with these bytes be the tombstone of an id made by
  * turbo_id_from_hello? Its fixed bits keep it apart from TLS records and text (protocol §2).
