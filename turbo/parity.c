@@ -10,8 +10,17 @@ static void add(uint8_t *sum, const uint8_t *chunk, size_t length)
 {
     sum[0] ^= (uint8_t)(length >> 8);
     sum[1] ^= (uint8_t)length;
-    for (size_t i = 0; i < length; i++)
-        sum[LENGTH_BYTES + i] ^= chunk[i];
+    sum += LENGTH_BYTES;
+    size_t words = length / sizeof(uint64_t) * sizeof(uint64_t);
+    for (size_t i = 0; i < words; i += sizeof(uint64_t)) {
+        uint64_t a, b;
+        memcpy(&a, sum + i, sizeof(a));
+        memcpy(&b, chunk + i, sizeof(b));
+        a ^= b;
+        memcpy(sum + i, &a, sizeof(a));
+    }
+    for (size_t i = words; i < length; i++)
+        sum[i] ^= chunk[i];
 }
 
 size_t parity_length(const struct retained *r)
