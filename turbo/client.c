@@ -101,7 +101,9 @@ static void judge_hello(struct turbo_client *c, turbo_time now)
         else if (c->config.unknown)
             hello_goes_by_tcp(c, TURBO_OUTCOME_CLASSIC, TURBO_REASON_NOT_KNOWN, now);
         else if (c->config.paused)
-            hello_goes_by_tcp(c, TURBO_OUTCOME_CLASSIC, TURBO_REASON_UDP_PAUSED, now);
+            hello_goes_by_tcp(
+                c, TURBO_OUTCOME_CLASSIC,
+                c->config.elsewhere ? TURBO_REASON_UDP_ELSEWHERE : TURBO_REASON_UDP_PAUSED, now);
         else if (c->state == TURBO_CLIENT_HELLO_UP && !c->config.always)
             hello_goes_by_tcp(c, TURBO_OUTCOME_CLASSIC, TURBO_REASON_TCP_FIRST, now);
         else
@@ -335,22 +337,38 @@ void turbo_client_tcp_up(struct turbo_client *c, turbo_time now)
         sandwich_client_look(c, now);
 }
 
+/* What UDP has brought, the host that TCP reaches knows nothing of (protocol §6.9d). */
+static void part(struct turbo_client *c)
+{
+    c->report.unheard = true;
+    if (c->report.tcp_up_us == 0)
+        return; /* it could not be connected to, which is said as ever */
+    c->report.outcome = TURBO_OUTCOME_FAILED;
+    c->report.reason = TURBO_REASON_UDP_ELSEWHERE;
+}
+
 void turbo_client_tcp_readable(struct turbo_client *c, turbo_time now)
 {
     if (client_is_sandwich(c) && c->state != TURBO_CLIENT_OPEN)
         sandwich_client_fail(
             c, reading_hello(c) ? TURBO_REASON_SERVER_FIRST : TURBO_REASON_SERVER_ENDED, now);
-    else
-        client_handle(c, c->report.delivered ? EVENT_TCP_SPOKE_LATE : EVENT_TCP_SPOKE, now);
+    else if (!c->report.delivered)
+        client_handle(c, EVENT_TCP_SPOKE, now);
+    else {
+        if (c->state == TURBO_CLIENT_WAITING)
+            part(c);
+        client_handle(c, EVENT_TCP_SPOKE_LATE, now);
+    }
 }
 
 void turbo_client_tcp_failed(struct turbo_client *c, turbo_time now)
 {
     bool tombstone =
         c->report.outcome == TURBO_OUTCOME_TURBO || c->report.outcome == TURBO_OUTCOME_RESUMED;
-    bool never_up = (c->state == TURBO_CLIENT_ASKING || c->state == TURBO_CLIENT_WAITING) &&
-                    c->report.responded;
-    c->report.unheard = never_up || (client_measuring(c) && tombstone && !c->heard);
+    bool early = (c->state == TURBO_CLIENT_ASKING || c->state == TURBO_CLIENT_WAITING) &&
+                 c->report.responded;
+    if (early || (client_measuring(c) && tombstone && !c->heard))
+        part(c);
     client_measure_stop(c);
     c->redial_at = TURBO_NEVER;
     client_handle(c, EVENT_TCP_FAILED, now);

@@ -50,6 +50,7 @@ void turbo_learned_configure(struct turbo_learned *l, turbo_time now,
                              struct turbo_client_config *config)
 {
     config->paused = turbo_learned_paused(l, now);
+    config->elsewhere = config->paused && l->elsewhere;
     config->trial = l->paused_until != 0 && !config->paused;
     if (config->trial)
         l->trial_until = now + TURBO_PAUSE_MIN;
@@ -74,7 +75,7 @@ static void pause(struct turbo_learned *l, turbo_time now, turbo_time length)
     l->paused_until = now + length;
     l->trial_until = 0;
     l->silent_in_row = l->partial_in_row = 0;
-    l->worked = false;
+    l->worked = l->elsewhere = false;
 }
 
 /* Each pause is twice as long as the one before; `before` counts them, up to the longest. */
@@ -86,10 +87,9 @@ static void pause_again(struct turbo_learned *l, turbo_time now, uint8_t *before
     pause(l, now, length < TURBO_PAUSE_MAX ? length : TURBO_PAUSE_MAX);
 }
 
-/* A stall lets all connections of a moment fail: that is one failure, the one that is told first.
- */
-static bool is_another_failure(const struct turbo_learned *l,
-                               const struct turbo_client_report *report)
+/* Did it begin after the last failure? A stall lets all connections of a moment fail: that is one
+ * failure, the one that is told first. */
+static bool is_later(const struct turbo_learned *l, const struct turbo_client_report *report)
 {
     return report->asked_at >= l->failed_at;
 }
@@ -98,7 +98,7 @@ static bool is_another_failure(const struct turbo_learned *l,
 static void failed(struct turbo_learned *l, turbo_time now,
                    const struct turbo_client_report *report, uint8_t *in_row, uint8_t enough)
 {
-    if (!is_another_failure(l, report))
+    if (!is_later(l, report))
         return;
     l->failed_at = now;
     if (++*in_row >= enough || report->trial)
@@ -107,24 +107,29 @@ static void failed(struct turbo_learned *l, turbo_time now,
 
 /*
  * UDP and TCP seem to reach different hosts. One success does not refute that, since by chance they
- * may reach the same. But a TLS server that resets a client looks alike: no long pause at first.
+ * may reach the same; least of all one that was under way. But a TLS server that resets a client
+ * looks alike: no long pause at first.
  */
 static void torn(struct turbo_learned *l, turbo_time now, const struct turbo_client_report *report)
 {
-    if (!is_another_failure(l, report))
+    if (!is_later(l, report))
         return;
     l->good_in_row = 0;
     pause_again(l, now, &l->resets);
+    l->elsewhere = true;
 }
 
-static void succeeded(struct turbo_learned *l)
+static void succeeded(struct turbo_learned *l, const struct turbo_client_report *report)
 {
+    if (l->elsewhere && !is_later(l, report))
+        return;
     if (l->good_in_row < TURBO_LEARNED_FLIGHTS)
         l->good_in_row++;
     if (l->good_in_row == TURBO_LEARNED_FLIGHTS)
         l->resets = 0;
     l->silent_in_row = l->partial_in_row = l->pauses_in_row = 0;
     l->failed_at = l->paused_until = l->trial_until = 0;
+    l->elsewhere = false;
     l->worked = true;
 }
 
@@ -164,7 +169,7 @@ static void judge(struct turbo_learned *l, turbo_time now, const struct turbo_cl
         failed(l, now, report, &l->silent_in_row,
                l->worked ? TURBO_SILENT_PROVEN : TURBO_SILENT_IN_ROW);
     else if (report->flight_known && report->flight_by_udp)
-        succeeded(l);
+        succeeded(l, report);
     else if (report->flight_known)
         failed(l, now, report, &l->partial_in_row, TURBO_PARTIAL_IN_ROW);
 }

@@ -55,6 +55,7 @@ const char *turbo_reason_text(enum turbo_reason reason)
     case TURBO_REASON_EARLY_DATA: return "early-data";
     case TURBO_REASON_FLIGHT_TOO_LARGE: return "flight-too-large";
     case TURBO_REASON_DATAGRAM_LOST: return "datagram-lost";
+    case TURBO_REASON_UDP_ELSEWHERE: return "udp-elsewhere";
     case TURBO_REASON_COUNT: break;
     }
     return "-";

@@ -288,17 +288,26 @@ TEST(a_late_flight_needs_all_of_it_by_udp_though_nothing_in_time) /* classic, an
 
 /* ---- TCP behind the tombstone: §6.9d ---- */
 
+static void assert_parted(void)
+{
+    assert_true(report().unheard);
+    assert_int_equal(report().outcome, TURBO_OUTCOME_FAILED);
+    assert_int_equal(report().reason, TURBO_REASON_UDP_ELSEWHERE);
+}
+
 TEST(a_reset_behind_the_tombstone_without_a_byte_is_told)
 {
     open_with_answer(2);
     turbo_client_tcp_failed(d.client, T(80));
     assert_int_equal(turbo_client_state(d.client), TURBO_CLIENT_FAILED);
-    assert_true(report().unheard);
+    assert_parted();
+    turbo_client_tcp_failed(d.client, T(81)); /* it is told again, by whoever reads */
+    assert_parted();
     again();
     respond(T(41), 1, 1);
     open_after_the_wait(1);
     turbo_client_tcp_failed(d.client, T(80));
-    assert_true(report().unheard);
+    assert_parted();
 }
 
 TEST(a_reset_behind_a_byte_or_a_classic_opening_is_anyones)
@@ -325,8 +334,30 @@ TEST(tcp_that_fails_before_the_opening_though_udp_answers_is_told)
     respond(T(41), 1, 1);
     turbo_client_tcp_failed(d.client, T(80));
     assert_true(report().unheard);
+    assert_int_equal(report().outcome, TURBO_OUTCOME_NONE); /* it was not connected to */
     again();
     turbo_client_tcp_failed(d.client, T(80));
+    assert_false(report().unheard);
+    again();
+    respond(T(41), 1, 1);
+    turbo_client_tcp_up(d.client, T(60));
+    turbo_client_tcp_failed(d.client, T(61));
+    assert_parted();
+}
+
+TEST(tcp_that_ends_or_speaks_though_udp_has_delivered_is_told) /* §6.7c */
+{
+    respond(T(41), 1, 1);
+    assert_true(dialer_read(&d) > 0);
+    turbo_client_tcp_up(d.client, T(60));
+    turbo_client_tcp_readable(d.client, T(61));
+    assert_int_equal(turbo_client_state(d.client), TURBO_CLIENT_FAILED);
+    assert_parted();
+    again();
+    respond(T(41), 1, 1);
+    turbo_client_tcp_up(d.client, T(60));
+    turbo_client_tcp_readable(d.client, T(61)); /* nothing was delivered: it speaks first */
+    assert_int_equal(turbo_client_state(d.client), TURBO_CLIENT_OPEN);
     assert_false(report().unheard);
 }
 
@@ -369,6 +400,7 @@ int main(void)
         CASE(a_reset_behind_the_tombstone_without_a_byte_is_told),
         CASE(a_reset_behind_a_byte_or_a_classic_opening_is_anyones),
         CASE(tcp_that_fails_before_the_opening_though_udp_answers_is_told),
+        CASE(tcp_that_ends_or_speaks_though_udp_has_delivered_is_told),
         CASE(a_reset_after_2_s_is_anyones),
         CASE(a_late_refusal_says_why_it_was_silent),
     };

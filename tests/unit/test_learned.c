@@ -409,6 +409,34 @@ TEST(pauses_for_one_unheard_behind_the_tombstone_grow_though_another_succeeds)
     assert_paused_for(30);
 }
 
+TEST(the_pause_says_that_udp_reaches_another_host_and_others_do_not)
+{
+    note(unheard());
+    assert_true(configured().paused && configured().elsewhere);
+    now += TURBO_PAUSE_MIN;
+    assert_true(configured().trial);
+    assert_true(configured().paused && configured().elsewhere); /* while the trial is under way */
+    now += TURBO_PAUSE_MIN;
+    connect_and_note(silent);
+    assert_true(configured().paused);
+    assert_false(configured().elsewhere);
+    learned = (struct turbo_learned){0};
+    note_times(2, silent());
+    assert_true(configured().paused);
+    assert_false(configured().elsewhere);
+}
+
+TEST(a_success_that_began_before_one_unheard_does_not_end_its_pause) /* chance led it well */
+{
+    struct turbo_client_report begun = complete();
+    now += 1;
+    note(unheard());
+    note_times(2 * TURBO_LEARNED_FLIGHTS, begun);
+    assert_paused_for(30);
+    note(unheard());
+    assert_paused_for(60);
+}
+
 TEST(what_a_restart_tears_at_once_is_one_reset)
 {
     struct turbo_client_report begun = unheard();
@@ -443,6 +471,8 @@ int main(void)
         CASE(what_did_not_put_udp_to_the_test_counts_neither_way),
         CASE(a_draft_server_gets_no_udp_for_10_minutes),
         CASE(pauses_for_one_unheard_behind_the_tombstone_grow_though_another_succeeds),
+        CASE(the_pause_says_that_udp_reaches_another_host_and_others_do_not),
+        CASE(a_success_that_began_before_one_unheard_does_not_end_its_pause),
         CASE(what_a_restart_tears_at_once_is_one_reset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -56,7 +56,8 @@ static void reasons_have_the_words_that_users_know(void **state)
                  {TURBO_REASON_SERVER_ENDED, "server-ended"},
                  {TURBO_REASON_EARLY_DATA, "early-data"},
                  {TURBO_REASON_FLIGHT_TOO_LARGE, "flight-too-large"},
-                 {TURBO_REASON_DATAGRAM_LOST, "datagram-lost"}};
+                 {TURBO_REASON_DATAGRAM_LOST, "datagram-lost"},
+                 {TURBO_REASON_UDP_ELSEWHERE, "udp-elsewhere"}};
     (void)state;
     assert_int_equal(COUNT(cases), TURBO_REASON_COUNT);
     for (size_t i = 0; i < COUNT(cases); i++) {

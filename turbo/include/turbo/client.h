@@ -48,7 +48,8 @@ struct turbo_client_config {
     bool always;
     /* No UDP for this connection: it failed before (protocol §6.9). */
     bool paused;
-    bool trial; /* the first after a pause */
+    bool elsewhere; /* `paused` because UDP and TCP seemed to reach different hosts (§6.9d) */
+    bool trial;     /* the first after a pause */
     /* No UDP for this connection: nothing says that the server speaks TurboTLS (protocol §10.1). */
     bool unknown;
     /* The upstream is known to speak TurboTLS (protocol §6.8). */

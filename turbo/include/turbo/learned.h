@@ -36,6 +36,7 @@ struct turbo_learned {
     uint8_t resets;          /* pauses because TCP failed where UDP had answered; as above */
     uint8_t good_in_row;     /* flights that came whole since; some are the end of `resets` */
     bool worked;             /* UDP has, since the last pause */
+    bool elsewhere;          /* the last pause was for that */
     turbo_time failed_at;    /* what began before has failed for the same reason; 0: never */
     turbo_time paused_until; /* 0: not */
     turbo_time trial_until;  /* the pause is over, and a connection is finding out; 0: not */

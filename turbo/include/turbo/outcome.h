@@ -55,6 +55,7 @@ enum turbo_reason {
     TURBO_REASON_EARLY_DATA,       /* the Sandwich dialect has no place for 0-RTT */
     TURBO_REASON_FLIGHT_TOO_LARGE, /* a handshake needs more datagrams than a session keeps */
     TURBO_REASON_DATAGRAM_LOST,    /* a Sandwich server's, which repeats nothing */
+    TURBO_REASON_UDP_ELSEWHERE,    /* UDP and TCP seem to reach different hosts (protocol §6.9d) */
     TURBO_REASON_COUNT
 };
 
