@@ -1,0 +1,120 @@
+#!/bin/bash
+# Measures what a relay costs: ours, haproxy, nginx and sniproxy in the same run. Run with --help.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+
+usage() {
+    cat <<'TEXT'
+usage: bench/relay/run.sh [OPTION...]
+
+Measures, in one run and taking turns, what goes through
+
+  direct          nothing: load generator and backend
+  haproxy         mode tcp, one thread; haproxy-splice: with option splice-request and splice-response
+  nginx           stream with ssl_preread, one worker; nginx-64k: with proxy_buffer_size 64k
+  sniproxy
+  tcp-tcp         turbotls-proxy, tcp→tcp, one worker
+  edge-classic    turbotls-proxy, turbo→tcp, with clients that speak classic TLS
+  pair            a sidecar (tcp→turbo) and an edge (turbo→tcp); at least 99 % of the connections used UDP
+  pair-classic    the same two without UDP
+
+and prints tables: medians, and how ours stands to the best peer. Groups:
+
+  connections  new connections a second, and processor time of the proxy for each: a ClientHello of 517 bytes, 3,000
+               bytes of answer, 100 more, and the end, all of it only looking like TLS
+  bulk         Gbit/s, and CPU seconds per GiB; 1 and 8 connections, up (from the client) and down
+  memory       private memory for each of many idle connections; after 32 KiB went each way through each; after all
+               were closed again
+  latency      from connecting to the first byte of an answer, and one byte there and back
+  growth       processor time of a new connection beside none and beside many idle ones
+  workers      processor time of a connection with 1, 2 and 8 workers, on both cores
+
+  --only LIST        of these groups (all)
+  --quick            1 round and smaller samples: about 2 minutes instead of 15
+  --rounds N         samples of each (5)
+  --csv FILE         every single value (build/bench/relay-DATE-TIME.csv); report.py FILE prints the tables again
+  --build DIR        where the programs were built (build)
+  --program FILE     the turbotls-proxy to measure (DIR/bin/turbotls-proxy)
+  --proxy-core N     where the proxies run (0) …
+  --load-core N      … and load generator and backend (1)
+  --smoke            only to see whether it runs: seconds, figures without a meaning
+
+Everything runs in a network namespace of its own, which needs root or unprivileged user namespaces. No access logs; ours
+with log level WARNING. The machine should have nothing else to do, and two cores. Connections in TIME_WAIT are dropped at
+once, so that no port search is measured. Sizes that do not fit the limit of open files (20,000 for all) fail.
+Exit codes: 0 measured, 1 something failed, 2 wrong usage.
+TEXT
+}
+
+wrong() {
+    echo "run.sh: $* (run.sh --help shows what there is)" >&2
+    exit 2
+}
+
+is_list() { # PATTERN_OF_ONE VALUE
+    [[ $2 =~ ^($1)(,($1))*$ ]]
+}
+
+read_arguments() {
+    arguments=() build=$root/build csv=$root/build/bench/relay-$(date +%Y%m%d-%H%M%S).csv program=''
+    while [ $# -gt 0 ]; do
+        case $1 in
+            -h | --help) usage; exit 0 ;;
+            --quick | --smoke) arguments+=(--size "${1#--}"); shift; continue ;;
+        esac
+        [ $# -ge 2 ] || wrong "$1 is unknown or wants a value"
+        case $1 in
+            --only)
+                is_list 'connections|bulk|memory|latency|growth|workers' "$2" || wrong "--only does not know \"$2\""
+                arguments+=("$1" "$2")
+                ;;
+            --rounds | --proxy-core | --load-core)
+                [[ $2 =~ ^[0-9]{1,3}$ ]] || wrong "$1 wants a number, got \"$2\""
+                arguments+=("$1" "$2")
+                ;;
+            --csv) csv=$(realpath -m "$2") ;;
+            --build) build=$(realpath -m "$2") ;;
+            --program) program=$(realpath -m "$2") ;;
+            *) wrong "unknown option $1" ;;
+        esac
+        shift 2
+    done
+    program=${program:-$build/bin/turbotls-proxy}
+}
+
+require_programs() {
+    local name
+    for name in "$program" "$build/bin/relay_load" "$build/bin/relay_backend"; do
+        [ -x "$name" ] || {
+            echo "there is no $name; build it (cmake --build --preset release)" >&2
+            exit 1
+        }
+    done
+}
+
+# In a network namespace of its own: the loopback, and no memory of closed connections.
+inside() {
+    ip link set lo up
+    echo 1024 65000 >/proc/sys/net/ipv4/ip_local_port_range
+    echo 0 >/proc/sys/net/ipv4/tcp_max_tw_buckets
+    ulimit -n "$(ulimit -Hn)"
+    exec /usr/bin/python3 "$here/measure.py" "$@"
+}
+
+if [ "${1-}" = --inside ]; then
+    shift
+    inside "$@"
+fi
+read_arguments "$@"
+require_programs
+# shellcheck source=deploy/lab/debian.sh
+. "$root/deploy/lab/debian.sh"
+packages_install python3:python3 haproxy nginx:nginx-light libnginx-mod-stream sniproxy ip:iproute2 taskset:util-linux
+mkdir -p "$(dirname "$csv")"
+PATH=$PATH:/usr/sbin:/sbin
+namespaces=(--net)
+[ "$(id -u)" = 0 ] || namespaces=(--net --map-root-user)
+unshare "${namespaces[@]}" "${BASH_SOURCE[0]}" --inside --csv "$csv" --build "$build" --program "$program" \
+    "${arguments[@]}"
+echo "every value is in $csv"
