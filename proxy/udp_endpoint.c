@@ -30,6 +30,7 @@ struct udp_endpoint {
     struct turbo_endpoint *turbo;
     struct listener *listener; /* its owner */
     int fd, family;
+    struct udp_offload offload;
     uint32_t sessions_max; /* that there is room for */
     /* A timer of its own: the loop's has a grain of a millisecond, a hold lasts half of one. */
     int timer_fd;
@@ -146,7 +147,7 @@ static void service(struct udp_endpoint *e)
 {
     turbo_endpoint_tick(e->turbo, e->worker->now);
     handle_events(e);
-    server_datagrams_send(e->fd, e->family, e->turbo, e->worker->now);
+    server_datagrams_send(e->fd, e->family, e->turbo, e->worker->now, &e->offload);
     complain(e);
     arm(e);
     worker_check_drained(e->worker);

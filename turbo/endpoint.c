@@ -63,6 +63,8 @@ struct turbo_endpoint *turbo_endpoint_init(void *memory, const struct turbo_endp
                               &e->ending,  &e->stilling, &e->overtaken, &e->sending, &e->events};
     for (size_t i = 0; i < sizeof(queues) / sizeof(queues[0]); i++)
         queue_init(queues[i]);
+    for (size_t i = 0; i < DIALECTS; i++)
+        queue_init(&e->unmarked[i]);
     return e;
 }
 
@@ -188,22 +190,36 @@ static bool orphan_alive(const struct orphan *o, turbo_time now)
     return o->length > 0 && now < o->since + TURBO_ORPHAN_TIME;
 }
 
+/* NULL: all places are taken, and until one is free nobody looks again. */
+static struct orphan *free_orphan(struct turbo_endpoint *e, turbo_time now)
+{
+    if (now < e->orphans_full_until)
+        return NULL;
+    turbo_time first = TURBO_NEVER;
+    for (size_t i = 0; i < TURBO_ORPHANS_MAX; i++) {
+        struct orphan *o = &e->orphans[i];
+        if (!orphan_alive(o, now))
+            return o;
+        first = o->since < first ? o->since : first;
+    }
+    e->orphans_full_until = first + TURBO_ORPHAN_TIME;
+    return NULL;
+}
+
 static void keep_orphan(struct turbo_endpoint *e, turbo_time now, const struct turbo_path *path,
                         const struct turbo_datagram *request, const uint8_t *data, size_t length)
 {
-    for (size_t i = 0; i < TURBO_ORPHANS_MAX; i++) {
-        struct orphan *o = &e->orphans[i];
-        if (orphan_alive(o, now))
-            continue;
-        o->dialect = request->dialect;
-        o->id = request->id;
-        o->path = *path;
-        o->since = now;
-        o->length = (uint16_t)length;
-        memcpy(o->data, data, length);
+    struct orphan *o = free_orphan(e, now);
+    if (o == NULL) {
+        e->counters.orphans_dropped++;
         return;
     }
-    e->counters.orphans_dropped++;
+    o->dialect = request->dialect;
+    o->id = request->id;
+    o->path = *path;
+    o->since = now;
+    o->length = (uint16_t)length;
+    memcpy(o->data, data, length);
 }
 
 static void feed_orphans(struct turbo_endpoint *e, turbo_time now, const struct turbo_id *id)
@@ -220,6 +236,7 @@ static void feed_orphans(struct turbo_endpoint *e, turbo_time now, const struct 
         if (s != NULL && good)
             server_request(s, now, &o->path, &request, o->length);
         o->length = 0;
+        e->orphans_full_until = 0;
     }
 }
 

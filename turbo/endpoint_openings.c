@@ -95,28 +95,30 @@ static bool begins_id(const struct turbo_server *s, const uint8_t *bytes, size_t
     return memcmp(s->id.bytes, bytes, length < id ? length : id) == 0;
 }
 
-/* Only ids without the fixed bits matter; with them turbo_opening knows by itself. */
+/* Is there such a session, which the opener itself has asked for? */
+static bool is_waited_for(const struct turbo_opener *opener, enum turbo_dialect dialect,
+                          const uint8_t *bytes, size_t length)
+{
+    const struct queue_node *head = &opener->endpoint->unmarked[dialect].head;
+    for (const struct queue_node *node = head->next; node != head; node = node->next) {
+        const struct turbo_server *s = QUEUE_OWNER(node, struct turbo_server, unmarked);
+        if (begins_id(s, bytes, length) &&
+            (opener->from == NULL || budget_knows(&s->budget, opener->from)))
+            return true;
+    }
+    return false;
+}
+
+/* What has the fixed bits, or begins like TLS, turbo_opening knows by itself. */
 enum turbo_prefix turbo_opener_prefix_known(void *owner, const uint8_t *bytes, size_t length)
 {
     const struct turbo_opener *opener = owner;
-    const struct turbo_endpoint *e = opener->endpoint;
-    enum turbo_prefix found = TURBO_PREFIX_NONE;
-    if (e->drafts == 0)
-        return found;
-    const struct queue *queues[] = {&e->pending, &e->answered, &e->proved};
-    for (size_t i = 0; i < sizeof(queues) / sizeof(queues[0]); i++) {
-        const struct queue_node *head = &queues[i]->head;
-        for (const struct queue_node *node = head->next; node != head; node = node->next) {
-            const struct turbo_server *s = QUEUE_OWNER(node, struct turbo_server, life);
-            if (!begins_id(s, bytes, length) ||
-                (opener->from != NULL && !budget_knows(&s->budget, opener->from)))
-                continue;
-            if (s->dialect == TURBO_DIALECT_SANDWICH)
-                return TURBO_PREFIX_SANDWICH;
-            found = TURBO_PREFIX_DRAFT;
-        }
-    }
-    return found;
+    if (is_waited_for(opener, TURBO_DIALECT_SANDWICH, bytes, length))
+        return TURBO_PREFIX_SANDWICH;
+    if (turbo_starts_record(bytes, length) || turbo_looks_like_id(bytes, length))
+        return TURBO_PREFIX_NONE;
+    return is_waited_for(opener, TURBO_DIALECT_PROFILE1, bytes, length) ? TURBO_PREFIX_DRAFT
+                                                                        : TURBO_PREFIX_NONE;
 }
 
 enum turbo_prefix turbo_endpoint_prefix_known(void *owner, const uint8_t *bytes, size_t length)

@@ -16,6 +16,7 @@ void server_leave_timers(struct turbo_server *s)
     queue_remove(&s->hold);
     queue_remove(&s->still);
     queue_remove(&s->send);
+    queue_remove(&s->unmarked);
 }
 
 /* ---- the endpoint's entry points ---- */
@@ -50,6 +51,7 @@ void server_begin(struct turbo_server *s, struct turbo_endpoint *endpoint, turbo
         reassembly_init(&s->c2s, buffers, TURBO_REQUEST_CHUNKS_MAX, TURBO_REQUEST_PAYLOAD_MAX);
     turbo_client_hello_init(&s->hello);
     queue_add(&endpoint->pending, &s->life, now);
+    queue_add(&endpoint->unmarked[dialect], &s->unmarked, now);
     endpoint->drafts++;
 }
 
@@ -63,8 +65,10 @@ static void hello_is_complete(struct turbo_server *s, turbo_time now)
     struct turbo_id id;
     turbo_id_from_hello(&id, s->endpoint->config.sha256, s->c2s.buffer, s->hello.length);
     s->hashed = turbo_id_equal(&id, &s->id);
-    if (s->hashed)
+    if (s->hashed) {
+        queue_remove(&s->unmarked);
         s->endpoint->drafts--;
+    }
     server_handle(s, EVENT_HELLO_COMPLETE, now);
 }
 

@@ -58,12 +58,15 @@ struct turbo_server {
     uint32_t next_repeat; /* chunk number - 1 */
     bool parity_sent;
 
-    struct queue_node life;  /* in endpoint->pending, ->answered, ->proved or ->joined */
-    struct queue_node hold;  /* in endpoint->holding; joined: in ->overtaken */
-    struct queue_node still; /* in endpoint->ending or ->stilling: quiet begins when due */
-    struct queue_node send;  /* in endpoint->sending */
-    struct queue_node event; /* in endpoint->events */
+    struct queue_node life;     /* in endpoint->pending, ->answered, ->proved or ->joined */
+    struct queue_node hold;     /* in endpoint->holding; joined: in ->overtaken */
+    struct queue_node still;    /* in endpoint->ending or ->stilling: quiet begins when due */
+    struct queue_node send;     /* in endpoint->sending */
+    struct queue_node event;    /* in endpoint->events */
+    struct queue_node unmarked; /* in endpoint->unmarked */
 };
+
+enum { DIALECTS = TURBO_DIALECT_SANDWICH + 1 };
 
 struct orphan {
     enum turbo_dialect dialect;
@@ -97,7 +100,8 @@ struct turbo_endpoint {
     struct admission *admission;
     turbo_time refusals_paid_at; /* the rate limit of REFUSED */
     turbo_time ended_overflow;   /* an ended id found no room, the last time; 0: never */
-    uint32_t drafts; /* pending sessions whose id has not, or not yet, proved to be a hash */
+    uint32_t drafts;             /* sessions whose id has not, or not yet, proved to be a hash */
+    struct queue unmarked[DIALECTS]; /* the pending ones of them */
     bool draining;
     /* Each session is in one of these, by age; `proved`: Sandwich, answered, TCP is there. */
     struct queue pending, answered, proved, joined;
@@ -105,6 +109,7 @@ struct turbo_endpoint {
     struct refusal refusals[REFUSALS_MAX];
     uint8_t refusal_count;
     struct orphan *orphans;
+    turbo_time orphans_full_until; /* so that a flood of them costs no search each */
     struct accepted accepted[SANDWICH_ACCEPTED_MAX];
     uint32_t accepted_next;
 };

@@ -88,7 +88,8 @@ int main(int count, char **arguments)
         return 0;
     }
     if (count != 1) {
-        fprintf(stderr, "usage: core [names | WORK TIMES]; bench/core/run.py --help says more\n");
+        (void)fprintf(stderr,
+                      "usage: core [names | WORK TIMES]; bench/core/run.py --help says more\n");
         return 2;
     }
     tell_times();

@@ -52,16 +52,19 @@ static uint8_t *put_random(uint8_t *at, uint64_t *state)
 void stand_in_hello(uint8_t out[static HELLO_BYTES], uint64_t number)
 {
     static const uint8_t suites[] = {0, 6, 0x13, 0x01, 0x13, 0x02, 0x13, 0x03, 1, 0};
-    static const uint8_t extensions[] = {
-        0x00, 0x00, 0, 12, 0, 10,   0,    0,    7,    'e',  'x', 'a', 'm', 'p', 'l', 'e', /* server_name
-                                                                                           */
-        0x00, 0x10, 0, 14, 0, 12,   2,    'h',  '2',  8,    'h', 't', 't', 'p', '/', '1', '.',
-        '1',                                                /* ALPN */
-        0x00, 0x2b, 0, 3,  2, 0x03, 0x04,                   /* supported_versions: 1.3 */
-        0x00, 0x0a, 0, 4,  0, 2,    0x00, 0x1d,             /* supported_groups: X25519 */
-        0x00, 0x0d, 0, 6,  0, 4,    0x04, 0x03, 0x08, 0x04, /* signature_algorithms */
-        0x00, 0x33, 0, 38, 0, 36,   0x00, 0x1d, 0,    32,   /* key_share, and 32 bytes */
-    };
+    static const uint8_t
+        extensions[] =
+            {
+                0x00, 0x00, 0,   12,  0,   10,   0,    0,    7,    'e',
+                'x',  'a',  'm', 'p', 'l', 'e', /* server_name
+                                                 */
+                0x00, 0x10, 0,   14,  0,   12,   2,    'h',  '2',  8,
+                'h',  't',  't', 'p', '/', '1',  '.',  '1',  /* ALPN */
+                0x00, 0x2b, 0,   3,   2,   0x03, 0x04,       /* supported_versions: 1.3 */
+                0x00, 0x0a, 0,   4,   0,   2,    0x00, 0x1d, /* supported_groups: X25519 */
+                0x00, 0x0d, 0,   6,   0,   4,    0x04, 0x03, 0x08, 0x04, /* signature_algorithms */
+                0x00, 0x33, 0,   38,  0,   36,   0x00, 0x1d, 0,    32, /* key_share, and 32 bytes */
+            };
     uint8_t *end = out + HELLO_BYTES;
     uint8_t *at = put16(put(out, "\x16\x03\x01", 3), HELLO_BYTES - 5);
     at = put16(put(at, "\x01\x00", 2), HELLO_BYTES - 9);

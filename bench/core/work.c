@@ -36,7 +36,7 @@ struct ends {
 
 _Noreturn void core_fail(const char *what)
 {
-    fprintf(stderr, "core: %s\n", what);
+    (void)fprintf(stderr, "core: %s\n", what);
     exit(1);
 }
 
@@ -121,7 +121,7 @@ static void ask(struct ends *e, uint64_t number)
     struct datagram d;
     turbo_client_config_init(&config, stand_in_sha256);
     config.speaks = true;
-    config.rtt_us = 2 * ONE_WAY;
+    config.rtt_us = 2ull * ONE_WAY;
     config.expected_chunks = FLIGHT_CHUNKS;
     config.expected_bytes = FLIGHT_BYTES;
     config.requests_max = TURBO_REQUESTS_MAX;

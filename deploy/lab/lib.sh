@@ -43,8 +43,8 @@ lab_topology() {
 lab_link() {
     local namespace=$1 address=$2 router=$3 mac=$4
     ip -n "$namespace" link add eth0 address "$mac:02" type veth peer name "$namespace" address "$mac:01" netns path
-    lab_in "$namespace" ethtool -K eth0 tso off gso off gro off
-    lab_in path ethtool -K "$namespace" tso off gso off gro off
+    lab_in "$namespace" ethtool -K eth0 tso off gso off gro off tx-udp-segmentation off
+    lab_in path ethtool -K "$namespace" tso off gso off gro off tx-udp-segmentation off
     ip -n "$namespace" link set lo up
     ip -n "$namespace" address add "$address/24" dev eth0
     ip -n path address add "$router/24" dev "$namespace"

@@ -156,6 +156,34 @@ TEST(sixty_four_requests_wait_and_no_more)
     assert_int_equal(counters().orphans_dropped, 1); /* the old ones made room */
 }
 
+static void send_strays(turbo_time now, unsigned from, unsigned to)
+{
+    for (unsigned i = from; i < to; i++) {
+        struct turbo_id stray = edge_id(&other);
+        stray.bytes[11] = (uint8_t)i;
+        send(now, &stray, 2, "x", 1);
+    }
+}
+
+TEST(a_place_is_free_again_when_its_session_has_come_or_its_second_is_over)
+{
+    struct turbo_path path = check_path(1, 1);
+    struct turbo_id id;
+    hello_make(&hello, &(struct hello_spec){.size = 1900});
+    id = edge_id(&hello);
+    edge_request(&e, T(0), &path, &id, &hello, 2);
+    send_strays(T(1), 1, TURBO_ORPHANS_MAX + 3);
+    assert_int_equal(counters().orphans_dropped, 3);
+    edge_request(&e, T(2), &path, &id, &hello, 1);
+    turbo_server_release(edge_event(&e, TURBO_EVENT_NEW), T(2));
+    send_strays(T(3), 100, 102);
+    assert_int_equal(counters().orphans_dropped, 4);
+    send_strays(T(1) + TURBO_ORPHAN_TIME - 1, 102, 103);
+    assert_int_equal(counters().orphans_dropped, 5);
+    send_strays(T(1) + TURBO_ORPHAN_TIME, 103, 104 + TURBO_ORPHANS_MAX);
+    assert_int_equal(counters().orphans_dropped, 7); /* but for the one of T(3) */
+}
+
 TEST(orphans_that_complete_nonsense_end_with_it)
 {
     struct turbo_path path = check_path(1, 1);
@@ -385,6 +413,7 @@ int main(void)
         CASE(requests_wait_a_second_for_their_chunk_1),
         CASE(requests_do_not_wait_longer),
         CASE(sixty_four_requests_wait_and_no_more),
+        CASE(a_place_is_free_again_when_its_session_has_come_or_its_second_is_over),
         CASE(orphans_that_complete_nonsense_end_with_it),
         CASE(beyond_the_limit_on_sessions_new_ones_are_refused),
         CASE(without_memory_new_ones_are_refused),

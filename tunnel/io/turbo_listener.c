@@ -60,7 +60,7 @@ void turbo_listener_pump(struct turbo_listener *l)
     listener_end_old_deliveries(l, now);
     turbo_endpoint_tick(l->turbo, now);
     listener_handle_events(l, now);
-    server_datagrams_send(l->udp_fd, l->family, l->turbo, now);
+    server_datagrams_send(l->udp_fd, l->family, l->turbo, now, &l->offload);
     arm(l);
 }
 

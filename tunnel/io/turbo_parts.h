@@ -9,6 +9,7 @@
 
 #include "tunnel/io/openings.h"
 #include "tunnel/io/turbo_listener.h"
+#include "tunnel/net/udp.h"
 
 struct list {
     struct accepted_io *first, *last;
@@ -19,8 +20,9 @@ struct turbo_listener {
     pthread_mutex_t lock;
     unsigned holders; /* its user, and every accepted_io with a session */
     int epoll_fd, tcp_fd, udp_fd, timer_fd;
-    int ready_fd; /* an eventfd: `ready` has grown */
-    int family;   /* of the UDP socket */
+    struct udp_offload offload; /* of udp_fd */
+    int ready_fd;               /* an eventfd: `ready` has grown */
+    int family;                 /* of the UDP socket */
     struct turbo_endpoint *turbo;
     struct openings openings;
     struct list ready; /* to be accepted */

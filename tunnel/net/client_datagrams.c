@@ -23,14 +23,15 @@ static int poll_batch(struct turbo_client *session, struct udp_datagram batch[st
     return count;
 }
 
-/* A datagram that fails is lost; only where there is no way at all the others are not tried. */
+/* Each by itself: they are there to make up for one another. A datagram that fails is lost; only
+ * where there is no way at all the others are not tried. */
 void client_datagrams_send(int fd, struct turbo_client *session, turbo_time now)
 {
     struct udp_datagram batch[UDP_BATCH];
     int count;
     while ((count = poll_batch(session, batch)) > 0) {
         for (int sent = 0; sent < count;) {
-            int n = udp_send(fd, AF_UNSPEC, batch + sent, count - sent);
+            int n = udp_send(fd, AF_UNSPEC, batch + sent, count - sent, NULL);
             sent += n > 0 ? n : 1;
             if (n == 0 && !is_loss(errno)) {
                 turbo_client_unreachable(session, now);

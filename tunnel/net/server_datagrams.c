@@ -1,7 +1,5 @@
 #include "tunnel/net/server_datagrams.h"
 
-#include "tunnel/net/udp.h"
-
 enum { BATCHES_A_TURN = 4 };
 
 void server_datagrams_receive(int fd, struct turbo_endpoint *endpoint, turbo_time now)
@@ -16,15 +14,17 @@ void server_datagrams_receive(int fd, struct turbo_endpoint *endpoint, turbo_tim
 }
 
 /* One that cannot be sent is lost; those behind it may fare better. */
-static void send_batch(int fd, int family, const struct udp_datagram *batch, int count)
+static void send_batch(int fd, int family, const struct udp_datagram *batch, int count,
+                       struct udp_offload *offload)
 {
     for (int sent = 0; fd >= 0 && sent < count;) {
-        int n = udp_send(fd, family, batch + sent, count - sent);
+        int n = udp_send(fd, family, batch + sent, count - sent, offload);
         sent += n > 0 ? n : 1;
     }
 }
 
-void server_datagrams_send(int fd, int family, struct turbo_endpoint *endpoint, turbo_time now)
+void server_datagrams_send(int fd, int family, struct turbo_endpoint *endpoint, turbo_time now,
+                           struct udp_offload *offload)
 {
     struct udp_datagram batch[UDP_BATCH];
     int count;
@@ -33,6 +33,6 @@ void server_datagrams_send(int fd, int family, struct turbo_endpoint *endpoint, 
         while (count < UDP_BATCH && (batch[count].length = turbo_endpoint_poll_datagram(
                                          endpoint, now, batch[count].data, &batch[count].path)) > 0)
             count++;
-        send_batch(fd, family, batch, count);
+        send_batch(fd, family, batch, count, offload);
     } while (count == UDP_BATCH);
 }
