@@ -10,27 +10,30 @@ import sys
 import tempfile
 import time
 
+import openings
 import report
 from processes import Failed, Process, listens, pinned, wait_until
-from subjects import BACKEND_PORT, Starter
+from subjects import BACKEND_PORT, TLS_BACKEND_PORT, Starter
 
 PEERS = ["haproxy", "nginx", "sniproxy"]
 OURS = ["tcp_tcp", "edge_classic", "pair_classic", "pair"]
 PARALLEL = 64
-TURBO_SHARE = 0.99  # of a pair's connections that must have used UDP
+PARALLEL_PAIRS = 16  # UDP counts as lost after 50 ms
 TURBO = r'^turbotls_connections_total{.*outcome="turbo"'
+PENDING = r"^turbotls_sessions_pending{"
+PENDING_MAX = 1024  # sessions of a listener, by default
 GIB = 1 << 30
 SIZES = {
     "full": {
-        "rounds": 5, "connections": 20000, "bytes": 2 * GIB, "idle": [5000, 9500], "memory_rounds": 1,
+        "rounds": 5, "turbo_share": 0.99, "connections": 20000, "tls": 2000, "bytes": 2 * GIB, "idle": [5000, 9500], "memory_rounds": 1,
         "settle": 4, "latency": 2000, "ping_pong": 20000,
     },
     "quick": {
-        "rounds": 1, "connections": 5000, "bytes": GIB // 2, "idle": [2000], "memory_rounds": 1,
+        "rounds": 1, "turbo_share": 0.99, "connections": 5000, "tls": 1000, "bytes": GIB // 2, "idle": [2000], "memory_rounds": 1,
         "settle": 4, "latency": 500, "ping_pong": 5000,
     },
     "smoke": {
-        "rounds": 1, "connections": 300, "bytes": GIB // 64, "idle": [100], "memory_rounds": 1,
+        "rounds": 1, "turbo_share": 0.01, "connections": 300, "tls": 20, "bytes": GIB // 64, "idle": [100], "memory_rounds": 1,
         "settle": 0.1, "latency": 20, "ping_pong": 100,
     },
 }  # fmt: skip
@@ -38,6 +41,10 @@ SIZES = {
 
 def say(text):
     print(f"{time.strftime('%T')} {text}", file=sys.stderr, flush=True)
+
+
+def parallel(subject):
+    return PARALLEL_PAIRS if subject.name.startswith("pair") else PARALLEL
 
 
 class Bench:
@@ -50,7 +57,11 @@ class Bench:
         self.load_core = arguments.load_core
         self.starter = Starter(directory, arguments.program, arguments.proxy_core)
         self.writer = writer
+        self.subjects = arguments.subjects
         self.rows = []
+
+    def wanted(self, names):
+        return [name for name in names if self.subjects is None or name.replace("_", "-") in self.subjects]
 
     def note(self, group, case, subject, process, number, **values):
         for metric, value in values.items():
@@ -61,19 +72,21 @@ class Bench:
             self.rows.append(row)
             self.writer.writerow(row)
 
-    def load_command(self, command, subject, **options):
+    def load_command(self, command, port, **options):
         program = self.build / "bin" / "relay_load"
-        words = [program, command, "--to", f"127.0.0.1:{subject.port}"]
+        words = [program, command, "--to", f"127.0.0.1:{port}"]
         for name, value in options.items():
             words += [f"--{name}", value]
-        return pinned(self.load_core, words)
+        return words
 
     def load(self, command, subject, **options):
+        return self.run(self.load_command(command, subject.port, **options), subject)
+
+    def run(self, words, subject):
         """What the load generator prints, by name."""
-        words = self.load_command(command, subject, **options)
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        done = subprocess.run(pinned(self.load_core, words), capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise Failed(f"{subject.name}: {command}: {done.stdout}{done.stderr}")
+            raise Failed(f"{subject.name}: {words[1]}: {done.stdout}{done.stderr}")
         return {name: float(value) for name, value in map(str.split, done.stdout.splitlines())}
 
     @contextlib.contextmanager
@@ -84,12 +97,23 @@ class Bench:
         finally:
             started.stop()
 
-    def in_turns(self, subjects, group, measure):
+    def connections(self, subject, count):
+        return self.load("connections", subject, count=count, parallel=parallel(subject))
+
+    def tls_connections(self, subject, count):
+        program = self.build / "bin" / "relay_tls"
+        return self.run([program, "connect", f"127.0.0.1:{subject.port}", count, parallel(subject)], subject)
+
+    def warm_up(self, subject):
+        self.connections(subject, min(500, self.size["connections"]))
+
+    def in_turns(self, subjects, group, measure, backend=BACKEND_PORT):
         """Starts all of them, and measures each in each round: from the first to the last, then back again."""
         with contextlib.ExitStack() as stack:
-            started = [stack.enter_context(self.subject(name)) for name in subjects]
+            started = [stack.enter_context(self.subject(name, backend)) for name in self.wanted(subjects)]
             for subject in started:
-                self.load("connections", subject, count=min(500, self.size["connections"]), parallel=PARALLEL)
+                if backend == BACKEND_PORT:
+                    self.warm_up(subject)
             for number in range(1, self.rounds + 1):
                 for subject in started if number % 2 else reversed(started):
                     measure(subject, number)
@@ -104,20 +128,26 @@ def cpu_of(subject, work):
     return result, {name: after[name] - before[name] for name in after}
 
 
-def check_turbo(subject, before, count):
-    """A pair's connections are not measured as turbo unless they were."""
+def check_turbo(bench, subject, before, count):
+    """A pair's connections are not measured as turbo unless they were; they are counted when they have ended."""
+    share = bench.size["turbo_share"]
+    expect(subject, TURBO, before + share * count, f"{share:.0%} of {count} connections had used UDP")
+
+
+def expect(subject, pattern, least, what):
+    """Waits until a metric of the edge says so."""
     try:
-        wait_until(lambda: subject.metric(TURBO) - before >= TURBO_SHARE * count, "they were turbo")
+        wait_until(lambda: subject.metric(pattern) >= least, what)
     except Failed as failure:
-        outcomes = "\n".join(subject.metrics("^turbotls_(connections_total|sessions_|udp_)"))
-        raise Failed(f"not {TURBO_SHARE:.0%} of {count} connections used UDP. Of all:\n{outcomes}") from failure
+        lines = "\n".join(subject.metrics("^turbotls_(connections_total|sessions_|udp_)"))
+        raise Failed(f"{subject.name}: {failure}. The edge says:\n{lines}") from failure
 
 
-def connections_once(bench, subject, number, group, case, count):
+def connections_once(bench, subject, number, group, case, count, connect=Bench.connections):
     before = subject.metric(TURBO) if subject.name == "pair" else 0
-    result, spent = cpu_of(subject, lambda: bench.load("connections", subject, count=count, parallel=PARALLEL))
+    result, spent = cpu_of(subject, lambda: connect(bench, subject, count))
     if subject.name == "pair":
-        check_turbo(subject, before, count)
+        check_turbo(bench, subject, before, count)
     bench.note(group, case, subject.name, "", number, per_second=count / result["seconds"])
     for process, nanoseconds in spent.items():
         bench.note(group, case, subject.name, process, number, cpu_us=nanoseconds / 1e3 / count)
@@ -128,6 +158,14 @@ def measure_connections(bench):
         connections_once(bench, subject, number, "connections", "pseudo", bench.size["connections"])
 
     bench.in_turns(["direct", *PEERS, *OURS], "connections", once)
+
+
+def measure_tls(bench):
+    def once(subject, number):
+        count = bench.size["tls"]
+        connections_once(bench, subject, number, "tls", "TLS 1.3", count, Bench.tls_connections)
+
+    bench.in_turns(["direct", *PEERS, *OURS], "tls", once, TLS_BACKEND_PORT)
 
 
 def measure_bulk(bench):
@@ -149,38 +187,43 @@ def measure_bulk(bench):
 
 
 class Held:
-    """Idle connections through a subject, by a load generator that waits for commands."""
+    """Idle connections through each port of a subject, by load generators that wait for commands."""
 
     def __init__(self, bench, subject, count):
-        self.count = count
-        self.popen = subprocess.Popen(
-            bench.load_command("hold", subject, count=count, parallel=PARALLEL),
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        self.expect("held")
+        self.count = count // len(subject.ports)
+        self.loads = []
+        for port in subject.ports:
+            command = bench.load_command("hold", port, count=self.count, parallel=parallel(subject))
+            command = pinned(bench.load_core, command)
+            self.loads.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+            self.expect(self.loads[-1], "held")
 
-    def expect(self, word):
-        line = self.popen.stdout.readline().split()
+    def expect(self, load, word):
+        line = load.stdout.readline().split()
         if line != [word, str(self.count)]:
             raise Failed(f"not all of {self.count} connections were {word}: {line}")
 
     def exchange(self):
-        self.popen.stdin.write("exchange\n")
-        self.popen.stdin.flush()
-        self.expect("exchanged")
+        for load in self.loads:
+            load.stdin.write("exchange\n")
+            load.stdin.flush()
+            self.expect(load, "exchanged")
 
     def close(self):
-        self.popen.communicate("close\n")
+        for load in self.loads:
+            load.communicate("close\n")
 
 
 def settled_memory(bench, subject):
     """Private memory, a while later: a TurboTLS session is given up 2 s after its opening, at the latest."""
     time.sleep(bench.size["settle"] if subject.name == "pair" else min(1, bench.size["settle"]))
-    return {name: values["Private_Dirty"] for name, values in subject.memory().items()}
+    return subject.memory()
 
 
 def memory_once(bench, name, count, number):
-    with bench.subject(name) as subject:
+    # A connection to a turbo upstream may take three open files, of 20,000.
+    options = {"sidecars": 2} if name == "pair" and count > 6000 else {}
+    with bench.subject(name, **options) as subject:
         empty = settled_memory(bench, subject)
 
         def note(case):
@@ -197,12 +240,12 @@ def memory_once(bench, name, count, number):
 
 
 def measure_memory(bench):
-    names = ["haproxy", "nginx", "sniproxy", "tcp_tcp", "edge_classic", "pair"]
+    names = bench.wanted([*PEERS, "tcp_tcp", "edge_classic", "pair"])
     for number in range(1, bench.size["memory_rounds"] + 1):
         for name in names if number % 2 else reversed(names):
             for count in bench.size["idle"]:
                 memory_once(bench, name, count, number)
-            say(f"memory: {name}")
+            say(f"memory: {name.replace('_', '-')}")
 
 
 def measure_latency(bench):
@@ -217,16 +260,31 @@ def measure_latency(bench):
 def measure_growth(bench):
     """The same connections beside none, beside many idle ones, and beside none again."""
     count, idle = bench.size["connections"], bench.size["idle"][-1]
-    names = ["haproxy", "nginx", "sniproxy", "tcp_tcp", "edge_classic"]
+    names = bench.wanted([*PEERS, "tcp_tcp", "edge_classic"])
     for number in range(1, bench.rounds + 1):
         for name in names if number % 2 else reversed(names):
             with bench.subject(name) as subject:
-                bench.load("connections", subject, count=min(500, count), parallel=PARALLEL)
+                bench.warm_up(subject)
                 connections_once(bench, subject, number, "growth", "0 idle", count)
                 held = Held(bench, subject, idle)
                 connections_once(bench, subject, number, "growth", f"{idle} idle", count)
                 held.close()
+        for name in bench.wanted(["edge_classic", "pair"]):
+            growth_of_pending(bench, name, number)
         say(f"growth: round {number} of {bench.rounds}")
+
+
+def growth_of_pending(bench, name, number):
+    """Beside sessions that wait in vain for TCP: as many as may be, where the new ones need no room among them."""
+    limit = PENDING_MAX + (2 * PARALLEL if name == "pair" else 0)
+    with bench.subject(name, names=openings.NAMES, sessions=limit) as subject:
+        bench.warm_up(subject)
+        connections_once(bench, subject, number, "growth", "0 pending", bench.size["connections"])
+        openings.flood(subject.udp_port, PENDING_MAX)
+        expect(subject, PENDING, PENDING_MAX * 0.99, f"{PENDING_MAX} sessions were pending")
+        connections_once(bench, subject, number, "growth", f"{PENDING_MAX} pending", bench.size["connections"])
+        if subject.metric(PENDING) < PENDING_MAX * 0.9:
+            raise Failed("the pending sessions expired too early; take --quick")
 
 
 def measure_workers(bench):
@@ -237,10 +295,10 @@ def measure_workers(bench):
     cores = f"{bench.starter.cores},{bench.load_core}"
     with contextlib.ExitStack() as stack:
         started = []
-        for kind in ("tcp_tcp", "edge_classic", "pair"):
+        for kind in bench.wanted(["tcp_tcp", "edge_classic", "pair"]):
             for workers in (1, 2, 8):
                 subject = stack.enter_context(bench.subject(kind, workers=workers, cores=cores))
-                bench.load("connections", subject, count=min(500, bench.size["connections"]), parallel=PARALLEL)
+                bench.warm_up(subject)
                 started.append((workers, subject))
         for number in range(1, bench.rounds + 1):
             for workers, subject in started if number % 2 else reversed(started):
@@ -251,6 +309,7 @@ def measure_workers(bench):
 
 GROUPS = {
     "connections": measure_connections,
+    "tls": measure_tls,
     "bulk": measure_bulk,
     "memory": measure_memory,
     "latency": measure_latency,
@@ -264,6 +323,7 @@ def parse():
     parser.add_argument("--size", choices=SIZES, default="full")
     parser.add_argument("--only", default=",".join(GROUPS))
     parser.add_argument("--rounds", type=int)
+    parser.add_argument("--subjects", type=lambda text: text.split(","))
     parser.add_argument("--csv", type=pathlib.Path, required=True)
     parser.add_argument("--build", type=pathlib.Path, required=True)
     parser.add_argument("--program", type=pathlib.Path, required=True)
@@ -272,23 +332,41 @@ def parse():
     return parser.parse_args()
 
 
+def make_certificate(directory):
+    files = [directory / "certificate.pem", directory / "key.pem"]
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+    command += ["-subj", "/CN=relay.bench.test", "-out", files[0], "-keyout", files[1]]
+    subprocess.run(command, check=True, capture_output=True)
+    return files
+
+
+@contextlib.contextmanager
+def backends(arguments, directory):
+    """The servers that all relays lead to."""
+    programs = arguments.build / "bin"
+    started = [
+        (BACKEND_PORT, [programs / "relay_backend", f"0.0.0.0:{BACKEND_PORT}"]),
+        (TLS_BACKEND_PORT, [programs / "relay_tls", "serve", f"0.0.0.0:{TLS_BACKEND_PORT}"]),
+    ]
+    started[1][1].extend(make_certificate(directory))
+    with contextlib.ExitStack() as stack:
+        for port, command in started:
+            process = Process(command[0].name, command, arguments.load_core, directory / f"backend-{port}.log")
+            stack.callback(process.stop)
+            wait_until(lambda process=process, port=port: process.check() or listens(port), "the backend listens")
+        yield
+
+
 def measure(arguments):
-    with tempfile.TemporaryDirectory(prefix="bench-relay-") as directory, arguments.csv.open("w", newline="") as file:
+    with tempfile.TemporaryDirectory(prefix="bench-relay-") as directory, arguments.csv.open("w", newline="", buffering=1) as file:
         directory = pathlib.Path(directory)
         directory.chmod(0o755)
         writer = csv.DictWriter(file, report.COLUMNS, lineterminator="\n")
         writer.writeheader()
         bench = Bench(arguments, directory, writer)
-        backend_program = arguments.build / "bin" / "relay_backend"
-        command = [backend_program, f"0.0.0.0:{BACKEND_PORT}"]
-        backend = Process("relay_backend", command, arguments.load_core, directory / "backend.log")
-        try:
-            wait_until(lambda: backend.check() or listens(BACKEND_PORT), "the backend listens")
+        with backends(arguments, directory):
             for group in arguments.only.split(","):
                 GROUPS[group](bench)
-                file.flush()
-        finally:
-            backend.stop()
         return bench.rows
 
 

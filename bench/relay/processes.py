@@ -1,6 +1,7 @@
 """What the kernel says of a process and its children: processor time and private memory."""
 
 import pathlib
+import re
 import signal
 import subprocess
 import time
@@ -46,15 +47,10 @@ class Process:
         return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks)
 
     def memory(self):
-        """Bytes: those nobody else has, and the proportional set size."""
+        """Bytes that it has written to and that nobody else has."""
         self.check()
-        total = {"Private_Dirty": 0, "Pss": 0}
-        for pid in self.pids():
-            for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-                name, _, value = line.partition(":")
-                if name in total:
-                    total[name] += int(value.split()[0]) * 1024
-        return total
+        rollups = (pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in self.pids())
+        return sum(int(re.search(r"^Private_Dirty: *(\d+) kB$", text, re.M)[1]) * 1024 for text in rollups)
 
     def stop(self):
         if self.popen.poll() is None:

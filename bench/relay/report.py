@@ -142,16 +142,13 @@ def latency(medians):
 def growth(medians):
     cases = medians.cases()
     columns = [(case, "cpu_us", False) for case in cases]
-    lines = [
-        ratio_line(
-            f"{subject}: {case} ÷ {cases[0]} (goal: ≤ 1.1)",
-            medians.total(subject, case, "cpu_us"),
-            medians.total(subject, cases[0], "cpu_us"),
-        )
-        for subject in medians.subjects()
-        for case in cases[1:]
-    ]
-    return table(medians, columns, [f"CPU µs per connection, {case}" for case in cases], []) + "\n" + "".join(lines)
+    lines = []
+    for subject, process in medians.values:
+        for none, many in zip(cases[::2], cases[1::2]):
+            found = [medians.of(subject, process, case, "cpu_us") for case in (many, none)]
+            lines.append(ratio_line(f"{subject} ({process}): {many} ÷ {none} (goal: ≤ 1.1)", *found))
+    heads = [f"CPU µs per connection, {case}" for case in cases]
+    return table(medians, columns, heads, [], split=True) + "\n" + "".join(lines)
 
 
 def workers(medians):
@@ -175,6 +172,7 @@ def workers(medians):
 
 TITLES = {
     "connections": ("New connections", connections),
+    "tls": ("New connections of real TLS", connections),
     "bulk": ("Bytes", bulk),
     "memory": ("Private memory per connection", memory),
     "latency": ("Latency", latency),

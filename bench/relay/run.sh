@@ -23,14 +23,17 @@ and prints tables: medians, and how ours stands to the best peer. Groups:
 
   connections  new connections a second, and processor time of the proxy for each: a ClientHello of 517 bytes, 3,000
                bytes of answer, 100 more, and the end, all of it only looking like TLS
+  tls          the same with real TLS 1.3 (OpenSSL), which hides what a relay costs behind what TLS does
   bulk         Gbit/s, and CPU seconds per GiB; 1 and 8 connections, up (from the client) and down
   memory       private memory for each of many idle connections; after 32 KiB went each way through each; after all
                were closed again
   latency      from connecting to the first byte of an answer, and one byte there and back
-  growth       processor time of a new connection beside none and beside many idle ones
+  growth       processor time of a new connection beside none and beside many idle ones; beside none and beside 1,024
+               TurboTLS sessions that no TCP ever joins
   workers      processor time of a connection with 1, 2 and 8 workers, on both cores
 
   --only LIST        of these groups (all)
+  --subjects LIST    only these (all): direct,haproxy,haproxy-splice,nginx,nginx-64k,sniproxy,tcp-tcp,edge-classic,pair,…
   --quick            1 round and smaller samples: about 2 minutes instead of 15
   --rounds N         samples of each (5)
   --csv FILE         every single value (build/bench/relay-DATE-TIME.csv); report.py FILE prints the tables again
@@ -47,14 +50,8 @@ Exit codes: 0 measured, 1 something failed, 2 wrong usage.
 TEXT
 }
 
-wrong() {
-    echo "run.sh: $* (run.sh --help shows what there is)" >&2
-    exit 2
-}
-
-is_list() { # PATTERN_OF_ONE VALUE
-    [[ $2 =~ ^($1)(,($1))*$ ]]
-}
+# shellcheck source=bench/relay/common.sh
+. "$here/common.sh"
 
 read_arguments() {
     arguments=() build=$root/build csv=$root/build/bench/relay-$(date +%Y%m%d-%H%M%S).csv program=''
@@ -65,14 +62,9 @@ read_arguments() {
         esac
         [ $# -ge 2 ] || wrong "$1 is unknown or wants a value"
         case $1 in
-            --only)
-                is_list 'connections|bulk|memory|latency|growth|workers' "$2" || wrong "--only does not know \"$2\""
-                arguments+=("$1" "$2")
-                ;;
-            --rounds | --proxy-core | --load-core)
-                [[ $2 =~ ^[0-9]{1,3}$ ]] || wrong "$1 wants a number, got \"$2\""
-                arguments+=("$1" "$2")
-                ;;
+            --only) is_list "$1" 'connections|tls|bulk|memory|latency|growth|workers' "$2"; arguments+=("$1" "$2") ;;
+            --subjects) is_list "$1" '[a-z0-9-]+' "$2"; arguments+=("$1" "$2") ;;
+            --rounds | --proxy-core | --load-core) is_number "$1" "$2"; arguments+=("$1" "$2") ;;
             --csv) csv=$(realpath -m "$2") ;;
             --build) build=$(realpath -m "$2") ;;
             --program) program=$(realpath -m "$2") ;;
@@ -83,38 +75,9 @@ read_arguments() {
     program=${program:-$build/bin/turbotls-proxy}
 }
 
-require_programs() {
-    local name
-    for name in "$program" "$build/bin/relay_load" "$build/bin/relay_backend"; do
-        [ -x "$name" ] || {
-            echo "there is no $name; build it (cmake --build --preset release)" >&2
-            exit 1
-        }
-    done
-}
-
-# In a network namespace of its own: the loopback, and no memory of closed connections.
-inside() {
-    ip link set lo up
-    echo 1024 65000 >/proc/sys/net/ipv4/ip_local_port_range
-    echo 0 >/proc/sys/net/ipv4/tcp_max_tw_buckets
-    ulimit -n "$(ulimit -Hn)"
-    exec /usr/bin/python3 "$here/measure.py" "$@"
-}
-
-if [ "${1-}" = --inside ]; then
-    shift
-    inside "$@"
-fi
 read_arguments "$@"
-require_programs
-# shellcheck source=deploy/lab/debian.sh
-. "$root/deploy/lab/debian.sh"
-packages_install python3:python3 haproxy nginx:nginx-light libnginx-mod-stream sniproxy ip:iproute2 taskset:util-linux
+require_programs "$build" "$program"
+require_packages
 mkdir -p "$(dirname "$csv")"
-PATH=$PATH:/usr/sbin:/sbin
-namespaces=(--net)
-[ "$(id -u)" = 0 ] || namespaces=(--net --map-root-user)
-unshare "${namespaces[@]}" "${BASH_SOURCE[0]}" --inside --csv "$csv" --build "$build" --program "$program" \
-    "${arguments[@]}"
+in_namespace "$here/measure.py" --csv "$csv" --build "$build" --program "$program" "${arguments[@]}"
 echo "every value is in $csv"

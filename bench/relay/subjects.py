@@ -8,8 +8,6 @@ from processes import Failed, Process, listens, wait_until
 
 BACKEND_PORT = 9000
 TLS_BACKEND_PORT = 9001
-# Upstream servers of an edge that can have many sessions pending: 128 each.
-SERVERS = [f"127.0.1.{i}" for i in range(1, 21)]
 CONNECTIONS_MAX = 9900  # of peers; each takes two of 20,000 open files
 
 HAPROXY = """
@@ -69,14 +67,15 @@ listener {{
   protocol: {protocol}
   address: "127.0.0.1:{port}"
   {limits}
+  {routes}
 }}
-upstream {{
-  name: "backend"
-  {servers}
-}}
+{upstreams}
 {admin}
 log {{ level: WARNING }}
 """
+
+ROUTE = 'route {{ server_name: "{name}" upstream: "{name}" }}'
+UPSTREAM = 'upstream {{ name: "{name}" server {{ address: "127.0.0.1:{backend}" }} }}'
 
 SIDECAR = """
 listener {{
@@ -94,19 +93,28 @@ log {{ level: WARNING }}
 
 
 class Subject:
-    """A way from the load generator to the backend: `port` is where it begins."""
+    """A way from the load generator to the backend; `port` is where it begins, `ports` where else it does."""
 
-    def __init__(self, name, port, processes, metrics_port=None):
+    def __init__(self, name, port, processes, metrics_port=None, ports=None, udp_port=None):
         self.name = name
         self.port = port
+        self.ports = ports or [port]
+        self.udp_port = udp_port or port  # of the edge
         self.processes = processes
         self.metrics_port = metrics_port
 
     def cpu_ns(self):
-        return {process.name: process.cpu_ns() for process in self.processes}
+        return self.by_name(Process.cpu_ns)
 
     def memory(self):
-        return {process.name: process.memory() for process in self.processes}
+        return self.by_name(Process.memory)
+
+    def by_name(self, figure):
+        """Those of the same name count as one."""
+        total = {}
+        for process in self.processes:
+            total[process.name] = total.get(process.name, 0) + figure(process)
+        return total
 
     def metrics(self, pattern):
         """The lines of the edge's metrics whose name and labels match."""
@@ -173,8 +181,11 @@ class Starter:
         extra = ["--workers", workers] if self.takes_workers else []
         return self.run(name, [self.program, "--config", path, *extra], port, cores, udp)
 
-    def edge(self, name, protocol, backend, servers=("127.0.0.1",), workers=1, cores=None, sessions=65536):
-        """Our program in front of the backend; the process, its port, and that of its metrics."""
+    def edge(self, name, protocol, backend, names=(), workers=1, cores=None, sessions=65536):
+        """
+        Our program in front of the backend; the process, its port, and that of its metrics. Each of the server names has
+        a route and an upstream of its own, all of which are the backend.
+        """
         port, metrics = self.port(), self.port()
         turbo = protocol == "TURBO"
         limits = f"max_sessions: {sessions} session_rate: 100000 source_rate: 100000" if turbo else ""
@@ -182,7 +193,8 @@ class Starter:
             port=port,
             protocol=protocol,
             limits=limits,
-            servers=" ".join(f'server {{ address: "{server}:{backend}" }}' for server in servers),
+            routes="\n  ".join([*(ROUTE.format(name=name) for name in names), 'route { upstream: "backend" }']),
+            upstreams="\n".join(UPSTREAM.format(name=name, backend=backend) for name in [*names, "backend"]),
             admin=f'admin {{ address: "127.0.0.1:{metrics}" }}' if turbo else "",
         )
         return self.ours(name, port, config, workers, cores, udp=turbo), port, metrics
@@ -217,13 +229,15 @@ class Starter:
         process, port, metrics = self.edge(name, "TURBO", backend, **options)
         return Subject(name, port, [process], metrics)
 
-    def sidecar_and_edge(self, name, backend, protocol, workers=1, cores=None):
-        edge, edge_port, metrics = self.edge("edge", "TURBO", backend, workers=workers, cores=cores)
-        port = self.port()
+    def sidecar_and_edge(self, name, backend, protocol, sidecars=1, **options):
+        edge, edge_port, metrics = self.edge("edge", "TURBO", backend, **options)
         turbo = "turbo: ALWAYS" if protocol == "TURBO" else ""
-        config = SIDECAR.format(port=port, edge=edge_port, protocol=protocol, turbo=turbo)
-        sidecar = self.ours("sidecar", port, config)
-        return Subject(name, port, [sidecar, edge], metrics)
+        ports = [self.port() for _ in range(sidecars)]
+        started = []
+        for port in ports:
+            config = SIDECAR.format(port=port, edge=edge_port, protocol=protocol, turbo=turbo)
+            started.append(self.ours("sidecar", port, config))
+        return Subject(name, ports[0], [*started, edge], metrics, ports, edge_port)
 
     def pair(self, backend, **options):
         """tcp→turbo and turbo→tcp. On a loopback TCP is up at once; UDP is used all the same."""

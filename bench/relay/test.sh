@@ -20,11 +20,13 @@ for subject in haproxy nginx sniproxy tcp-tcp edge-classic; do
     has memory '100 idle' "$subject" "$subject" bytes
     has latency ping-pong "$subject" '' p50_us
     has growth '100 idle' "$subject" "$subject" cpu_us
+    has tls 'TLS 1.3' "$subject" "$subject" cpu_us
     grep -q "^| $subject | [0-9]" "$work/table" || fail "$subject is not in the table"
 done
 for process in sidecar edge; do
     has connections pseudo pair "$process" cpu_us
     has connections pseudo pair-classic "$process" cpu_us
+    has growth '1024 pending' pair "$process" cpu_us
     has bulk '8 down' pair "$process" cpu_s_per_gib
     has memory '100 after 32 KiB' pair "$process" bytes
 done
@@ -36,3 +38,5 @@ for subject in direct haproxy-splice nginx-64k sniproxy tcp-tcp pair; do
 done
 [ "$("$here/report.py" "$work/values.csv")" = "$(grep -v '^every value is in ' "$work/table")" ] ||
     fail "report.py says something else than run.sh"
+"$here/syscalls.sh" --count 50 --subjects nginx,tcp-tcp | tee "$work/calls"
+grep -Eq '^\| accept4 \| [0-9.]+ \| [0-9.]+ \|$' "$work/calls" || fail "the calls of nginx and tcp-tcp are not counted"
