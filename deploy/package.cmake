@@ -25,6 +25,7 @@ turbotls_compressed(${deploy}/man/turbotls-proxy.txtpb.5 ${CMAKE_INSTALL_MANDIR}
 turbotls_compressed(${deploy}/man/turbotls-client.1 ${CMAKE_INSTALL_MANDIR}/man1 tunnel)
 turbotls_compressed(${deploy}/man/turbotls-server.1 ${CMAKE_INSTALL_MANDIR}/man1 tunnel)
 install(DIRECTORY ${deploy}/examples ${deploy}/nftables DESTINATION ${documents} COMPONENT proxy)
+install(DIRECTORY ${deploy}/scale DESTINATION ${documents} COMPONENT proxy USE_SOURCE_PERMISSIONS)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs DESTINATION ${documents} COMPONENT proxy FILES_MATCHING PATTERN "*.md")
 install(FILES ${deploy}/systemd/turbotls-sidecar-intercept.conf DESTINATION ${documents}/systemd COMPONENT proxy)
 install(FILES ${PROJECT_SOURCE_DIR}/proto/turbotls/v1/proxy.proto DESTINATION ${documents} COMPONENT proxy)

@@ -511,6 +511,16 @@ TEST(tcp_that_ends_before_the_tombstone_fails)
     assert_failed(TURBO_REASON_SERVER_ENDED, false);
 }
 
+TEST(a_reset_behind_the_tombstone_says_that_tcp_reached_another_host)
+{
+    begin(usual);
+    for (unsigned at = 1; turbo_client_state(w->client) != TURBO_CLIENT_OPEN; at++)
+        world_run(w, at);
+    turbo_client_tcp_failed(w->client, w->now);
+    assert_failed(TURBO_REASON_UDP_ELSEWHERE, false);
+    assert_true(turbo_client_report(w->client).unheard);
+}
+
 TEST(a_full_buffer_has_room_for_the_tombstone_and_no_more)
 {
     static const struct line lines[] = {
@@ -667,6 +677,7 @@ int main(void)
         CASE(an_end_within_the_hello_fails),
         CASE(an_unreachable_port_fails),
         CASE(an_abort_says_nothing),
+        CASE(a_reset_behind_the_tombstone_says_that_tcp_reached_another_host),
         CASE(a_full_buffer_has_room_for_the_tombstone_and_no_more),
         CASE(nothing_is_given_to_the_app_while_a_response_is_missing),
         CASE(strangers_are_dropped),

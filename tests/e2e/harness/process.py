@@ -104,6 +104,11 @@ class Child:
         self._process.stdin.write(data)
         self._process.stdin.flush()
 
+    def write_end(self) -> None:
+        """Ends the standard input."""
+        assert self._process.stdin
+        self._process.stdin.close()
+
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import resource
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Sequence
@@ -233,6 +234,12 @@ class Proxies:
         """The whole way. `arguments` go to both proxies."""
         edge = self.edge(server_port, options=edge_options, **arguments)
         return Pair(self.sidecar(edge.port, udp_port=edge.udp_port, **arguments), edge)
+
+    def kill(self, proxy: Proxy) -> None:
+        """It ends at once, and need not end well."""
+        self._started.remove(proxy)
+        proxy.signal(signal.SIGKILL)
+        proxy.wait()
 
     def stop(self) -> None:
         """Ends all of them, even when one did not end well; reports every failure."""
