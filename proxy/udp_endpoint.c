@@ -9,6 +9,7 @@
 
 #include "proxy/connection.h"
 #include "proxy/listener.h"
+#include "proxy/ops/peak.h"
 #include "proxy/relay.h"
 #include "proxy/sides/turbo_server.h"
 #include "proxy/upstream.h"
@@ -31,6 +32,7 @@ struct udp_endpoint {
     struct listener *listener; /* its owner */
     int fd, family;
     struct udp_offload offload;
+    struct peak peak; /* of sessions */
     uint32_t sessions_max; /* that there is room for */
     /* A timer of its own: the loop's has a grain of a millisecond, a hold lasts half of one. */
     int timer_fd;
@@ -49,8 +51,9 @@ static void *acquire(void *owner, size_t bytes)
 
 static void release(void *owner, void *memory)
 {
-    (void)owner;
+    struct udp_endpoint *e = owner;
     free(memory);
+    peak_left(&e->peak, turbo_endpoint_sessions(e->turbo));
 }
 
 /* It goes on as classic TLS, by TCP, and has its record there. */
@@ -242,7 +245,8 @@ struct turbo_endpoint *udp_endpoint_turbo(struct udp_endpoint *e)
     return e->turbo;
 }
 
-static struct turbo_endpoint *new_turbo(const struct config_listener *settings)
+static struct turbo_endpoint *new_turbo(struct udp_endpoint *e,
+                                        const struct config_listener *settings)
 {
     struct turbo_endpoint_config config;
     turbo_endpoint_config_init(&config);
@@ -260,6 +264,7 @@ static struct turbo_endpoint *new_turbo(const struct config_listener *settings)
     config.sha256 = crypto_sha256;
     config.acquire = acquire;
     config.release = release;
+    config.owner = e;
     if (!crypto_random(config.seed, sizeof(config.seed))) {
         errno = EIO;
         return NULL;
@@ -274,7 +279,7 @@ struct udp_endpoint *udp_endpoint_create(struct listener *listener, int fd)
     if (e == NULL)
         return NULL;
     struct worker *worker = listener_worker(listener);
-    e->turbo = new_turbo(listener_settings(listener));
+    e->turbo = new_turbo(e, listener_settings(listener));
     e->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     if (e->turbo == NULL || e->timer_fd < 0) {
         int error = errno;

@@ -16,6 +16,7 @@
 #include "proxy/net/hangup.h"
 #include "proxy/net/resolver.h"
 #include "proxy/ops/log.h"
+#include "proxy/ops/peak.h"
 #include "proxy/pump.h"
 
 struct arrival;
@@ -48,6 +49,7 @@ struct worker {
     size_t arrival_count;
     size_t arrivals_max;    /* beyond it old ones make room for new ones */
     size_t connections;     /* relays and arrivals */
+    struct peak peak;       /* of connections */
     size_t connections_max; /* from the limit of open files */
     bool accepting;         /* false: no descriptors for more, until one ends */
     turbo_time paused_at;   /* accepting was, the last time; 0: never */

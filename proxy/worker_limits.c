@@ -151,6 +151,7 @@ void worker_connection_failed(struct worker *w)
 void worker_connection_ended(struct worker *w)
 {
     w->connections--;
+    peak_left(&w->peak, w->connections);
     worker_connection_failed(w);
 }
 

@@ -171,7 +171,8 @@ int load_flood(const struct order *order, const char *kind)
             send_batch(&f, number++);
         else
             usleep(100);
-    printf("%s,%.0f\n", kind, (double)f.sent / ((double)(load_clock() - since) / 1e6));
+    double seconds = (double)(load_clock() - since) / 1e6;
+    printf("%s,%lu,%.3f\n", kind, f.sent, seconds);
     free(f.ring);
     return 0;
 }
