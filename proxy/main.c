@@ -12,6 +12,7 @@
 
 #include "proxy/config/load.h"
 #include "proxy/dns_record.h"
+#include "proxy/ops/peak.h"
 #include "proxy/options.h"
 #include "proxy/service.h"
 
@@ -101,6 +102,7 @@ int main(int argc, char *argv[])
     enum options_result result;
     open_standard_streams();
     (void)signal(SIGPIPE, SIG_IGN);
+    peak_keep_spare();
     ev_set_allocator(loop_memory);
     ev_set_syserr_cb(on_loop_failure);
     result = dns_record_wanted(argc, argv) ? dns_record(argc, argv, message)

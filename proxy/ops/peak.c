@@ -5,6 +5,14 @@
 /* Fewer are not worth the search; when a quarter is left it is not soon done again. */
 enum { WORTH_IT = 128, LEFT_SHARE = 4 };
 
+/* Of each thread. A hundred sessions under way at once, 90 KiB each. */
+enum { SPARE_BYTES = 8 << 20 };
+
+void peak_keep_spare(void)
+{
+    (void)mallopt(M_TRIM_THRESHOLD, SPARE_BYTES);
+}
+
 void peak_left(struct peak *peak, size_t count)
 {
     if (count >= peak->most)

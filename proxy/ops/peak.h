@@ -14,6 +14,12 @@ struct peak {
     size_t most;
 };
 
+/*
+ * At start, for the whole process: a few MiB that are free stay, so that sessions that come and go
+ * in a row do not have the same pages given back and asked for again.
+ */
+void peak_keep_spare(void);
+
 /* So many are left, now that one has ended and its memory is free. */
 void peak_left(struct peak *peak, size_t count);
 
