@@ -72,6 +72,7 @@ def run(connections: int, at_once: int, clients: int, proxy: Path) -> None:
             time.sleep(RECENT_S + 1)
             assert fleet.edges[3].name in calm(fleet, connections, at_once), "the new edge has no clients"
             print(courses.killed(fleet, fleet.edges[2], connections, at_once).text(), flush=True)
+            print(courses.vanished(fleet, fleet.edges[1], connections // 5, at_once).text(), flush=True)
             proxies.stop()
         with Fleet(proxies, pki, folder, clients=2, hosts=2, edges=2, binary=proxy) as fleet:
             apart(fleet)

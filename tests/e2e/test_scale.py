@@ -20,12 +20,28 @@ CLIENTS = 20
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can have network namespaces")
 
 
-@pytest.fixture
-def fleet(proxies: Proxies, pki: Pki, tmp_path: Path) -> Iterator[Fleet]:
-    os.chmod(tmp_path, 0o755)
-    with Fleet(proxies, pki, tmp_path, clients=CLIENTS, hosts=3, edges=2) as fleet:
+@pytest.fixture(scope="module")
+def fleet(pki: Pki, folder: Path) -> Iterator[Fleet]:
+    proxies = Proxies()
+    with Fleet(proxies, pki, folder, clients=CLIENTS, hosts=3, edges=2) as fleet:
         yield fleet
         proxies.stop()
+
+
+def test_where_udp_and_tcp_are_led_apart_the_sidecar_notices(fleet: Fleet) -> None:
+    """The first connection is lost, and says so; the next ones are classic and succeed. Each worker learns by itself."""
+    workers, later = os.cpu_count() or 1, 4
+    fleet.tear(fleet.edges[0], fleet.edges[1])
+    load = fleet.load(8 * workers, 1, clients=[1])
+    load.wait_for(8 * workers)
+    visits = load.finish()
+    fleet.mend()
+    lost = [visit for visit in visits if visit.problem]
+    assert visits[0] in lost and len(lost) <= workers and not any(visit.problem for visit in visits[-later:])
+    assert all(visit.edge == (None if visit in lost else fleet.edges[1].name) for visit in visits)
+    fleet.sidecar.wait_for_records(8 * workers)
+    assert fleet.outcomes() == {("failed", "udp-elsewhere"): len(lost),
+                                ("classic", "udp-elsewhere"): 8 * workers - len(lost)}
 
 
 def test_edges_come_and_go_under_load(fleet: Fleet) -> None:
@@ -34,13 +50,23 @@ def test_edges_come_and_go_under_load(fleet: Fleet) -> None:
     courses.killed(fleet, fleet.edges[0], CONNECTIONS, AT_ONCE)
 
 
-def test_where_udp_and_tcp_are_led_apart_the_sidecar_notices(fleet: Fleet) -> None:
-    """The first connection is lost, and says so; the next ones are classic and succeed."""
-    fleet.tear(fleet.edges[0], fleet.edges[1])
-    load = fleet.load(4, 1, clients=[1])
-    load.wait_for(4)
-    first, *later = load.finish()
-    assert first.problem and first.edge is None
-    assert all(visit.edge == fleet.edges[1].name for visit in later)
-    told = [(record["outcome"], record["reason"]) for record in fleet.sidecar.wait_for_records(4)]
-    assert told == [("failed", "udp-elsewhere")] + 3 * [("classic", "udp-elsewhere")]
+def test_what_edges_py_says(fleet: Fleet) -> None:
+    """The fleet has the second and the third edge by now, or is given them."""
+    second, third = fleet.edges[1:]
+    fleet.change("set", second, third)
+    assert "nothing to change" in fleet.change("set", second, third)
+    assert "nothing to change" in fleet.change("add", third)
+    fleet.change("drain", third)
+    shown = fleet.show()
+    assert f"{third.addresses[0]}: drained" in shown and f"{second.addresses[0]}: 1024 of 1024 buckets" in shown
+    assert "nothing to change" in fleet.change("drain", third)
+    fleet.change("remove", third)
+    assert third.addresses[0] not in fleet.show()
+    with pytest.raises(AssertionError, match="no edge for IPv4 would be left"):
+        fleet.change("remove", second)
+    with pytest.raises(AssertionError, match="is not an address"):
+        fleet.edges_py("add", "edge.example.com")
+    assert "add element inet turbotls_edges buckets4" in fleet.edges_py("--dry-run", "add", *third.addresses)
+    fleet.load_rules()  # again: edges stay
+    shown = fleet.show()
+    assert f"{second.addresses[0]}: 1024 of 1024 buckets" in shown and third.addresses[0] not in shown

@@ -110,6 +110,20 @@ def change(before: Family, edges: set[str], live: set[str]) -> list[str]:
     return lines
 
 
+def forget(edges: set[str]) -> str:
+    """Ends the translation of what is under way to dead edges: the next packet goes to another one, which resets it."""
+    count = 0
+    for edge in sorted(edges):
+        family = f"ipv{ipaddress.ip_address(edge).version}"
+        try:
+            done = subprocess.run(["conntrack", "--delete", "--family", family, "--reply-src", edge],
+                                  capture_output=True, text=True, check=False)
+        except FileNotFoundError:
+            return "; conntrack is not installed, so connections to a dead machine last until their own timeouts"
+        count += done.stdout.count("\n")
+    return f"; {count} connections and UDP flows forgotten"
+
+
 # ---- commands ----
 
 def wanted(command: str, before: Family, given: set[str]) -> tuple[set[str], set[str]]:
@@ -153,7 +167,8 @@ def apply(command: str, given: set[str], dry_run: bool) -> None:
         return
     if lines:
         nft("--file", "-", script="\n".join(lines) + "\n")
-    print(f"{moved} of {BUCKETS * len(versions)} buckets moved" if lines else "nothing to change")
+    told = f"{moved} of {BUCKETS * len(versions)} buckets moved" if lines else "nothing to change"
+    print(told + (forget(given) if command == "remove" else ""))
 
 
 def address(text: str) -> str:

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from dataclasses import dataclass
+from typing import Callable
 
 from .fleet import Edge, Fleet, Load, Visited
 
@@ -97,13 +98,22 @@ def added(fleet: Fleet, edge: Edge, count: int, at_once: int) -> Course:
 
 def killed(fleet: Fleet, edge: Edge, count: int, at_once: int) -> Course:
     """An edge dies under load, and its buckets are given to others: its connections fail, and nothing else does."""
+    return _lost(fleet, edge, count, at_once, f"{edge.name} is killed", lambda: fleet.kill(edge))
+
+
+def vanished(fleet: Fleet, edge: Edge, count: int, at_once: int) -> Course:
+    """The same with all of its host: nothing is answered any more, not even by a reset."""
+    return _lost(fleet, edge, count, at_once, f"{edge.name}'s host vanishes", edge.vanish)
+
+
+def _lost(fleet: Fleet, edge: Edge, count: int, at_once: int, name: str, lose: Callable[[], None]) -> Course:
     before = fleet.outcomes()
     load = fleet.load(_ENDLESS, at_once)
     load.wait_for(count // 3, _LONG_S)
-    fleet.kill(edge)
+    lose()
     time.sleep(DETECTED_AFTER_S)
     fleet.change("remove", edge)
-    course = _go_on(fleet, f"{edge.name} is killed", load, before, count)
+    course = _go_on(fleet, name, load, before, count)
     its = {client for client, edges in homes(course.visits).items() if edge.name in edges}
     assert its, f"{edge.name} had no clients"
     for visit in course.failed:

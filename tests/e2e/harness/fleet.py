@@ -74,6 +74,15 @@ class Edge:
         assert nginx.exit_code is None, nginx.stderr.text()
         return nginx
 
+    def vanish(self) -> None:
+        """Its host neither takes nor sends a packet any more."""
+        self.host.run("nft", "--file", "-", stdin="""
+            table inet gone {
+                chain input { type filter hook input priority filter; policy drop; }
+                chain output { type filter hook output priority filter; policy drop; }
+            }
+            """)
+
     def close(self) -> None:
         self._nginx.stop()
         self.host.close()
@@ -137,7 +146,7 @@ class Fleet:
             for number in range(1, hosts + 1):
                 self.edges.append(Edge(number, self.balancer, proxies, pki, folder, binary))
                 opened.callback(self.edges[-1].close)
-            self._load_rules()
+            self.load_rules()
             self.change("set", *self.edges[:edges])
             self.sidecar = self._start_sidecar(proxies, binary, clients)
             self._own_addresses = own
@@ -156,7 +165,7 @@ class Fleet:
                   f"src {address}\n" for number, address in enumerate(own, 1)]
         self.clients.run(program("ip", "iproute2"), "-batch", "-", stdin="".join(routes))
 
-    def _load_rules(self) -> None:
+    def load_rules(self) -> None:
         text = (SCALE / "balancer.nft").read_text()
         for theirs, ours in (("address4 = 192.0.2.10", "address4 = 192.0.2.0/24"),
                              ("address6 = 2001:db8::10", "address6 = 2001:db8:2::/64"), *self._rules):
@@ -176,8 +185,13 @@ class Fleet:
 
     def change(self, command: str, *edges: Edge) -> str:
         """By edges.py: "set", "add", "drain", "remove"."""
-        addresses = [address for edge in edges for address in edge.addresses]
-        return self.balancer.run(sys.executable, SCALE / "edges.py", command, *addresses)
+        return self.edges_py(command, *(address for edge in edges for address in edge.addresses))
+
+    def show(self) -> str:
+        return self.edges_py("show")
+
+    def edges_py(self, *words: str) -> str:
+        return self.balancer.run(sys.executable, SCALE / "edges.py", *words)
 
     def kill(self, edge: Edge) -> None:
         """The edge ends, its host and server do not."""
