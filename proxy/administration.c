@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "proxy/crew.h"
 #include "proxy/listener.h"
 #include "proxy/ops/admin.h"
 #include "proxy/ops/metrics.h"
@@ -12,24 +13,29 @@
 /* For the answer that a socket which is no longer wanted still owes. */
 static const double FAREWELL_SECONDS = 1.;
 
+static struct worker *first(const struct administration *a)
+{
+    return crew_worker(a->crew, 0);
+}
+
 /* ---- the answers ---- */
 
 static void write_metrics(void *owner, FILE *out)
 {
     const struct administration *a = owner;
-    metrics_write(a->worker, a->process, out);
+    metrics_write(first(a), a->process, out);
 }
 
 static bool write_status(void *owner, FILE *out)
 {
     const struct administration *a = owner;
-    return status_write(a->worker, a->process, out);
+    return status_write(first(a), a->process, out);
 }
 
 static bool is_ready(void *owner, FILE *out)
 {
     const struct administration *a = owner;
-    const struct worker *w = a->worker;
+    const struct worker *w = first(a);
     const char *why = NULL;
     if (w->draining)
         why = "stopping";
@@ -70,18 +76,19 @@ static struct admin *open_admin(struct administration *a, const struct config *c
     char text[ADDRESS_TEXT_BYTES];
     const char *error = NULL;
     struct address address = config->admin;
-    int fd = inherited_or_new(inherited, SOCK_STREAM, &address, config->admin_dual_stack);
+    int fd =
+        inherited_or_new(inherited, SOCK_STREAM, &address, config->admin_dual_stack, SOCKET_ALONE);
     struct admin *admin = NULL;
     if (fd < 0)
         error = strerror(errno);
     else
-        admin = admin_create(a->worker->loop, fd, &config->admin_from, &answers, a, &error);
+        admin = admin_create(first(a)->loop, fd, &config->admin_from, &answers, a, &error);
     address_text(&address, text);
     if (admin == NULL)
-        log_event(a->worker->log, LOG_LEVEL_ERROR, "cannot listen for administration by HTTP",
+        log_event(first(a)->log, LOG_LEVEL_ERROR, "cannot listen for administration by HTTP",
                   LOG_TEXT("address", text), LOG_TEXT("error", error));
     else
-        log_event(a->worker->log, LOG_LEVEL_INFO, "administration by HTTP",
+        log_event(first(a)->log, LOG_LEVEL_INFO, "administration by HTTP",
                   LOG_TEXT("address", text));
     return admin;
 }
@@ -97,11 +104,11 @@ static void on_farewell(struct ev_loop *loop, ev_timer *timer, int events)
 
 /* ---- its life ---- */
 
-bool administration_open(struct administration *a, struct worker *worker,
-                         const struct config *config, struct inherited *inherited,
-                         struct process *process, administration_reload *reload_, void *owner)
+bool administration_open(struct administration *a, struct crew *crew, const struct config *config,
+                         struct inherited *inherited, struct process *process,
+                         administration_reload *reload_, void *owner)
 {
-    *a = (struct administration){.worker = worker,
+    *a = (struct administration){.crew = crew,
                                  .process = process,
                                  .reload = reload_,
                                  .owner = owner,
@@ -123,14 +130,14 @@ void administration_start(struct administration *a)
 
 void administration_close(struct administration *a)
 {
-    if (a->worker == NULL)
+    if (a->crew == NULL)
         return;
-    ev_timer_stop(a->worker->loop, &a->old_timer);
+    ev_timer_stop(first(a)->loop, &a->old_timer);
     admin_destroy(a->admin);
     admin_destroy(a->next);
     admin_destroy(a->old);
     a->admin = a->next = a->old = NULL;
-    a->worker = NULL;
+    a->crew = NULL;
 }
 
 static bool stays(const struct administration *a, const struct config *config)
@@ -140,10 +147,10 @@ static bool stays(const struct administration *a, const struct config *config)
 
 bool administration_prepare(struct administration *a, const struct config *config)
 {
-    if (a->worker == NULL || stays(a, config))
+    if (a->crew == NULL || stays(a, config))
         return true;
     if (a->old != NULL) {
-        log_write(a->worker->log, LOG_LEVEL_ERROR,
+        log_write(first(a)->log, LOG_LEVEL_ERROR,
                   "the address for administration has just changed: try again in a second", NULL);
         return false;
     }
@@ -160,12 +167,12 @@ static void dismiss(struct administration *a)
     if (a->old == NULL)
         return;
     ev_timer_set(&a->old_timer, FAREWELL_SECONDS, 0.);
-    ev_timer_start(a->worker->loop, &a->old_timer);
+    ev_timer_start(first(a)->loop, &a->old_timer);
 }
 
 void administration_settle(struct administration *a, const struct config *config)
 {
-    if (a->worker == NULL)
+    if (a->crew == NULL)
         return;
     if (config == NULL) {
         admin_destroy(a->next);
@@ -176,7 +183,7 @@ void administration_settle(struct administration *a, const struct config *config
         a->dual_stack = config->admin_dual_stack;
         administration_start(a);
     } else if (a->admin != NULL && !admin_set_from(a->admin, &config->admin_from)) {
-        log_write(a->worker->log, LOG_LEVEL_ERROR,
+        log_write(first(a)->log, LOG_LEVEL_ERROR,
                   "out of memory: who may ask for administration stays as it was", NULL);
     }
     a->next = NULL;

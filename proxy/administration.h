@@ -1,5 +1,5 @@
 /*
- * Administration by HTTP of a worker: the socket it is asked on, from one configuration to the
+ * Administration by HTTP of all workers: the socket it is asked on, from one configuration to the
  * next, and the answers.
  */
 #ifndef PROXY_ADMINISTRATION_H
@@ -14,13 +14,13 @@
 #include "proxy/ops/process.h"
 
 struct admin;
-struct worker;
+struct crew;
 
 /* Reads the configuration again. False: nothing has changed, and `errors`, or the log, says why. */
 typedef bool administration_reload(void *owner, struct config_errors *errors);
 
 struct administration {
-    struct worker *worker;
+    struct crew *crew;
     struct process *process;
     administration_reload *reload;
     void *owner;
@@ -36,7 +36,7 @@ struct administration {
  * Listens where `config` says, if it does, on a socket from `inherited` (may be NULL) if it is
  * there; nobody is answered before administration_start. False, with an explanation in the log.
  */
-bool administration_open(struct administration *administration, struct worker *worker,
+bool administration_open(struct administration *administration, struct crew *crew,
                          const struct config *config, struct inherited *inherited,
                          struct process *process, administration_reload *reload, void *owner);
 void administration_start(struct administration *administration);

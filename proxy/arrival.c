@@ -132,7 +132,7 @@ void arrival_become_relay(struct arrival *a, enum turbo_outcome outcome, enum tu
     connection.access.listener_outcome = outcome;
     connection.access.listener_reason = reason;
     arrival_dismiss(a);
-    w->connections--; /* the relay counts it again */
+    worker_connection_goes_on(w);
     relay_start(near, far, &connection);
 }
 
@@ -389,31 +389,44 @@ static void link_in(struct arrival *a)
     w->arrival_count++;
 }
 
-void arrival_start(struct listener *listener, int fd, const struct address *client)
+struct arrival *arrival_create(struct listener *listener, int fd)
 {
-    struct worker *w = listener_worker(listener);
     struct arrival *a = calloc(1, sizeof(*a));
     if (a == NULL) {
         socket_reset(fd);
-        return;
+        return NULL;
     }
     a->tag = ARRIVAL_TAG;
-    a->worker = w;
-    if (!listener_is_leaving(listener) && listener_is_full(listener))
-        a->otherwise = TURBO_REASON_LISTENER_FULL;
-    a->only_joins = listener_is_leaving(listener) || listener_is_full(listener);
-    connection_accepted(&a->connection, listener, client, fd);
+    a->worker = listener_worker(listener);
     a->fd = fd;
     turbo_opening_init(&a->opening);
     ev_io_init(&a->io, on_readable, fd, EV_READ);
     ev_init(&a->timeout, on_timeout);
     ev_init(&a->sniff, on_silence);
     a->io.data = a->timeout.data = a->sniff.data = a;
+    return a;
+}
+
+void arrival_begin(struct arrival *a)
+{
+    struct worker *w = a->worker;
     link_in(a);
     worker_connection_began(w);
     ev_io_start(w->loop, &a->io);
     start_timer(w, &a->timeout, a->connection.settings->opening_timeout_s);
     arrivals_make_room(w);
+}
+
+void arrival_start(struct listener *listener, int fd, const struct address *client)
+{
+    struct arrival *a = arrival_create(listener, fd);
+    if (a == NULL)
+        return;
+    if (!listener_is_leaving(listener) && listener_is_full(listener))
+        a->otherwise = TURBO_REASON_LISTENER_FULL;
+    a->only_joins = listener_is_leaving(listener) || listener_is_full(listener);
+    connection_accepted(&a->connection, listener, client, fd);
+    arrival_begin(a);
     if (!networks_hold(&a->connection.settings->proxy_from, client))
         arrival_next_stage(a);
 }

@@ -122,6 +122,8 @@ static enum turbo_prefix never_known(void *owner, const uint8_t *bytes, size_t l
 /* Looks at the bytes from `from` on. */
 void arrival_judge(struct arrival *a, size_t from)
 {
+    if (!a->at_home && (arrival_is_undecided(a) || arrival_moves(a)))
+        return;
     struct turbo_endpoint *endpoint = arrival_endpoint(a);
     struct turbo_address client = client_of(a);
     /* Whose TCP comes through somebody in front may be heard by UDP from another address. */
@@ -129,6 +131,8 @@ void arrival_judge(struct arrival *a, size_t from)
     struct turbo_opener opener = {.endpoint = endpoint, .from = in_front ? NULL : &client};
     turbo_opening_push(&a->opening, a->bytes + from, a->length - from,
                        endpoint == NULL ? never_known : turbo_opener_prefix_known, &opener);
+    if (!a->at_home && a->opening.kind != TURBO_OPENING_MORE && arrival_moves(a))
+        return;
     switch (a->opening.kind) {
     case TURBO_OPENING_MORE: break;
     case TURBO_OPENING_CLASSIC:

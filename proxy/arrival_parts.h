@@ -1,7 +1,7 @@
 /*
  * What the parts of arrivals share: arrival.c, one of them, from stage to stage; arrival_prelude.c,
  * what it says before TLS; arrival_request.c, where it wants to go; arrival_opening.c, what its
- * first bytes are; arrivals.c, what happens to many.
+ * first bytes are; arrival_move.c, from one worker to another; arrivals.c, what happens to many.
  */
 #ifndef PROXY_ARRIVAL_PARTS_H
 #define PROXY_ARRIVAL_PARTS_H
@@ -38,6 +38,7 @@ struct arrival {
     struct turbo_opening opening;
     enum arrival_stage stage;
     bool spoke;      /* something was read */
+    bool at_home;    /* no other worker has its session, if there is one */
     bool afresh;     /* after a tombstone for nothing consumed: the stream follows, no other */
     bool only_joins; /* a session: the listener was leaving, or full */
     bool only_tls;   /* behind STARTTLS */
@@ -64,6 +65,10 @@ void arrival_limit_leaving(struct arrival *arrival);
 
 /* ---- arrival.c ---- */
 
+/* A new one of `listener`, which takes over `fd`. NULL: out of memory, and `fd` is reset. */
+struct arrival *arrival_create(struct listener *listener, int fd);
+/* Its connection is set: it is one of the worker's from now on. */
+void arrival_begin(struct arrival *arrival);
 /* It goes nowhere: the far side is destroyed, and names are no longer asked for. */
 void arrival_drop_plans(struct arrival *arrival);
 /* The stage is over. May end the arrival. */
@@ -83,6 +88,16 @@ void arrival_drop_front(struct arrival *arrival, size_t length);
 void arrival_judge(struct arrival *arrival, size_t from);
 /* NULL: it has none, or not all of it is there. */
 const struct turbo_client_hello *arrival_hello(const struct arrival *arrival);
+
+/* ---- arrival_move.c ---- */
+
+/*
+ * As far as it has come, does it belong to another worker, which has the session of its id if there
+ * is one? Then it has gone there, and is no more here.
+ */
+bool arrival_moves(struct arrival *arrival);
+/* It may not be judged yet: one byte more will tell whose it is. */
+bool arrival_is_undecided(const struct arrival *arrival);
 
 /* ---- arrival_prelude.c ---- */
 

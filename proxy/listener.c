@@ -1,4 +1,4 @@
-#include "proxy/listener.h"
+#include "proxy/listener_parts.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -17,28 +17,7 @@
 #include "proxy/worker.h"
 #include "tunnel/net/socket.h"
 
-enum {
-    LISTENER_TAG = 0x4c697374, /* "List" */
-    ACCEPTS_A_TURN = 64,
-    PORT_ATTEMPTS = 32, /* to find a port that is free for TCP and UDP */
-};
-
-struct listener {
-    uint32_t tag;
-    unsigned references;
-    struct worker *worker;
-    struct generation *generation;          /* held */
-    const struct config_listener *settings; /* in it */
-    struct config_listener bound;           /* its address, with the ports the kernel chose */
-    char text[CONFIG_LISTEN_TEXT_BYTES];
-    struct udp_endpoint *udp;
-    size_t connections;
-    bool leaving;
-    bool has_heir; /* which waits for the port */
-    bool waits;    /* is such an heir */
-    int fd;        /* -1: closed */
-    ev_io io;
-};
+enum { ACCEPTS_A_TURN = 64 };
 
 /* ---- accepting ---- */
 
@@ -189,6 +168,7 @@ void listener_drain(struct listener *l, bool even_if_pending)
     if (l->udp != NULL) {
         struct turbo_endpoint *turbo = udp_endpoint_turbo(l->udp);
         turbo_endpoint_drain(turbo);
+        listener_note_pending(l);
         if (listener_is_pending(l) && !even_if_pending)
             return;
         turbo_endpoint_abandon(turbo, l->worker->now);
@@ -217,136 +197,27 @@ size_t listener_sockets(const struct listener *l, int fds[static LISTENER_SOCKET
     return count;
 }
 
-/* ---- opening ---- */
+/* ---- its life ---- */
 
 bool listener_clashes(const struct listener *l, const struct listener *other)
 {
     return config_clash(&l->bound, &other->bound) != CONFIG_CLASH_NONE;
 }
 
-static bool is_ours(const struct listener *l)
+/* False: out of memory. */
+static bool join_group(struct listener *l, const struct listener *elder)
 {
-    for (size_t i = 0; i < l->worker->listener_count; i++)
-        if (listener_clashes(l, l->worker->listeners[i]))
-            return true;
-    return false;
-}
-
-static bool lacks_interface(const struct address *address)
-{
-    return address_family(address) == AF_INET6 && address->v6.sin6_scope_id == 0 &&
-           IN6_IS_ADDR_LINKLOCAL(&address->v6.sin6_addr);
-}
-
-static const char *advise(const struct listener *l, int error)
-{
-    switch (error) {
-    case EADDRINUSE:
-        if (!is_ours(l))
-            return "is another server running on this port?";
-        return l->generation == l->worker->generation
-                   ? "another --listen of this proxy has the port"
-                   : "this proxy listens there now: drop that in one reload, add this in the next";
-    case EACCES: return "ports below 1024 need root or CAP_NET_BIND_SERVICE";
-    case EPERM:
-        return l->settings->request == CONFIG_REQUEST_TPROXY
-                   ? "TPROXY needs CAP_NET_RAW: start as root, or with "
-                     "AmbientCapabilities=CAP_NET_RAW; a reload needs it kept, by a TPROXY "
-                     "listener or process.mark at the start"
-                   : NULL;
-    case EADDRNOTAVAIL: return "the address is not one of this host's";
-    case EINVAL:
-        return lacks_interface(&l->bound.address)
-                   ? "a link-local address needs its interface: [fe80::1%eth0]"
-                   : NULL;
-    default: return NULL;
-    }
-}
-
-static struct listener *cannot_listen(struct listener *l, const char *what, int error)
-{
-    char text[CONFIG_LISTEN_TEXT_BYTES];
-    log_event(l->worker->log, LOG_LEVEL_ERROR, what,
-              LOG_TEXT("listener", config_listen_text(&l->bound, text)), LOG_ERRNO(error),
-              LOG_TEXT("hint", advise(l, error)));
-    listener_release(l);
-    return NULL;
-}
-
-static int open_udp(struct listener *l, struct inherited *inherited)
-{
-    struct config_listener *b = &l->bound;
-    struct address udp = b->address;
-    if (!b->same_udp_port)
-        address_set_port(&udp, b->udp_port);
-    int fd = inherited_or_new(inherited, SOCK_DGRAM, &udp, b->dual_stack);
-    b->udp_port = address_port(&udp);
-    return fd;
-}
-
-static bool open_tcp(struct listener *l, struct inherited *inherited)
-{
-    struct config_listener *b = &l->bound;
-    l->fd = inherited_or_new(inherited, SOCK_STREAM, &b->address, b->dual_stack);
-    if (l->fd < 0 || b->request != CONFIG_REQUEST_TPROXY ||
-        socket_be_transparent(l->fd, address_family(&b->address)))
-        return l->fd >= 0;
-    int error = errno;
-    socket_close(l->fd);
-    l->fd = -1;
-    errno = error;
-    return false;
-}
-
-/* One try to bind the TCP port and, for turbo, the UDP port; -1 and errno, or the UDP socket. */
-static int try_ports(struct listener *l, struct inherited *inherited, const char **what)
-{
-    l->bound = *l->settings;
-    *what = "cannot listen on the TCP port";
-    if (!open_tcp(l, inherited) || l->settings->kind != ENDPOINT_TURBO)
-        return -1;
-    *what = "cannot listen on the UDP port";
-    return open_udp(l, inherited);
-}
-
-static bool may_try_again(const struct config_listener *settings)
-{
-    return errno == EADDRINUSE && settings->same_udp_port && address_port(&settings->address) == 0;
-}
-
-static struct listener *open_sockets(struct listener *l, struct inherited *inherited)
-{
-    const char *what = "";
-    bool turbo = l->settings->kind == ENDPOINT_TURBO;
-    int udp = -1;
-    for (int i = 0; i < PORT_ATTEMPTS; i++) {
-        udp = try_ports(l, inherited, &what);
-        if (udp >= 0 || l->fd < 0 || !turbo || !may_try_again(l->settings))
-            break;
-        socket_close(l->fd);
-        l->fd = -1;
-    }
-    if (l->fd < 0 || (turbo && udp < 0))
-        return cannot_listen(l, what, errno);
-    l->bound.same_udp_port = false;
-    config_listen_text(&l->bound, l->text);
-    if (udp >= 0) {
-        l->udp = udp_endpoint_create(l, udp);
-        if (l->udp == NULL) {
-            int error = errno;
-            socket_close(udp);
-            return cannot_listen(l, "cannot set up UDP", error);
-        }
-    }
-    return l;
+    l->group = elder == NULL ? listener_group_create() : listener_group_hold(elder->group);
+    return l->group != NULL;
 }
 
 struct listener *listener_open(struct worker *worker, struct generation *generation, size_t index,
-                               struct inherited *inherited)
+                               struct inherited *inherited, const struct listener *elder)
 {
     struct listener *l = calloc(1, sizeof(*l));
-    if (l == NULL) {
+    if (l == NULL || !join_group(l, elder)) {
         log_event(worker->log, LOG_LEVEL_ERROR, "cannot listen", LOG_ERRNO(ENOMEM));
+        free(l);
         return NULL;
     }
     l->tag = LISTENER_TAG;
@@ -356,8 +227,10 @@ struct listener *listener_open(struct worker *worker, struct generation *generat
     listener_adopt(l, generation, index);
     ev_init(&l->io, on_readable);
     l->io.data = l;
-    if (open_sockets(l, inherited) == NULL)
+    if (!listener_open_sockets(l, inherited, elder)) {
+        listener_release(l);
         return NULL;
+    }
     ev_io_set(&l->io, l->fd, EV_READ);
     return l;
 }
@@ -384,15 +257,30 @@ void listener_release(struct listener *l)
         return;
     ev_io_stop(l->worker->loop, &l->io);
     udp_endpoint_destroy(l->udp);
+    l->udp = NULL;
+    listener_note_pending(l);
     socket_close(l->fd);
+    listener_group_release(l->group);
     generation_release(l->generation);
     l->tag = 0;
     free(l);
 }
 
+void listener_note_pending(struct listener *l)
+{
+    bool pending = l->udp != NULL && turbo_endpoint_is_pending(udp_endpoint_turbo(l->udp));
+    if (pending == l->is_pending)
+        return;
+    l->is_pending = pending;
+    if (pending)
+        atomic_fetch_add(&l->group->pending, 1);
+    else if (atomic_fetch_sub(&l->group->pending, 1) == 1)
+        worker_tell_mates(l->worker);
+}
+
 bool listener_is_pending(const struct listener *l)
 {
-    return l->udp != NULL && turbo_endpoint_is_pending(udp_endpoint_turbo(l->udp));
+    return atomic_load(&l->group->pending) > 0;
 }
 
 void listener_shed(struct listener *l)
@@ -401,11 +289,12 @@ void listener_shed(struct listener *l)
         return;
     udp_endpoint_destroy(l->udp);
     l->udp = NULL;
+    listener_note_pending(l);
 }
 
 bool listener_is_unused(const struct listener *l)
 {
-    return l->fd < 0 && l->references == 1;
+    return l->fd < 0 && l->references == 1 && atomic_load(&l->group->connections) == 0;
 }
 
 bool listener_bequeath(const struct listener *l, struct inherited *heirs)
@@ -449,6 +338,11 @@ const struct address *listener_address(const struct listener *l)
     return &l->bound.address;
 }
 
+struct listener_group *listener_group(const struct listener *l)
+{
+    return l->group;
+}
+
 struct udp_endpoint *listener_udp(const struct listener *l)
 {
     return l->udp;
@@ -461,15 +355,18 @@ size_t listener_connections(const struct listener *l)
 
 bool listener_is_full(const struct listener *l)
 {
-    return l->settings->connections_max > 0 && l->connections >= l->settings->connections_max;
+    size_t connections = atomic_load_explicit(&l->group->connections, memory_order_relaxed);
+    return l->settings->connections_max > 0 && connections >= l->settings->connections_max;
 }
 
 void listener_connection_began(struct listener *l)
 {
     l->connections++;
+    atomic_fetch_add_explicit(&l->group->connections, 1, memory_order_relaxed);
 }
 
 void listener_connection_ended(struct listener *l)
 {
     l->connections--;
+    atomic_fetch_sub_explicit(&l->group->connections, 1, memory_order_relaxed);
 }

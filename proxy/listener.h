@@ -13,22 +13,24 @@
 struct generation;
 struct inherited;
 struct listener;
+struct listener_group;
 struct worker;
 
 /*
  * The listener `index` of the generation's configuration; its sockets are taken from `inherited`
- * (may be NULL) where they are there. Does not accept before listener_resume. Held once by the
- * caller. NULL, with an explanation in the log.
+ * (may be NULL) where they are there. `elder` is the first worker's at the same address, which has
+ * been opened before; NULL: this is the first worker. Does not accept before listener_resume. Held
+ * once by the caller. NULL, with an explanation in the log.
  */
 struct listener *listener_open(struct worker *worker, struct generation *generation, size_t index,
-                               struct inherited *inherited);
+                               struct inherited *inherited, const struct listener *elder);
 struct listener *listener_hold(struct listener *listener);
 /* NULL is allowed. Where the worker's hold is the last one it is given up between two turns of the
  * loop only (worker_reap). */
 void listener_release(struct listener *listener);
 /* They accept at the same TCP or UDP port. */
 bool listener_clashes(const struct listener *listener, const struct listener *other);
-/* Closed, and nobody but the worker holds it. */
+/* Closed, nobody but the worker holds it, and no connection of the group may still move to it. */
 bool listener_is_unused(const struct listener *listener);
 /* From now on it is the listener `index` of this generation; the address is the same. */
 void listener_adopt(struct listener *listener, struct generation *generation, size_t index);
@@ -40,9 +42,14 @@ const struct config_listener *listener_settings(const struct listener *listener)
 const char *listener_text(const struct listener *listener);
 /* Its TCP address, with the port the kernel chose. */
 const struct address *listener_address(const struct listener *listener);
+/* What it shares with those of other workers. */
+struct listener_group *listener_group(const struct listener *listener);
 /* NULL: not a turbo listener. */
 struct udp_endpoint *listener_udp(const struct listener *listener);
-/* Sessions that began on UDP wait to be joined. */
+/* Whether sessions wait at its endpoint may have changed. */
+void listener_note_pending(struct listener *listener);
+/* Sessions that began on UDP wait to be joined, here or at another worker: a TCP connection that is
+ * accepted here may be theirs. */
 bool listener_is_pending(const struct listener *listener);
 /* Closed, it gives back what only sessions need once there are none; like listener_release between
  * two turns only. */

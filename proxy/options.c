@@ -99,6 +99,9 @@ static const struct option_row rows[] = {
     {"admin", "ADDR:PORT", options_take_admin, false,
      "      Serve metrics, health and status by HTTP there, to this host only unless\n"
      "      a file names others (allow_from). Default: nowhere.\n"},
+    {"workers", "NUMBER", options_take_workers, false,
+     "      How many threads share the connections, 64 at most; each has tables and\n"
+     "      sockets of its own. Default: one for each processor it may use.\n"},
     {"user", "NAME", options_take_user, false,
      "      The user to become once the ports are bound. Default: stay.\n"},
     {"no-sandbox", NULL, options_take_no_sandbox, false,

@@ -55,6 +55,7 @@ struct options {
     /* What may be given besides a file, and wins over it. */
     struct number_option log_level, log_format, log_target; /* enums of ops/log.h */
     struct seconds_option drain_timeout;
+    struct number_option workers;
     const char *admin, *user;
     bool no_sandbox;
 };

@@ -44,6 +44,7 @@ enum options_result options_take_session_rate(struct options_parser *parser);
 enum options_result options_take_source_rate(struct options_parser *parser);
 enum options_result options_take_admin(struct options_parser *parser);
 enum options_result options_take_user(struct options_parser *parser);
+enum options_result options_take_workers(struct options_parser *parser);
 enum options_result options_take_no_sandbox(struct options_parser *parser);
 
 #endif

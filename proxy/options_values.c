@@ -104,6 +104,11 @@ enum options_result options_take_source_rate(struct options_parser *parser)
     return read_count(parser, CONFIG_RATE_MAX, &parser->out->source_rate);
 }
 
+enum options_result options_take_workers(struct options_parser *parser)
+{
+    return read_count(parser, CONFIG_WORKERS_MAX, &parser->out->workers);
+}
+
 enum options_result options_take_config(struct options_parser *parser)
 {
     if (parser->value[0] == '\0')

@@ -1,6 +1,6 @@
 /*
  * How a running proxy makes way for its successor, and how it began as one: handover.h's line and
- * sockets, the worker that stops or starts to accept, and what the log and the service manager are
+ * sockets, the workers that stop or start to accept, and what the log and the service manager are
  * told. One of them is under way at a time.
  */
 #ifndef PROXY_REPLACEMENT_H
@@ -9,12 +9,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "proxy/crew.h"
 #include "proxy/handover.h"
 #include "proxy/net/inherited.h"
-#include "proxy/worker.h"
 
 struct replacement {
-    struct worker *worker;
+    struct crew *crew;
+    struct log *log;
     char *const *argv; /* the successor is started with the same */
     double patience_s; /* HANDOVER_READY_SECONDS; shorter in tests */
     /* This process may accept now. Called once, from replacement_take_up or from the loop. */
@@ -29,9 +30,11 @@ struct replacement {
     bool is_leaving;     /* replacement_leave was called */
 };
 
+/* What systemd or the predecessor has left open. False, with an explanation in the log. */
+bool replacement_inherit(struct log *log, struct inherited *inherited);
 /*
- * Opens the worker's listeners, with what systemd or the predecessor has left open where it fits,
- * and leaves in `inherited` what is not the worker's. False, with an explanation in the log.
+ * Opens the crew's listeners, with what has been inherited where it fits, and leaves in `inherited`
+ * what is not theirs. False, with an explanation in the log.
  */
 bool replacement_open(struct replacement *replacement, struct inherited *inherited);
 /* Closes what nobody wanted, and says so. */
@@ -40,7 +43,7 @@ void replacement_close_rest(struct replacement *replacement, struct inherited *i
 bool replacement_take_up(struct replacement *replacement);
 
 /*
- * Starts a successor with the worker's sockets and `fd` (-1: none), unless one of them is under way
+ * Starts a successor with the workers' sockets and `fd` (-1: none), unless one of them is under way
  * or this process is ending. The log tells what becomes of it.
  */
 void replacement_begin(struct replacement *replacement, int fd);

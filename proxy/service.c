@@ -9,6 +9,7 @@
 #include "proxy/administration.h"
 #include "proxy/config/load.h"
 #include "proxy/confine.h"
+#include "proxy/crew.h"
 #include "proxy/generation.h"
 #include "proxy/ops/service_manager.h"
 #include "proxy/replacement.h"
@@ -20,13 +21,18 @@ struct service {
     const struct options *options;
     char *const *argv;
     struct log log;
-    struct worker *worker;
+    struct crew *crew;
     struct replacement replacement;
     struct process process;
     struct administration administration;
     struct service_watchdog watchdog;
     ev_signal signals[SIGNALS_MAX];
 };
+
+static struct worker *first(const struct service *s)
+{
+    return crew_worker(s->crew, 0);
+}
 
 /* ---- another configuration ---- */
 
@@ -50,13 +56,12 @@ static bool reload(void *owner, struct config_errors *errors)
         return false;
     }
     struct config *config = config_load_again(s->options, errors);
-    bool restart = config != NULL && confine_keep(s->worker->generation->config, config);
+    bool restart = config != NULL && confine_keep(first(s)->generation->config, config);
     bool changed = config != NULL && administration_prepare(&s->administration, config) &&
-                   worker_reconfigure(s->worker, config);
+                   crew_reconfigure(s->crew, config);
     administration_settle(&s->administration, changed ? config : NULL);
     process_reloaded(&s->process, changed);
     if (changed) {
-        log_configure(&s->log, config->log_level, config->log_format, config->log_target);
         log_event(&s->log, LOG_LEVEL_INFO, "the configuration was reloaded",
                   LOG_NUMBER("listeners", config->listener_count),
                   LOG_NUMBER("upstreams", config->upstream_count));
@@ -127,9 +132,9 @@ static const struct {
 static void on_accept(void *owner)
 {
     struct service *s = owner;
-    worker_accept(s->worker);
+    crew_accept(s->crew);
     administration_start(&s->administration);
-    worker_print_listeners(s->worker, stdout);
+    worker_print_listeners(first(s), stdout);
     service_manager_ready("accepting connections");
 }
 
@@ -143,11 +148,16 @@ static void on_gone(void *owner)
 static bool start(struct service *s, struct config *config)
 {
     struct inherited inherited;
-    s->worker = worker_create(config, &s->log);
-    if (s->worker == NULL)
+    if (!replacement_inherit(&s->log, &inherited))
         return false;
+    s->crew = crew_create(config, &s->log, crew_wanted(config, &inherited));
+    if (s->crew == NULL) {
+        inherited_close(&inherited);
+        return false;
+    }
     s->replacement = (struct replacement){
-        .worker = s->worker,
+        .crew = s->crew,
+        .log = &s->log,
         .argv = s->argv,
         .patience_s = HANDOVER_READY_SECONDS,
         .accept = on_accept,
@@ -156,8 +166,8 @@ static bool start(struct service *s, struct config *config)
     };
     if (!replacement_open(&s->replacement, &inherited))
         return false;
-    bool opened = administration_open(&s->administration, s->worker, config, &inherited,
-                                      &s->process, reload, s);
+    bool opened = administration_open(&s->administration, s->crew, config, &inherited, &s->process,
+                                      reload, s);
     replacement_close_rest(&s->replacement, &inherited);
     return opened;
 }
@@ -167,16 +177,16 @@ static bool serve(struct service *s)
     for (int i = 0; i < SIGNALS_MAX; i++) {
         ev_signal_init(&s->signals[i], signals[i].callback, signals[i].number);
         s->signals[i].data = s;
-        ev_signal_start(s->worker->loop, &s->signals[i]);
+        ev_signal_start(first(s)->loop, &s->signals[i]);
     }
-    bool serves = replacement_take_up(&s->replacement);
-    service_manager_watch(&s->watchdog, s->worker->loop, s->replacement.is_successor);
+    bool serves = crew_start(s->crew) && replacement_take_up(&s->replacement);
+    service_manager_watch(&s->watchdog, first(s)->loop, s->replacement.is_successor);
     if (serves)
-        worker_run(s->worker);
+        crew_run(s->crew);
     service_manager_unwatch(&s->watchdog);
     replacement_cancel(&s->replacement);
     for (int i = 0; i < SIGNALS_MAX; i++)
-        ev_signal_stop(s->worker->loop, &s->signals[i]);
+        ev_signal_stop(first(s)->loop, &s->signals[i]);
     return serves;
 }
 
@@ -190,7 +200,7 @@ int service_run(const struct options *options, struct config *config, char *cons
     bool served = confine_permits(config, &s.log) && start(&s, config) &&
                   confine(config, options->config, &s.log) && serve(&s);
     administration_close(&s.administration);
-    worker_destroy(s.worker);
+    crew_destroy(s.crew);
     process_close(&s.process);
     if (served)
         log_write(&s.log, LOG_LEVEL_INFO, "stopped", NULL);

@@ -9,6 +9,7 @@
 
 #include "proxy/connection.h"
 #include "proxy/listener.h"
+#include "proxy/listener_group.h"
 #include "proxy/ops/peak.h"
 #include "proxy/relay.h"
 #include "proxy/sides/turbo_server.h"
@@ -32,7 +33,7 @@ struct udp_endpoint {
     struct listener *listener; /* its owner */
     int fd, family;
     struct udp_offload offload;
-    struct peak peak; /* of sessions */
+    struct peak peak;      /* of sessions */
     uint32_t sessions_max; /* that there is room for */
     /* A timer of its own: the loop's has a grain of a millisecond, a hold lasts half of one. */
     int timer_fd;
@@ -153,6 +154,7 @@ static void service(struct udp_endpoint *e)
     server_datagrams_send(e->fd, e->family, e->turbo, e->worker->now, &e->offload);
     complain(e);
     arm(e);
+    listener_note_pending(e->listener);
     worker_check_drained(e->worker);
 }
 
@@ -196,9 +198,49 @@ void udp_endpoint_kick(struct udp_endpoint *e)
 
 void udp_endpoint_close(struct udp_endpoint *e)
 {
+    if (e->fd < 0)
+        return;
     ev_io_stop(e->worker->loop, &e->io);
-    socket_close(e->fd);
+    listener_group_close_udp(listener_group(e->listener), e->worker->index, e->fd);
     e->fd = -1;
+}
+
+/* ---- who has connected by TCP ---- */
+
+struct acquaintance {
+    struct message message;
+    struct listener_group *group; /* held */
+    struct turbo_address peer;
+};
+
+static void note_accepted(struct udp_endpoint *e, const struct turbo_address *peer)
+{
+    turbo_endpoint_accepted(e->turbo, e->worker->now, peer);
+    udp_endpoint_kick(e);
+}
+
+static void deliver(struct message *message, struct worker *w)
+{
+    struct acquaintance *a = (struct acquaintance *)message;
+    struct listener *l = w == NULL ? NULL : worker_listener(w, a->group);
+    if (l != NULL && listener_udp(l) != NULL)
+        note_accepted(listener_udp(l), &a->peer);
+    listener_group_release(a->group);
+    free(a);
+}
+
+/* The session may be any worker's. */
+static void tell_mates(const struct udp_endpoint *e, const struct turbo_address *peer)
+{
+    struct listener_group *group = listener_group(e->listener);
+    for (unsigned i = 0; i < group->owners; i++) {
+        struct acquaintance *a = i == e->worker->index ? NULL : calloc(1, sizeof(*a));
+        if (a == NULL)
+            continue;
+        *a = (struct acquaintance){
+            .message = {.deliver = deliver}, .group = listener_group_hold(group), .peer = *peer};
+        inbox_put(&e->worker->mates->workers[i]->inbox, &a->message);
+    }
 }
 
 void udp_endpoint_accepted(struct udp_endpoint *e, const struct address *peer)
@@ -207,9 +249,11 @@ void udp_endpoint_accepted(struct udp_endpoint *e, const struct address *peer)
     if (!listener_settings(e->listener)->sandwich)
         return;
     address_to_turbo(peer, &turbo);
-    turbo_endpoint_accepted(e->turbo, e->worker->now, &turbo);
-    udp_endpoint_kick(e);
+    note_accepted(e, &turbo);
+    tell_mates(e, &turbo);
 }
+
+/* ---- its settings ---- */
 
 /* As long as an arrival waits for the client's first bytes. */
 static turbo_time silent_time(const struct config_listener *settings)
@@ -217,11 +261,19 @@ static turbo_time silent_time(const struct config_listener *settings)
     return (turbo_time)(settings->opening_timeout_s * (double)TURBO_SECOND);
 }
 
+/* What the endpoints at one port may do together, each does a part of: ids are random. */
+static uint32_t share(uint32_t of, unsigned owners)
+{
+    return (of + owners - 1) / owners;
+}
+
 void udp_endpoint_reconfigure(struct udp_endpoint *e)
 {
     const struct config_listener *settings = listener_settings(e->listener);
-    turbo_endpoint_set_rates(e->turbo, settings->session_rate, settings->source_rate,
-                             2 * settings->source_rate);
+    unsigned owners = listener_group(e->listener)->owners;
+    uint32_t source_rate = share(settings->source_rate, owners);
+    turbo_endpoint_set_rates(e->turbo, share(settings->session_rate, owners), source_rate,
+                             2 * source_rate);
     turbo_endpoint_set_sandwich(e->turbo, settings->sandwich, silent_time(settings));
     if (settings->sessions_max != e->sessions_max)
         log_event(e->worker->log, LOG_LEVEL_WARNING,
@@ -246,21 +298,22 @@ struct turbo_endpoint *udp_endpoint_turbo(struct udp_endpoint *e)
 }
 
 static struct turbo_endpoint *new_turbo(struct udp_endpoint *e,
-                                        const struct config_listener *settings)
+                                        const struct config_listener *settings, unsigned owners)
 {
     struct turbo_endpoint_config config;
     turbo_endpoint_config_init(&config);
-    config.sessions_max = settings->sessions_max;
-    uint64_t ended = (uint64_t)settings->session_rate * ENDED_SECONDS;
+    config.sessions_max = share(settings->sessions_max, owners);
+    config.rate = share(settings->session_rate, owners);
+    config.source_rate = share(settings->source_rate, owners);
+    config.site_rate = 2 * config.source_rate;
+    config.ended_max = share(config.ended_max, owners);
+    uint64_t ended = (uint64_t)config.rate * ENDED_SECONDS;
     if (ended > config.ended_max)
         config.ended_max = (uint32_t)ended; /* else they would be the lower limit */
     /* Of either dialect: the next configuration may have the other one as well. */
-    config.memory_max = (uint64_t)settings->sessions_max * turbo_sandwich_server_bytes();
+    config.memory_max = (uint64_t)config.sessions_max * turbo_sandwich_server_bytes();
     config.sandwich = settings->sandwich;
     config.silent_time = silent_time(settings);
-    config.rate = settings->session_rate;
-    config.source_rate = settings->source_rate;
-    config.site_rate = 2 * settings->source_rate;
     config.sha256 = crypto_sha256;
     config.acquire = acquire;
     config.release = release;
@@ -279,7 +332,7 @@ struct udp_endpoint *udp_endpoint_create(struct listener *listener, int fd)
     if (e == NULL)
         return NULL;
     struct worker *worker = listener_worker(listener);
-    e->turbo = new_turbo(e, listener_settings(listener));
+    e->turbo = new_turbo(e, listener_settings(listener), listener_group(listener)->owners);
     e->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     if (e->turbo == NULL || e->timer_fd < 0) {
         int error = errno;
@@ -294,6 +347,8 @@ struct udp_endpoint *udp_endpoint_create(struct listener *listener, int fd)
     e->listener = listener;
     e->sessions_max = listener_settings(listener)->sessions_max;
     e->fd = fd;
+    if (fd >= 0)
+        listener_group_opened_udp(listener_group(listener));
     e->family = address_family(listener_address(listener));
     e->armed = TURBO_NEVER;
     ev_io_init(&e->io, on_readable, fd, EV_READ);
@@ -306,7 +361,8 @@ struct udp_endpoint *udp_endpoint_create(struct listener *listener, int fd)
 
 void udp_endpoint_listen(struct udp_endpoint *e)
 {
-    ev_io_start(e->worker->loop, &e->io);
+    if (e->fd >= 0)
+        ev_io_start(e->worker->loop, &e->io);
 }
 
 /* What became of datagrams and openings: the only place where drops are told. */

@@ -12,7 +12,8 @@
 struct listener;
 struct udp_endpoint;
 
-/* Takes over `fd`, the UDP socket of `listener`, which owns the endpoint. Does not receive before
+/* Takes over `fd`, the UDP socket of `listener`, which owns the endpoint (-1: other workers have
+ * all of them, and all sessions). Does not receive before
  * udp_endpoint_listen. NULL with errno: no memory, descriptor or randomness. */
 struct udp_endpoint *udp_endpoint_create(struct listener *listener, int fd);
 /* No side may still use it. NULL is allowed. */

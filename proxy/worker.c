@@ -42,6 +42,13 @@ static void on_turn(struct ev_loop *loop, ev_check *turn, int events)
     reap(w);
 }
 
+static void on_woken(struct worker *w)
+{
+    worker_check_drained(w);
+    if (w->mates->woken != NULL)
+        w->mates->woken(w->mates->owner, w);
+}
+
 static bool set_up(struct worker *w, struct config *config)
 {
     const char *error = NULL;
@@ -54,6 +61,10 @@ static bool set_up(struct worker *w, struct config *config)
         return false;
     }
     ev_check_start(w->loop, &w->turn);
+    if (!inbox_open(&w->inbox, w->loop, w, on_woken)) {
+        report_failure(w->log, "cannot hear from other workers", strerror(errno));
+        return false;
+    }
     w->hangups = hangups_create(w->loop);
     if (w->hangups == NULL) {
         report_failure(w->log, "cannot watch for resets", strerror(errno));
@@ -69,11 +80,21 @@ static bool set_up(struct worker *w, struct config *config)
 
 struct worker *worker_create(struct config *config, struct log *log)
 {
+    return worker_create_among(config, log, NULL, 0);
+}
+
+struct worker *worker_create_among(struct config *config, struct log *log, struct workmates *mates,
+                                   unsigned index)
+{
     struct worker *w = calloc(1, sizeof(*w));
     if (w == NULL) {
         report_failure(log, "cannot start", strerror(ENOMEM));
         return NULL;
     }
+    w->alone.count = 1;
+    w->mates = mates != NULL ? mates : &w->alone;
+    w->index = index;
+    w->mates->workers[index] = w;
     w->log = log;
     w->accepting = true;
     w->handover_timeout_s = (double)TURBO_HANDOVER_TIME / (double)TURBO_SECOND;
@@ -97,6 +118,8 @@ struct worker *worker_create(struct config *config, struct log *log)
 
 void worker_tell_listening(const struct worker *w, const struct listener *l)
 {
+    if (w->index > 0)
+        return;
     log_event(w->log, LOG_LEVEL_INFO, "listening", LOG_TEXT("listener", listener_settings(l)->name),
               LOG_TEXT("address", listener_text(l)), LOG_TEXT("version", TURBOTLS_VERSION));
 }
@@ -104,7 +127,8 @@ void worker_tell_listening(const struct worker *w, const struct listener *l)
 bool worker_open(struct worker *w, struct inherited *inherited)
 {
     for (size_t i = 0; i < w->generation->config->listener_count; i++) {
-        struct listener *l = listener_open(w, w->generation, i, inherited);
+        struct listener *elder = w->index == 0 ? NULL : w->mates->workers[0]->listeners[i];
+        struct listener *l = listener_open(w, w->generation, i, inherited, elder);
         if (l == NULL)
             return false;
         w->listeners[w->listener_count++] = l;
@@ -114,6 +138,8 @@ bool worker_open(struct worker *w, struct inherited *inherited)
 
 void worker_start_checks(struct worker *w)
 {
+    if (w->index > 0) /* the first one's are enough: it tells how they went */
+        return;
     if (!generation_start_checks(w->generation, w))
         log_event(w->log, LOG_LEVEL_ERROR, "servers are not checked", LOG_ERRNO(ENOMEM));
 }
@@ -142,6 +168,21 @@ void worker_print_listeners(const struct worker *w, FILE *out)
     (void)fflush(out);
 }
 
+static struct listener *find(struct listener *const *list, size_t count,
+                             const struct listener_group *group)
+{
+    for (size_t i = 0; i < count; i++)
+        if (listener_group(list[i]) == group)
+            return list[i];
+    return NULL;
+}
+
+struct listener *worker_listener(const struct worker *w, const struct listener_group *group)
+{
+    struct listener *l = find(w->listeners, w->listener_count, group);
+    return l != NULL ? l : find(w->leaving, w->leaving_count, group);
+}
+
 void worker_run(struct worker *w)
 {
     ev_run(w->loop, 0);
@@ -162,8 +203,10 @@ void worker_destroy(struct worker *w)
 {
     if (w == NULL)
         return;
-    if (w->loop != NULL)
+    if (w->loop != NULL) {
+        inbox_close(&w->inbox);
         abort_connections(w);
+    }
     for (size_t i = 0; i < w->listener_count; i++)
         listener_release(w->listeners[i]);
     for (size_t i = 0; i < w->leaving_count; i++)
@@ -183,6 +226,7 @@ void worker_destroy(struct worker *w)
         ev_loop_destroy(w->loop);
     }
     pump_close_all(&w->pipes);
+    w->mates->workers[w->index] = NULL;
     free(w->scratch);
     free(w);
 }

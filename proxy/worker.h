@@ -1,6 +1,6 @@
 /*
  * A worker: one event loop, the configuration in force, its listeners and its connections. Nothing
- * is global, so any number of them can run in one process.
+ * is global; crew.h has how several run in one process, each in a thread of its own.
  */
 #ifndef PROXY_WORKER_H
 #define PROXY_WORKER_H
@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "proxy/config/config.h"
+#include "proxy/inbox.h"
 #include "proxy/net/dial.h"
 #include "proxy/net/hangup.h"
 #include "proxy/net/resolver.h"
@@ -23,6 +24,7 @@ struct arrival;
 struct generation;
 struct inherited;
 struct listener;
+struct listener_group;
 struct relay;
 struct stats;
 
@@ -31,7 +33,21 @@ enum {
     WORKER_SOCKETS_MAX = 2 * CONFIG_LISTENERS_MAX /* TCP and UDP */
 };
 
+/* The workers of a process, as they know of each other. */
+struct workmates {
+    struct worker *workers[CONFIG_WORKERS_MAX];
+    unsigned count;
+    _Atomic size_t connections; /* of all, and on their way from one to another */
+    /* An inbox was woken; called in the worker's thread, last. NULL: nobody wants to know. */
+    void (*woken)(void *owner, struct worker *worker);
+    void *owner;
+};
+
 struct worker {
+    unsigned index; /* among its mates */
+    struct workmates *mates;
+    struct workmates alone; /* these, when there are no others */
+    struct inbox inbox;
     struct ev_loop *loop;
     turbo_time now; /* the proxy's clock, read once in each turn of the loop */
     struct log *log;
@@ -50,7 +66,7 @@ struct worker {
     size_t arrivals_max;    /* beyond it old ones make room for new ones */
     size_t connections;     /* relays and arrivals */
     struct peak peak;       /* of connections */
-    size_t connections_max; /* from the limit of open files */
+    size_t connections_max; /* of all workers, from the limit of open files */
     bool accepting;         /* false: no descriptors for more, until one ends */
     turbo_time paused_at;   /* accepting was, the last time; 0: never */
     bool draining;
@@ -63,7 +79,8 @@ struct worker {
     ev_timer handover_timer;    /* pending sessions may join this long while going away */
     void (*quiet)(void *owner); /* worker_quiesce's; NULL: not asked */
     void *quiet_owner;
-    ev_prepare quiet_event; /* never started, only fed */
+    ev_prepare quiet_event;  /* never started, only fed */
+    struct succession *next; /* while one configuration follows another */
     struct pump_pool pipes;
     struct dial_spares spares;
     uint8_t *scratch; /* for one read; nothing in it outlives the call */
@@ -71,6 +88,9 @@ struct worker {
 
 /* NULL, with an explanation in the log: nothing is left behind. */
 struct worker *worker_create(struct config *config, struct log *log);
+/* The same, as the worker `index` of `mates`, whose count is right already. */
+struct worker *worker_create_among(struct config *config, struct log *log, struct workmates *mates,
+                                   unsigned index);
 /*
  * Opens the listeners, with sockets from `inherited` (may be NULL) where they are there. Nothing is
  * accepted before worker_accept. False, with an explanation in the log: some could not be.
@@ -84,6 +104,11 @@ bool worker_listen(struct worker *worker);
  * are not touched. False, with an explanation in the log: nothing has changed.
  */
 bool worker_reconfigure(struct worker *worker, struct config *config);
+/* Its two steps, for several workers, the first of them first: worker_prepare opens what is new;
+ * then it is put in force, or (`changed` false) given up, everywhere. */
+struct succession;
+bool worker_prepare(struct worker *worker, struct config *config, struct succession *next);
+void worker_settle(struct worker *worker, struct succession *next, bool changed);
 /*
  * New sessions by UDP are refused from now on; `quiet` is called once none waits for TCP any more,
  * or after 5 s (protocol §7.5). TCP goes on as ever.
@@ -95,6 +120,8 @@ void worker_unquiesce(struct worker *worker);
 size_t worker_sockets(const struct worker *worker, int fds[static WORKER_SOCKETS_MAX]);
 /* One line for each listener: "listening turbo:127.0.0.1:443,udp=443". */
 void worker_print_listeners(const struct worker *worker, FILE *out);
+/* Its listener of the group, wanted or not, open or not. NULL: it has gone. */
+struct listener *worker_listener(const struct worker *worker, const struct listener_group *group);
 /* Runs until a drain has ended. */
 void worker_run(struct worker *worker);
 /*
@@ -113,14 +140,21 @@ void worker_destroy(struct worker *worker);
 
 void worker_connection_began(struct worker *worker);
 void worker_connection_ended(struct worker *worker);
+/* The arrival becomes a relay, which is counted anew. */
+void worker_connection_goes_on(struct worker *worker);
 /* It could not begin, and is not counted: who waits for connections to end looks again. */
 void worker_connection_failed(struct worker *worker);
 /* Is there room for a connection that nobody has paid a TCP handshake for? */
 bool worker_has_room_for_udp(const struct worker *worker);
+/* One is on its way to another worker, and counts meanwhile; and has come there. */
+void worker_connection_sent(struct worker *worker);
+void worker_connection_received(struct worker *worker);
 /* Are there more arrivals than may be? Then the oldest one has to go. */
 bool worker_is_crowded(const struct worker *worker);
 /* accept failed for want of descriptors or memory. */
 void worker_exhausted(struct worker *worker, int error);
+/* Something that all of them may be waiting for has ended: they look again, if they are. */
+void worker_tell_mates(const struct worker *worker);
 /* Closes what is no longer needed; while draining, ends the loop when nothing is left. */
 void worker_check_drained(struct worker *worker);
 

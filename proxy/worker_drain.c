@@ -1,3 +1,4 @@
+#include <stdatomic.h>
 #include <string.h>
 
 #include "proxy/arrival.h"
@@ -30,6 +31,14 @@ void worker_start_handover_timer(struct worker *w)
     ev_timer_stop(w->loop, &w->handover_timer);
     ev_timer_set(&w->handover_timer, w->handover_timeout_s, 0.);
     ev_timer_start(w->loop, &w->handover_timer);
+}
+
+static void note_pending(struct worker *w)
+{
+    for (size_t i = 0; i < w->listener_count; i++)
+        listener_note_pending(w->listeners[i]);
+    for (size_t i = 0; i < w->leaving_count; i++)
+        listener_note_pending(w->leaving[i]);
 }
 
 static bool is_pending(const struct worker *w)
@@ -141,20 +150,49 @@ void worker_drain(struct worker *w)
 {
     double seconds = w->generation->config->drain_timeout_s;
     if (w->draining || seconds <= 0.) {
-        ev_break(w->loop, EVBREAK_ALL);
+        if (w->index == 0)
+            ev_break(w->loop, EVBREAK_ALL); /* and then it ends the others */
         return;
     }
-    log_event(w->log, LOG_LEVEL_INFO, "stopping: no new connections, the others may finish",
-              LOG_NUMBER("connections", w->connections));
+    if (w->index == 0)
+        log_event(w->log, LOG_LEVEL_INFO, "stopping: no new connections, the others may finish",
+                  LOG_NUMBER("connections", atomic_load(&w->mates->connections)));
     w->draining = true;
-    ev_timer_set(&w->drain_timer, seconds, 0.);
-    ev_timer_start(w->loop, &w->drain_timer);
+    if (w->index == 0) {
+        ev_timer_set(&w->drain_timer, seconds, 0.);
+        ev_timer_start(w->loop, &w->drain_timer);
+    }
     worker_start_handover_timer(w);
     worker_check_drained(w);
 }
 
+/* The first one ends when nobody has any more; the others wait for it to end them, since what is on
+ * its way to them may be all that is left. */
+static void tell_drained(struct worker *w)
+{
+    if (w->index > 0)
+        inbox_wake(&w->mates->workers[0]->inbox);
+    else if (atomic_load_explicit(&w->mates->connections, memory_order_acquire) == 0)
+        ev_break(w->loop, EVBREAK_ALL);
+}
+
+/* For sessions to be joined, or connections to end. */
+static bool is_waiting(const struct worker *w)
+{
+    return w->draining || w->quiet != NULL || w->leaving_count > 0;
+}
+
+void worker_tell_mates(const struct worker *w)
+{
+    for (unsigned i = 0; is_waiting(w) && i < w->mates->count; i++)
+        if (i != w->index && w->mates->workers[i] != NULL)
+            inbox_wake(&w->mates->workers[i]->inbox);
+}
+
 void worker_check_drained(struct worker *w)
 {
+    if (is_waiting(w))
+        note_pending(w);
     if (w->quiet != NULL && !is_pending(w))
         ev_feed_event(w->loop, &w->quiet_event, EV_CUSTOM);
     stop_leaving(w, false);
@@ -164,5 +202,5 @@ void worker_check_drained(struct worker *w)
     if (w->has_closed)
         arrivals_end_late(w);
     if (w->draining && w->connections == 0)
-        ev_break(w->loop, EVBREAK_ALL);
+        tell_drained(w);
 }

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
 
 #include "proxy/arrival.h"
@@ -7,7 +8,8 @@
 #include "proxy/worker_parts.h"
 
 enum {
-    FILES_RESERVED = 24,  /* standard streams, epoll, resolver, logs */
+    FILES_RESERVED = 12,  /* standard streams, signals, logs */
+    FILES_A_WORKER = 12,  /* epoll, its inbox, resolver */
     FILES_A_LISTENER = 3, /* TCP, UDP, its timer */
     FILES_A_PIPE = 2,
     PIPES_MAX = 256,
@@ -42,23 +44,25 @@ static size_t files_a_connection(const struct config *config)
     return 2;
 }
 
-static size_t files_reserved(const struct config *config)
+static size_t files_reserved(const struct worker *w, const struct config *config)
 {
-    return FILES_RESERVED + FILES_A_LISTENER * config->listener_count +
-           (config->admin.length > 0 ? ADMIN_FILES : 0);
+    return w->mates->count * (FILES_A_WORKER + FILES_A_LISTENER * config->listener_count) +
+           FILES_RESERVED + (config->admin.length > 0 ? ADMIN_FILES : 0);
 }
 
 void worker_share_files(struct worker *w, const struct config *config)
 {
     size_t files = raise_file_limit();
-    size_t reserved = files_reserved(config);
+    size_t reserved = files_reserved(w, config);
     size_t each = files_a_connection(config);
     files = files > reserved ? files - reserved : 0;
-    w->pipes.max = files / PIPES_SHARE < PIPES_MAX ? files / PIPES_SHARE : PIPES_MAX;
-    w->spares.max = w->pipes.max;
-    w->connections_max = (files - FILES_A_PIPE * w->pipes.max - w->spares.max) / each;
+    size_t pipes = files / PIPES_SHARE < PIPES_MAX ? files / PIPES_SHARE : PIPES_MAX;
+    size_t workers = w->mates->count;
+    w->pipes.max = w->spares.max = (pipes + workers - 1) / workers;
+    size_t others = workers * (FILES_A_PIPE * w->pipes.max + w->spares.max);
+    w->connections_max = files > others ? (files - others) / each : 0;
     /* Whoever opens connections and says nothing must not fill it all. */
-    w->arrivals_max = w->connections_max / ARRIVALS_SHARE;
+    w->arrivals_max = w->connections_max / ARRIVALS_SHARE / workers;
     if (w->arrivals_max < ARRIVALS_LEAST)
         w->arrivals_max = ARRIVALS_LEAST;
 }
@@ -66,11 +70,16 @@ void worker_share_files(struct worker *w, const struct config *config)
 bool worker_has_files(const struct worker *w, const struct config *config)
 {
     size_t files = raise_file_limit();
-    size_t least = files_reserved(config) + CONNECTIONS_MIN * files_a_connection(config);
+    size_t least = files_reserved(w, config) + CONNECTIONS_MIN * files_a_connection(config);
     if (files < least)
         log_event(w->log, LOG_LEVEL_ERROR, "too few open files are allowed: raise ulimit -n",
                   LOG_NUMBER("allowed", files), LOG_NUMBER("least", least));
     return files >= least;
+}
+
+static size_t connections_of_all(const struct worker *w)
+{
+    return atomic_load_explicit(&w->mates->connections, memory_order_relaxed);
 }
 
 /* ---- accepting ---- */
@@ -86,7 +95,7 @@ static void stop_accepting(struct worker *w)
 
 static void resume_accepting(struct worker *w)
 {
-    if (w->accepting || w->connections >= w->connections_max)
+    if (w->accepting || connections_of_all(w) >= w->connections_max)
         return;
     w->accepting = true;
     ev_timer_stop(w->loop, &w->retry_timer);
@@ -137,7 +146,8 @@ void worker_exhausted(struct worker *w, int error)
 void worker_connection_began(struct worker *w)
 {
     w->connections++;
-    if (w->connections >= w->connections_max && w->accepting)
+    worker_connection_sent(w);
+    if (connections_of_all(w) >= w->connections_max && w->accepting)
         pause_accepting(w, "as many connections as open files allow: not accepting until one ends",
                         EMFILE);
 }
@@ -148,17 +158,33 @@ void worker_connection_failed(struct worker *w)
     worker_check_drained(w);
 }
 
-void worker_connection_ended(struct worker *w)
+void worker_connection_goes_on(struct worker *w)
 {
     w->connections--;
+    worker_connection_received(w);
+}
+
+void worker_connection_ended(struct worker *w)
+{
+    worker_connection_goes_on(w);
     peak_left(&w->peak, w->connections);
     worker_connection_failed(w);
+}
+
+void worker_connection_sent(struct worker *w)
+{
+    atomic_fetch_add_explicit(&w->mates->connections, 1, memory_order_relaxed);
+}
+
+void worker_connection_received(struct worker *w)
+{
+    atomic_fetch_sub_explicit(&w->mates->connections, 1, memory_order_release);
 }
 
 /* Half of the room is kept for connections by TCP, so that pending sessions can be joined. */
 bool worker_has_room_for_udp(const struct worker *w)
 {
-    return w->connections - w->arrival_count < w->connections_max / 2;
+    return (w->connections - w->arrival_count) * w->mates->count < w->connections_max / 2;
 }
 
 bool worker_is_crowded(const struct worker *w)

@@ -12,6 +12,18 @@
 void worker_start_checks(struct worker *worker);
 void worker_tell_listening(const struct worker *worker, const struct listener *listener);
 
+/* ---- worker_reconfigure.c ---- */
+
+/* The listeners of a configuration to come: kept ones at their new place, NULL for new ones. */
+struct succession {
+    struct generation *generation; /* held; NULL: worker_prepare failed */
+    struct listener *listeners[CONFIG_LISTENERS_MAX];
+    bool kept[CONFIG_LISTENERS_MAX]; /* of the worker's */
+    bool opened[CONFIG_LISTENERS_MAX];
+    struct inherited
+        *heirs; /* of the first worker: sockets of all that some new listener may want */
+};
+
 /* ---- worker_limits.c ---- */
 
 /* Shares the open files that the system allows among connections and pipes. */

@@ -1,20 +1,11 @@
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "proxy/generation.h"
 #include "proxy/listener.h"
 #include "proxy/net/inherited.h"
 #include "proxy/worker_parts.h"
-
-/* What listens now, less what is kept: one that changes its kind goes on with the same sockets. */
-static bool bequeath(const struct worker *w, const bool kept[static CONFIG_LISTENERS_MAX],
-                     struct inherited *heirs)
-{
-    for (size_t i = 0; i < w->listener_count; i++)
-        if (!kept[i] && !listener_bequeath(w->listeners[i], heirs))
-            return false;
-    return true;
-}
 
 /* Where in `listeners` the one is that goes on as `settings`; its count: nowhere. */
 static size_t find_kept(const struct worker *w, const struct config_listener *settings,
@@ -25,13 +16,6 @@ static size_t find_kept(const struct worker *w, const struct config_listener *se
             return i;
     return w->listener_count;
 }
-
-/* The listeners of a configuration to come: kept ones at their new place, NULL for new ones. */
-struct succession {
-    struct listener *listeners[CONFIG_LISTENERS_MAX];
-    bool kept[CONFIG_LISTENERS_MAX]; /* of the worker's */
-    bool opened[CONFIG_LISTENERS_MAX];
-};
 
 static void find_all_kept(const struct worker *w, const struct config *config,
                           struct succession *next)
@@ -45,23 +29,55 @@ static void find_all_kept(const struct worker *w, const struct config *config,
     }
 }
 
+/* The first worker's has been opened before. */
+static const struct listener *elder_of(const struct worker *w, size_t i)
+{
+    return w->index == 0 ? NULL : w->mates->workers[0]->next->listeners[i];
+}
+
+/* What listens now, less what is kept: one that changes its kind goes on with the same sockets. */
+static bool bequeath(const struct worker *w, const bool kept[static CONFIG_LISTENERS_MAX],
+                     struct inherited *heirs)
+{
+    for (size_t i = 0; i < w->listener_count; i++)
+        if (!kept[i] && !listener_bequeath(w->listeners[i], heirs))
+            return false;
+    return true;
+}
+
+/* Of all workers, which have the same listeners, in their order. False with errno. */
+static bool find_heirs(struct worker *first, struct succession *next)
+{
+    next->heirs = malloc(sizeof(*next->heirs));
+    if (next->heirs == NULL)
+        return false;
+    inherited_init(next->heirs);
+    for (unsigned i = 0; i < first->mates->count; i++)
+        if (!bequeath(first->mates->workers[i], next->kept, next->heirs))
+            return false;
+    return true;
+}
+
+static struct inherited *heirs_of(struct worker *w, struct succession *next)
+{
+    if (w->index > 0)
+        return w->mates->workers[0]->next->heirs;
+    if (find_heirs(w, next))
+        return next->heirs;
+    log_event(w->log, LOG_LEVEL_ERROR, "cannot keep the listening sockets", LOG_ERRNO(errno));
+    return NULL;
+}
+
 static bool open_new(struct worker *w, struct generation *g, struct succession *next)
 {
-    struct inherited heirs;
-    inherited_init(&heirs);
-    bool opened = bequeath(w, next->kept, &heirs);
-    if (!opened)
-        log_event(w->log, LOG_LEVEL_ERROR, "cannot keep the listening sockets", LOG_ERRNO(errno));
+    struct inherited *heirs = heirs_of(w, next);
+    bool opened = heirs != NULL;
     for (size_t i = 0; opened && i < g->config->listener_count; i++) {
         if (next->listeners[i] != NULL)
             continue;
-        next->listeners[i] = listener_open(w, g, i, &heirs);
+        next->listeners[i] = listener_open(w, g, i, heirs, elder_of(w, i));
         opened = next->opened[i] = next->listeners[i] != NULL;
     }
-    inherited_close(&heirs);
-    for (size_t i = 0; !opened && i < g->config->listener_count; i++)
-        if (next->opened[i])
-            listener_release(next->listeners[i]);
     return opened;
 }
 
@@ -124,22 +140,51 @@ static bool may_change(const struct worker *w)
     return !w->draining && w->quiet == NULL;
 }
 
-bool worker_reconfigure(struct worker *w, struct config *config)
+/* `next` and `generation` are left to give_up, whatever comes of it. */
+static bool prepare(struct worker *w, struct config *config, struct succession *next)
 {
     if (!may_change(w) || !worker_has_files(w, config))
         return false;
-    struct succession next = {0};
-    struct generation *g = generation_create(config, w->stats, w->generation);
-    if (g == NULL || !reserve_leaving(w)) {
+    next->generation = generation_create(config, w->stats, w->generation);
+    if (next->generation == NULL || !reserve_leaving(w)) {
         log_event(w->log, LOG_LEVEL_ERROR, "the configuration stays as it was", LOG_ERRNO(ENOMEM));
-        generation_release(g);
         return false;
     }
-    find_all_kept(w, config, &next);
-    if (!open_new(w, g, &next)) {
-        generation_release(g);
-        return false;
-    }
-    succeed(w, g, &next);
-    return true;
+    find_all_kept(w, config, next);
+    return open_new(w, next->generation, next);
+}
+
+bool worker_prepare(struct worker *w, struct config *config, struct succession *next)
+{
+    memset(next, 0, sizeof(*next));
+    w->next = next;
+    return prepare(w, config, next);
+}
+
+static void give_up(struct succession *next)
+{
+    for (size_t i = 0; i < CONFIG_LISTENERS_MAX; i++)
+        if (next->opened[i])
+            listener_release(next->listeners[i]);
+    generation_release(next->generation);
+}
+
+void worker_settle(struct worker *w, struct succession *next, bool changed)
+{
+    if (next->heirs != NULL)
+        inherited_close(next->heirs);
+    free(next->heirs);
+    if (changed)
+        succeed(w, next->generation, next);
+    else
+        give_up(next);
+    w->next = NULL;
+}
+
+bool worker_reconfigure(struct worker *w, struct config *config)
+{
+    struct succession next;
+    bool changed = worker_prepare(w, config, &next);
+    worker_settle(w, &next, changed);
+    return changed;
 }

@@ -67,3 +67,16 @@ size_t turbo_opening_push(struct turbo_opening *o, const uint8_t *data, size_t l
     }
     return used;
 }
+
+int turbo_opening_owner(const struct turbo_opening *o, turbo_sha256 *sha256, const uint8_t *data,
+                        size_t length, unsigned count)
+{
+    struct turbo_id id;
+    bool undecided = turbo_starts_record(data, length) && o->kind == TURBO_OPENING_MORE;
+    if (length <= TURBO_SHARE_BYTE || undecided || o->hello.state == TURBO_HELLO_TOO_LARGE)
+        return -1;
+    if (o->kind != TURBO_OPENING_CLASSIC) /* it may be a pending id, whatever it looks like */
+        return (int)(data[TURBO_SHARE_BYTE] % count);
+    turbo_id_from_hello(&id, sha256, data, o->hello.length);
+    return (int)(id.bytes[TURBO_SHARE_BYTE] % count);
+}

@@ -181,7 +181,7 @@ static bool override_process(const struct options *options, Turbotls__V1__Proxy 
 {
     static const Turbotls__V1__Process initial = TURBOTLS__V1__PROCESS__INIT;
 
-    if (options->user == NULL && !options->no_sandbox)
+    if (options->user == NULL && !options->no_sandbox && !options->workers.given)
         return true;
     if (message->process == NULL)
         message->process = new_message(&initial, sizeof(initial));
@@ -190,6 +190,10 @@ static bool override_process(const struct options *options, Turbotls__V1__Proxy 
     if (options->no_sandbox) {
         message->process->has_sandbox = true;
         message->process->sandbox = false;
+    }
+    if (options->workers.given) {
+        message->process->has_workers = true;
+        message->process->workers = options->workers.value;
     }
     return options->user == NULL || set_text(&message->process->user, options->user);
 }

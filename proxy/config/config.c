@@ -1,5 +1,6 @@
 #include "proxy/config/config.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +19,7 @@ struct config *config_create(void)
     struct config *config = calloc(1, sizeof(*config));
 
     if (config != NULL)
-        config->references = 1;
+        atomic_init(&config->references, 1);
     return config;
 }
 
@@ -46,13 +47,14 @@ const char *config_text(struct config *config, const char *text)
 
 struct config *config_hold(struct config *config)
 {
-    config->references++;
+    atomic_fetch_add_explicit(&config->references, 1, memory_order_relaxed);
     return config;
 }
 
 void config_release(struct config *config)
 {
-    if (config == NULL || --config->references > 0)
+    if (config == NULL ||
+        atomic_fetch_sub_explicit(&config->references, 1, memory_order_acq_rel) > 1)
         return;
     for (struct config_memory *memory = config->memory, *next; memory != NULL; memory = next) {
         next = memory->next;

@@ -40,6 +40,7 @@ enum {
     CONFIG_LOGIN_BYTES_MAX = 255, /* RFC 1929 */
     CONFIG_ADMIN_NETWORKS_MAX = 256,
     CONFIG_WEIGHT_MAX = 1000,
+    CONFIG_WORKERS_MAX = 64,
     CONFIG_CONNECTIONS_MAX = 1000000,
     CONFIG_SESSIONS_MAX = 65536,
     CONFIG_RATE_MAX = 100000,
@@ -166,7 +167,7 @@ struct config_listener {
 };
 
 struct config {
-    unsigned references;
+    _Atomic unsigned references; /* workers hold it */
     struct config_memory *memory; /* everything that pointers in here lead to */
     const struct config_listener *listeners;
     size_t listener_count;
@@ -182,6 +183,7 @@ struct config {
     const char *user, *group; /* NULL: stay */
     bool sandbox;
     uint32_t mark; /* SO_MARK of the proxy's own connections; 0: none */
+    uint32_t workers; /* 0: as many as processors */
 };
 
 /* An empty one, held once by the caller. NULL: out of memory. */

@@ -74,13 +74,14 @@ static void decode_admin(struct decoder *decoder, const struct decode_at *top)
 static void decode_process(struct decoder *decoder, const struct decode_at *top)
 {
     static const Turbotls__V1__Process defaults = TURBOTLS__V1__PROCESS__INIT;
+    static const struct decode_range ranges[] = {{.field = "workers", .max = CONFIG_WORKERS_MAX}};
     const Turbotls__V1__Process *process = decoder->message->process;
     struct config *config = decoder->config;
 
     if (process == NULL)
         process = &defaults;
     struct decode_at at = {top, &process->base, "process", 0};
-    decode_check(decoder, &at, NULL, 0);
+    decode_check(decoder, &at, ranges, 1);
     if (process->user != NULL && process->user[0] == '\0')
         decode_error(decoder, &at, "user", 0, "is empty; name a user, or leave it out to stay");
     if (process->group != NULL && process->group[0] == '\0')
@@ -92,6 +93,7 @@ static void decode_process(struct decoder *decoder, const struct decode_at *top)
     config->group = process->group == NULL ? NULL : decode_text(decoder, process->group);
     config->sandbox = process->sandbox;
     config->mark = process->mark;
+    config->workers = process->workers;
 }
 
 static void decode_all(struct decoder *decoder)

@@ -135,42 +135,71 @@ static bool has_ipv6(void)
     return has;
 }
 
-static int take(struct inherited *inherited, int type, const struct address *address,
-                bool dual_stack)
+/* What it would be bound to. */
+static bool find_bound(const struct address *address, bool *dual_stack, struct address *bound)
 {
-    for (size_t i = 0; i < inherited->count; i++) {
-        struct inherited_socket *s = &inherited->sockets[i];
-        if (s->type != type || s->dual_stack != dual_stack || !address_equal(&s->address, address))
-            continue;
-        int fd = s->fd;
-        *s = inherited->sockets[--inherited->count];
-        return fd;
-    }
-    return -1;
+    *bound = *address;
+    if (*dual_stack && !has_ipv6())
+        address_wildcard(bound, AF_INET, address_port(address));
+    else if (*dual_stack)
+        address_wildcard(bound, AF_INET6, address_port(address));
+    *dual_stack = *dual_stack && address_family(bound) == AF_INET6;
+    return address_port(address) != 0;
+}
+
+static bool is_at(const struct inherited_socket *s, int type, const struct address *bound,
+                  bool dual_stack)
+{
+    return s->type == type && s->dual_stack == dual_stack && address_equal(&s->address, bound);
 }
 
 int inherited_take(struct inherited *inherited, int type, const struct address *address,
                    bool dual_stack)
 {
-    struct address wanted = *address;
-    if (address_port(address) == 0)
+    struct address bound;
+    if (!find_bound(address, &dual_stack, &bound))
         return -1;
-    if (dual_stack && !has_ipv6())
-        address_wildcard(&wanted, AF_INET, address_port(address));
-    else if (dual_stack)
-        address_wildcard(&wanted, AF_INET6, address_port(address));
-    return take(inherited, type, &wanted, address_family(&wanted) == AF_INET6 && dual_stack);
+    for (size_t i = 0; i < inherited->count; i++) {
+        if (!is_at(&inherited->sockets[i], type, &bound, dual_stack))
+            continue;
+        int fd = inherited->sockets[i].fd;
+        memmove(&inherited->sockets[i], &inherited->sockets[i + 1],
+                (--inherited->count - i) * sizeof(inherited->sockets[0]));
+        return fd;
+    }
+    return -1;
+}
+
+size_t inherited_count(const struct inherited *inherited, int type, const struct address *address,
+                       bool dual_stack)
+{
+    struct address bound;
+    size_t count = 0;
+    if (inherited == NULL || !find_bound(address, &dual_stack, &bound))
+        return 0;
+    for (size_t i = 0; i < inherited->count; i++)
+        count += is_at(&inherited->sockets[i], type, &bound, dual_stack);
+    return count;
+}
+
+size_t inherited_most_alike(const struct inherited *inherited)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < inherited->count; i++) {
+        const struct inherited_socket *s = &inherited->sockets[i];
+        size_t alike = 0;
+        for (size_t k = 0; k < inherited->count; k++)
+            alike += is_at(&inherited->sockets[k], s->type, &s->address, s->dual_stack);
+        most = alike > most ? alike : most;
+    }
+    return most;
 }
 
 int inherited_or_new(struct inherited *inherited, int type, struct address *address,
-                     bool dual_stack)
+                     bool dual_stack, enum socket_share share)
 {
     int fd = inherited == NULL ? -1 : inherited_take(inherited, type, address, dual_stack);
-    if (fd >= 0)
-        return fd;
-    if (type == SOCK_STREAM)
-        return dual_stack ? socket_listen_tcp_dual(address) : socket_listen_tcp(address);
-    return dual_stack ? socket_listen_udp_dual(address) : socket_listen_udp(address);
+    return fd >= 0 ? fd : socket_listen(type, address, dual_stack, share);
 }
 
 void inherited_close(struct inherited *inherited)

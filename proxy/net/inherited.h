@@ -10,8 +10,9 @@
 #include <stddef.h>
 
 #include "tunnel/net/address.h"
+#include "tunnel/net/socket.h"
 
-enum { INHERITED_MAX = 256 };
+enum { INHERITED_MAX = 8192 }; /* of 64 listeners, and 64 workers each */
 
 /*
  * What a predecessor announces: the numbers of the descriptors, "7,9,10". (systemd's LISTEN_FDS
@@ -19,7 +20,8 @@ enum { INHERITED_MAX = 256 };
  */
 #define INHERITED_VARIABLE "TURBOTLS_LISTEN_FDS"
 
-/* Those that nobody has taken. */
+/* Those that nobody has taken, in the order in which they were announced: several at one address
+ * are those of workers 0, 1, 2, … */
 struct inherited {
     struct inherited_socket {
         int fd;
@@ -43,15 +45,20 @@ bool inherited_from_environment(struct inherited *inherited, char *error, size_t
  */
 const char *inherited_add(struct inherited *inherited, int fd);
 /*
- * The socket of `type` that is bound to `address`, as the caller's; -1: there is none. Port 0
+ * The first socket of `type` that is bound to `address`, as the caller's; -1: there is none. Port 0
  * matches none. On a host without IPv6 dual stack is 0.0.0.0, as socket_listen_tcp_dual has it.
  */
 int inherited_take(struct inherited *inherited, int type, const struct address *address,
                    bool dual_stack);
-/* The same, or a new one where there is none, or `inherited` is NULL; as socket_listen_tcp and its
- * like. -1 with errno. */
+/* How many of them there are. `inherited` NULL: none. */
+size_t inherited_count(const struct inherited *inherited, int type, const struct address *address,
+                       bool dual_stack);
+/* The most that any address has, of one type. */
+size_t inherited_most_alike(const struct inherited *inherited);
+/* The same as inherited_take, or a new one where there is none, or `inherited` is NULL; as
+ * socket_listen. -1 with errno. */
 int inherited_or_new(struct inherited *inherited, int type, struct address *address,
-                     bool dual_stack);
+                     bool dual_stack, enum socket_share share);
 /* Closes those that nobody took. */
 void inherited_close(struct inherited *inherited);
 

@@ -111,13 +111,13 @@ static void a_port_of_another_listener_of_ours_is_told(void **state)
     uint16_t port = fixture_port(f, 0);
     again->kind = ENDPOINT_TCP;
     assert_true(address_from_literal(&again->address, "0.0.0.0", port));
-    assert_null(listener_open(f->worker, f->worker->generation, 0, NULL));
+    assert_null(listener_open(f->worker, f->worker->generation, 0, NULL, NULL));
     assert_int_equal(fixture_log_count(f, "another --listen of this proxy has the port"), 1);
     again->kind = ENDPOINT_TURBO;
     again->same_udp_port = false;
     again->udp_port = fixture_udp_port(f, 0);
     assert_true(address_from_literal(&again->address, "127.0.0.1", 0));
-    assert_null(listener_open(f->worker, f->worker->generation, 0, NULL));
+    assert_null(listener_open(f->worker, f->worker->generation, 0, NULL, NULL));
     assert_int_equal(fixture_log_count(f, "another --listen of this proxy has the port"), 2);
 }
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -97,60 +98,76 @@ bool socket_prepare_listener(int fd, int type, int family)
            (type == SOCK_STREAM ? set_tcp_options(fd) : set_udp_options(fd, family));
 }
 
-static int listen_tcp(struct address *address, bool dual)
+/* Set before it is bound, the port may be somebody else's as well. */
+static bool bind_shared(int fd, struct address *address, bool dual, enum socket_share share)
+{
+    if (share == SOCKET_ANOTHER && !set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1))
+        return false;
+    return bind_to(fd, address, dual) &&
+           (share != SOCKET_FIRST || set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1));
+}
+
+static int listen_at(int type, struct address *address, bool dual, enum socket_share share)
 {
     int family = address_family(address);
-    int fd = new_socket(family, SOCK_STREAM);
+    int fd = new_socket(family, type);
     if (fd < 0)
         return -1;
-    if (!socket_prepare_listener(fd, SOCK_STREAM, family) || !bind_to(fd, address, dual) ||
-        listen(fd, LISTEN_BACKLOG) != 0)
+    if (!socket_prepare_listener(fd, type, family) || !bind_shared(fd, address, dual, share))
         return fail(fd);
+    if (type == SOCK_STREAM && listen(fd, LISTEN_BACKLOG) != 0)
+        return fail(fd);
+    if (type == SOCK_DGRAM) /* as much as the system allows: a burst must not be lost here */
+        set_option(fd, SOL_SOCKET, SO_RCVBUF, UDP_BUFFER_BYTES);
     return fd;
 }
 
-static int listen_udp(struct address *address, bool dual)
+int socket_listen(int type, struct address *address, bool dual, enum socket_share share)
 {
-    int family = address_family(address);
-    int fd = new_socket(family, SOCK_DGRAM);
-    if (fd < 0)
-        return -1;
-    if (!socket_prepare_listener(fd, SOCK_DGRAM, family) || !bind_to(fd, address, dual))
-        return fail(fd);
-    /* As much as the system allows: a burst of requests must not be lost here. */
-    set_option(fd, SOL_SOCKET, SO_RCVBUF, UDP_BUFFER_BYTES);
-    return fd;
+    uint16_t port = address_port(address);
+    if (!dual)
+        return listen_at(type, address, false, share);
+    address_wildcard(address, AF_INET6, port);
+    int fd = listen_at(type, address, true, share);
+    if (fd >= 0 || errno != EAFNOSUPPORT)
+        return fd;
+    address_wildcard(address, AF_INET, port);
+    return listen_at(type, address, true, share);
 }
 
 int socket_listen_tcp(struct address *address)
 {
-    return listen_tcp(address, false);
+    return socket_listen(SOCK_STREAM, address, false, SOCKET_ALONE);
 }
 
 int socket_listen_udp(struct address *address)
 {
-    return listen_udp(address, false);
-}
-
-static int listen_dual(struct address *address, int (*open)(struct address *address, bool dual))
-{
-    uint16_t port = address_port(address);
-    address_wildcard(address, AF_INET6, port);
-    int fd = open(address, true);
-    if (fd >= 0 || errno != EAFNOSUPPORT)
-        return fd;
-    address_wildcard(address, AF_INET, port);
-    return open(address, true);
+    return socket_listen(SOCK_DGRAM, address, false, SOCKET_ALONE);
 }
 
 int socket_listen_tcp_dual(struct address *address)
 {
-    return listen_dual(address, listen_tcp);
+    return socket_listen(SOCK_STREAM, address, true, SOCKET_ALONE);
 }
 
 int socket_listen_udp_dual(struct address *address)
 {
-    return listen_dual(address, listen_udp);
+    return socket_listen(SOCK_DGRAM, address, true, SOCKET_ALONE);
+}
+
+bool socket_steer(int fd, unsigned offset, unsigned least, unsigned count)
+{
+    /* The program sees the payload from offset 0; a number that no socket has means any. */
+    struct sock_filter program[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_LEN, 0),
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, least, 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, offset),
+        BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, count),
+        BPF_STMT(BPF_RET | BPF_A, 0),
+    };
+    struct sock_fprog filter = {.len = sizeof(program) / sizeof(program[0]), .filter = program};
+    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &filter, sizeof(filter)) == 0;
 }
 
 int socket_accept(int listener, struct address *peer)

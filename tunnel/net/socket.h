@@ -22,6 +22,19 @@ int socket_listen_udp(struct address *address);
 int socket_listen_tcp_dual(struct address *address);
 int socket_listen_udp_dual(struct address *address);
 /*
+ * One of several sockets at one address (SO_REUSEPORT), each with a thread of its own. ALONE and
+ * FIRST fail with EADDRINUSE where anybody has the port; ANOTHER joins the FIRST, as its owner's
+ * other processes could. `dual` and `address` as above.
+ */
+enum socket_share { SOCKET_ALONE, SOCKET_FIRST, SOCKET_ANOTHER };
+int socket_listen(int type, struct address *address, bool dual, enum socket_share share);
+/*
+ * The kernel gives a datagram to that of `count` UDP sockets, in the order in which they were
+ * bound, which byte `offset` modulo `count` names (SO_ATTACH_REUSEPORT_CBPF); one of less than
+ * `least` bytes to any. `fd` is one of them. False with errno.
+ */
+bool socket_steer(int fd, unsigned offset, unsigned least, unsigned count);
+/*
  * Gives a socket that was bound elsewhere what those above have. Not its backlog and buffers: who
  * bound it chose them, and may have been allowed larger ones than we are.
  */

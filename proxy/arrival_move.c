@@ -1,0 +1,129 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/arrival_parts.h"
+#include "proxy/listener.h"
+#include "proxy/listener_group.h"
+#include "proxy/worker.h"
+#include "tunnel/net/crypto.h"
+#include "tunnel/net/socket.h"
+#include "turbo/wire.h"
+
+/* A connection on its way. */
+struct removal {
+    struct message message;
+    struct listener_group *group; /* held: of the listener that it came by */
+    int fd;
+    uint8_t *bytes;
+    size_t length, capacity;
+    struct address client, server;
+    turbo_time started;
+    bool only_joins;
+    enum turbo_reason otherwise;
+};
+
+/* ---- where it comes from ---- */
+
+static unsigned owners_of(const struct arrival *a)
+{
+    return listener_group(a->connection.listener)->owners;
+}
+
+bool arrival_is_undecided(const struct arrival *a)
+{
+    return owners_of(a) > 1 && a->length <= TURBO_SHARE_BYTE &&
+           !turbo_starts_record(a->bytes, a->length);
+}
+
+/* The record is begun anew where it goes. */
+static void leave(struct arrival *a)
+{
+    struct worker *w = a->worker;
+    struct connection connection = a->connection;
+    arrival_dismiss(a);
+    connection_dismiss(&connection);
+    worker_connection_ended(w);
+}
+
+static void deliver(struct message *message, struct worker *worker);
+
+static void move(struct arrival *a, struct worker *to)
+{
+    struct removal *r = calloc(1, sizeof(*r));
+    if (r == NULL) {
+        arrival_end(a, TURBO_REASON_NONE, true);
+        return;
+    }
+    r->message.deliver = deliver;
+    r->group = listener_group_hold(listener_group(a->connection.listener));
+    r->fd = a->fd;
+    r->bytes = a->bytes;
+    r->length = a->length;
+    r->capacity = a->capacity;
+    r->client = a->connection.access.client;
+    r->server = a->connection.server;
+    r->started = a->connection.access.started;
+    r->only_joins = a->only_joins;
+    r->otherwise = a->otherwise;
+    a->bytes = NULL;
+    worker_connection_sent(a->worker);
+    atomic_fetch_add_explicit(&r->group->connections, 1, memory_order_relaxed);
+    leave(a);
+    inbox_put(&to->inbox, &r->message);
+}
+
+bool arrival_moves(struct arrival *a)
+{
+    unsigned owners = owners_of(a);
+    int owner = owners <= 1
+                    ? -1
+                    : turbo_opening_owner(&a->opening, crypto_sha256, a->bytes, a->length, owners);
+    a->at_home = owners <= 1 || owner == (int)a->worker->index;
+    if (owner < 0 || a->at_home)
+        return false;
+    move(a, a->worker->mates->workers[owner]);
+    return true;
+}
+
+/* ---- where it goes ---- */
+
+static void free_removal(struct removal *r)
+{
+    atomic_fetch_sub_explicit(&r->group->connections, 1, memory_order_relaxed);
+    listener_group_release(r->group);
+    free(r->bytes);
+    free(r);
+}
+
+static void settle_in(struct removal *r, struct listener *listener)
+{
+    struct arrival *a = arrival_create(listener, r->fd);
+    if (a == NULL)
+        return;
+    a->at_home = a->spoke = true;
+    a->bytes = r->bytes;
+    a->length = r->length;
+    a->capacity = r->capacity;
+    a->only_joins = r->only_joins;
+    a->otherwise = r->otherwise;
+    a->stage = ARRIVAL_OPENING;
+    r->bytes = NULL;
+    connection_begin(&a->connection, listener, &r->client, &r->server, r->started);
+    arrival_begin(a);
+    arrival_judge(a, 0);
+}
+
+static void deliver(struct message *message, struct worker *worker)
+{
+    struct removal *r = (struct removal *)message;
+    struct listener *listener = worker == NULL ? NULL : worker_listener(worker, r->group);
+    if (listener == NULL)
+        socket_reset(r->fd);
+    else
+        settle_in(r, listener);
+    if (worker != NULL) {
+        worker_connection_received(worker);
+        worker_check_drained(worker);
+    }
+    free_removal(r);
+}

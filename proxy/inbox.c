@@ -1,0 +1,81 @@
+#include "proxy/inbox.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+/* All that are there, the oldest first. */
+static struct message *take_all(struct inbox *inbox)
+{
+    struct message *oldest = NULL, *next;
+    struct message *newest = atomic_exchange_explicit(&inbox->newest, NULL, memory_order_acquire);
+    for (struct message *m = newest; m != NULL; m = next) {
+        next = m->next;
+        m->next = oldest;
+        oldest = m;
+    }
+    return oldest;
+}
+
+static void deliver_all(struct inbox *inbox, struct worker *to)
+{
+    struct message *next;
+    for (struct message *m = take_all(inbox); m != NULL; m = next) {
+        next = m->next;
+        m->deliver(m, to);
+    }
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *io, int events)
+{
+    (void)loop;
+    (void)events;
+    struct inbox *inbox = io->data;
+    eventfd_t count;
+    (void)eventfd_read(inbox->fd, &count); /* before they are taken: what comes later tells anew */
+    deliver_all(inbox, inbox->owner);
+    inbox->woken(inbox->owner);
+}
+
+bool inbox_open(struct inbox *inbox, struct ev_loop *loop, struct worker *owner,
+                void (*woken)(struct worker *owner))
+{
+    atomic_init(&inbox->newest, NULL);
+    inbox->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (inbox->fd < 0)
+        return false;
+    inbox->loop = loop;
+    inbox->owner = owner;
+    inbox->woken = woken;
+    ev_io_init(&inbox->io, on_readable, inbox->fd, EV_READ);
+    inbox->io.data = inbox;
+    ev_io_start(loop, &inbox->io);
+    return true;
+}
+
+void inbox_close(struct inbox *inbox)
+{
+    if (inbox->loop == NULL)
+        return;
+    ev_io_stop(inbox->loop, &inbox->io);
+    deliver_all(inbox, NULL);
+    close(inbox->fd);
+    inbox->loop = NULL;
+}
+
+void inbox_put(struct inbox *inbox, struct message *message)
+{
+    struct message *newest = atomic_load_explicit(&inbox->newest, memory_order_relaxed);
+    do
+        message->next = newest;
+    while (!atomic_compare_exchange_weak_explicit(&inbox->newest, &newest, message,
+                                                  memory_order_release, memory_order_relaxed));
+    if (newest == NULL)
+        inbox_wake(inbox);
+}
+
+void inbox_wake(const struct inbox *inbox)
+{
+    (void)eventfd_write(inbox->fd, 1); /* fails only when it is readable already */
+}
