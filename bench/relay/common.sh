@@ -44,5 +44,5 @@ in_namespace() { # COMMAND...
         echo 1024 65000 >/proc/sys/net/ipv4/ip_local_port_range
         echo 0 >/proc/sys/net/ipv4/tcp_max_tw_buckets
         ulimit -n "$(ulimit -Hn)"
-        exec /usr/bin/python3 "$@"' bash "$@"
+        exec "$@"' bash "$@"
 }

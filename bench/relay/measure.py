@@ -25,8 +25,8 @@ PENDING_MAX = 1024  # sessions of a listener, by default
 GIB = 1 << 30
 SIZES = {
     "full": {
-        "rounds": 5, "turbo_share": 0.99, "connections": 20000, "tls": 2000, "bytes": 2 * GIB, "idle": [5000, 9500], "memory_rounds": 1,
-        "settle": 4, "latency": 2000, "ping_pong": 20000,
+        "rounds": 11, "turbo_share": 0.99, "connections": 10000, "tls": 1000, "bytes": GIB, "idle": [5000, 9500], "memory_rounds": 1,
+        "settle": 4, "latency": 1000, "ping_pong": 10000,
     },
     "quick": {
         "rounds": 1, "turbo_share": 0.99, "connections": 5000, "tls": 1000, "bytes": GIB // 2, "idle": [2000], "memory_rounds": 1,
@@ -55,13 +55,14 @@ class Bench:
         self.size = SIZES[arguments.size]
         self.rounds = arguments.rounds or self.size["rounds"]
         self.load_core = arguments.load_core
-        self.starter = Starter(directory, arguments.program, arguments.proxy_core)
+        self.starter = Starter(directory, arguments.program, arguments.proxy_core, arguments.other)
         self.writer = writer
         self.subjects = arguments.subjects
         self.rows = []
 
     def wanted(self, names):
-        return [name for name in names if self.subjects is None or name.replace("_", "-") in self.subjects]
+        names = [name for name in names if self.subjects is None or name.replace("_", "-") in self.subjects]
+        return [*names, "other"] if self.starter.other_program else names
 
     def note(self, group, case, subject, process, number, **values):
         for metric, value in values.items():
@@ -182,7 +183,7 @@ def measure_bulk(bench):
                     per_gib = nanoseconds / 1e9 / (total / GIB)
                     bench.note("bulk", case, subject.name, process, number, cpu_s_per_gib=per_gib)
 
-    subjects = ["direct", "haproxy", "haproxy_splice", "nginx", "nginx_64k", "sniproxy", "tcp_tcp", "pair"]
+    subjects = ["direct", "haproxy", "haproxy_splice", "nginx", "nginx_64k", "sniproxy", "tcp_tcp", "pair_classic", "pair"]
     bench.in_turns(subjects, "bulk", once)
 
 
@@ -216,7 +217,7 @@ class Held:
 
 def settled_memory(bench, subject):
     """Private memory, a while later: a TurboTLS session is given up 2 s after its opening, at the latest."""
-    time.sleep(bench.size["settle"] if subject.name == "pair" else min(1, bench.size["settle"]))
+    time.sleep(bench.size["settle"])
     return subject.memory()
 
 
@@ -295,7 +296,7 @@ def measure_workers(bench):
     cores = f"{bench.starter.cores},{bench.load_core}"
     with contextlib.ExitStack() as stack:
         started = []
-        for kind in bench.wanted(["tcp_tcp", "edge_classic", "pair"]):
+        for kind in (name for name in bench.wanted(["tcp_tcp", "edge_classic", "pair"]) if name != "other"):
             for workers in (1, 2, 8):
                 subject = stack.enter_context(bench.subject(kind, workers=workers, cores=cores))
                 bench.warm_up(subject)
@@ -327,6 +328,7 @@ def parse():
     parser.add_argument("--csv", type=pathlib.Path, required=True)
     parser.add_argument("--build", type=pathlib.Path, required=True)
     parser.add_argument("--program", type=pathlib.Path, required=True)
+    parser.add_argument("--other", type=pathlib.Path)
     parser.add_argument("--proxy-core", default="0")
     parser.add_argument("--load-core", default="1")
     return parser.parse_args()

@@ -7,46 +7,57 @@ import statistics
 import sys
 
 COLUMNS = ["group", "case", "subject", "process", "round", "metric", "value"]
+BUILDS = ("tcp-tcp", "other")
 PEERS = ["haproxy", "haproxy-splice", "nginx", "nginx-64k", "sniproxy"]
 
 
-class Medians:
-    """Of the rounds of one group: {(subject, process): {(case, metric): median}}, in the order measured."""
+class Values:
+    """Of one group; each is found as {round: value}."""
 
     def __init__(self, rows, group):
-        values = collections.defaultdict(lambda: collections.defaultdict(list))
+        self.values = {}
+        self.subjects = []
+        self.cases = []
         for row in rows:
             if row["group"] == group:
-                values[row["subject"], row["process"]][row["case"], row["metric"]].append(float(row["value"]))
-        self.values = {
-            key: {column: statistics.median(found) for column, found in columns.items()}
-            for key, columns in values.items()
-        }
+                self.add(row["subject"], row["process"], row["case"], row["metric"], row["round"], float(row["value"]))
+
+    def add(self, subject, process, case, metric, number, value):
+        self.values.setdefault((subject, process, case, metric), {})[number] = value
+        if subject not in self.subjects:
+            self.subjects.append(subject)
+        if case not in self.cases:
+            self.cases.append(case)
 
     def of(self, subject, process, case, metric):
-        return self.values.get((subject, process), {}).get((case, metric))
+        return self.values.get((subject, process, case, metric), {})
 
     def total(self, subject, case, metric):
         """Of all processes of a subject, and whatever was noted of it as a whole."""
-        found = [
-            columns[case, metric]
-            for (name, _), columns in self.values.items()
-            if name == subject and (case, metric) in columns
-        ]
-        return sum(found) if found else None
-
-    def subjects(self):
-        return list(dict.fromkeys(subject for subject, _ in self.values))
+        total = collections.defaultdict(float)
+        for key, rounds in self.values.items():
+            if key[0] == subject and key[2:] == (case, metric):
+                for number, value in rounds.items():
+                    total[number] += value
+        return total
 
     def processes(self, subject):
-        return [process for name, process in self.values if name == subject and process]
+        return list(dict.fromkeys(key[1] for key in self.values if key[0] == subject and key[1]))
 
-    def cases(self):
-        return list(dict.fromkeys(case for columns in self.values.values() for case, _ in columns))
+    def best_peer(self, case, metric, more):
+        """Of the peer with the best median."""
+        found = [total for peer in PEERS if (total := self.total(peer, case, metric))]
+        return (max if more else min)(found, key=median, default={})
 
-    def best_peer(self, case, metric, best=min):
-        found = [value for peer in PEERS if (value := self.total(peer, case, metric)) is not None]
-        return best(found) if found else None
+
+def median(rounds):
+    return statistics.median(rounds.values()) if rounds else None
+
+
+def ratio(mine, base):
+    """The median of the rounds' ratios: what a machine does at one time it does to both."""
+    found = [mine[number] / base[number] for number in mine if base.get(number)]
+    return statistics.median(found) if found else None
 
 
 def number(value):
@@ -62,112 +73,106 @@ def markdown(head, rows):
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows]) + "\n"
 
 
-def ratio_row(medians, subject, columns):
-    """`columns`: (case, metric, whether more is better)."""
-    cells = [f"{subject} ÷ best peer"]
-    for case, metric, more in columns:
-        mine, peer = medians.total(subject, case, metric), medians.best_peer(case, metric, max if more else min)
-        cells.append(f"**{mine / peer:.2f}**" if mine is not None and peer else "")
-    return cells
+def bold(value):
+    return "" if value is None else f"**{value:.2f}**"
 
 
-def table(medians, columns, heads, compared, split=False):
-    """A row for each subject, with `split` one more for each of its processes where it has several."""
+def ratio_row(label, mine_and_base):
+    cells = [bold(ratio(mine, base)) for mine, base in mine_and_base]
+    return [[label, *cells]] if any(cells) else []
+
+
+def table(values, columns, heads, compared=(), split=False, others=()):
+    """
+    A row for each subject, with `split` one more for each of its processes where it has several; then ratios, of those
+    `compared` with the best peer, and of pairs of subjects. `columns`: (case, metric, whether more is better).
+    """
     rows = []
-    for subject in medians.subjects():
-        cells = [number(medians.total(subject, case, metric)) for case, metric, _ in columns]
+    for subject in values.subjects:
+        cells = [number(median(values.total(subject, case, metric))) for case, metric, _ in columns]
         if any(cells):
             rows.append([subject, *cells])
-        processes = medians.processes(subject)
+        processes = values.processes(subject)
         for process in processes if split and len(processes) > 1 else []:
-            cells = [number(medians.of(subject, process, case, metric)) for case, metric, _ in columns]
+            cells = [number(median(values.of(subject, process, case, metric))) for case, metric, _ in columns]
             rows.append([f"{subject}: {process}", *cells])
-    rows += [
-        ratio_row(medians, name, columns)
-        for name in compared
-        if name in medians.subjects() and any(peer in medians.subjects() for peer in PEERS)
-    ]
+    for subject in compared:
+        both = [(values.total(subject, case, metric), values.best_peer(case, metric, more)) for case, metric, more in columns]
+        rows += ratio_row(f"{subject} ÷ best peer", both)
+    for subject, other in others:
+        both = [(values.total(subject, case, metric), values.total(other, case, metric)) for case, metric, _ in columns]
+        rows += ratio_row(f"{subject} ÷ {other}", both)
     return markdown(["", *heads], rows)
 
 
-def ratio_line(text, value, base):
-    return f"* {text}: **{value / base:.2f}**\n" if value is not None and base else ""
+def ratio_line(text, mine, base):
+    found = ratio(mine, base)
+    return "" if found is None else f"* {text}: {bold(found)}\n"
 
 
-def connections(medians):
+def connections(values):
     parts = []
-    for case in medians.cases():
+    for case in values.cases:
         columns = [(case, "per_second", True), (case, "cpu_us", False)]
         heads = [f"{case}: new connections/s", "CPU µs per connection"]
-        parts.append(table(medians, columns, heads, ["tcp-tcp", "edge-classic"], split=True))
-        turbo = medians.of("pair", "edge", case, "cpu_us")
-        classic = medians.of("pair-classic", "edge", case, "cpu_us")
-        parts.append(ratio_line("edge: turbo ÷ classic, both behind a sidecar (goal: ≤ 1.5)", turbo, classic))
-        turbo = medians.of("pair", "sidecar", case, "cpu_us")
-        classic = medians.of("pair-classic", "sidecar", case, "cpu_us")
-        parts.append(ratio_line("sidecar: turbo ÷ classic", turbo, classic))
-    return "\n".join(parts)
+        parts.append(table(values, columns, heads, ["tcp-tcp", "edge-classic"], split=True, others=[BUILDS]))
+        for process in ("edge", "sidecar"):
+            both = [values.of(subject, process, case, "cpu_us") for subject in ("pair", "pair-classic")]
+            parts.append(ratio_line(f"{process}: CPU per turbo connection ÷ per classic one, both in a pair", *both))
+    return "\n".join(filter(None, parts))
 
 
-def bulk(medians):
-    cases = medians.cases()
-    gbit = [(case, "gbit", True) for case in cases]
-    cpu = [(case, "cpu_s_per_gib", False) for case in cases]
+def bulk(values):
+    pairs = [("pair", "pair-classic"), BUILDS]
+    gbit = [(case, "gbit", True) for case in values.cases]
+    cpu = [(case, "cpu_s_per_gib", False) for case in values.cases]
     return "\n".join([
-        table(medians, gbit, [f"Gbit/s, {case}" for case in cases], ["tcp-tcp", "pair"]),
-        table(medians, cpu, [f"CPU-s/GiB, {case}" for case in cases], ["tcp-tcp"], split=True),
+        table(values, gbit, [f"Gbit/s, {case}" for case in values.cases], ["tcp-tcp"], others=pairs),
+        table(values, cpu, [f"CPU-s/GiB, {case}" for case in values.cases], ["tcp-tcp"], split=True, others=pairs),
     ])  # fmt: skip
 
 
-def memory(medians):
-    cases = medians.cases()
-    columns = [(case, "bytes", False) for case in cases]
-    return table(medians, columns, [f"bytes each, {case}" for case in cases], [], split=True)
+def memory(values):
+    columns = [(case, "bytes", False) for case in values.cases]
+    return table(values, columns, [f"bytes each, {case}" for case in values.cases], split=True, others=[BUILDS])
 
 
-def latency(medians):
-    columns = [(case, quantile, False) for case in medians.cases() for quantile in ("p50_us", "p99_us")]
-    for subject in medians.subjects():
-        if subject == "direct":
-            continue
-        for case in medians.cases():
-            mine, direct = medians.total(subject, case, "p50_us"), medians.total("direct", case, "p50_us")
-            if direct is not None:
-                medians.values[subject, ""][case, "added_us"] = mine - direct
-    columns = [(case, metric, False) for case in medians.cases() for metric in ("p50_us", "added_us", "p99_us")]
+def latency(values):
+    for subject in values.subjects:
+        for case in values.cases if subject != "direct" else []:
+            direct = values.total("direct", case, "p50_us")
+            for turn, value in values.total(subject, case, "p50_us").items():
+                if turn in direct:
+                    values.add(subject, "", case, "added_us", turn, value - direct[turn])
+    columns = [(case, metric, False) for case in values.cases for metric in ("p50_us", "added_us", "p99_us")]
     heads = [f"{case}, {metric.replace('_us', '')}, µs" for case, metric, _ in columns]
-    return table(medians, columns, heads, ["tcp-tcp", "edge-classic"])
+    return table(values, columns, heads, ["tcp-tcp", "edge-classic"], others=[BUILDS])
 
 
-def growth(medians):
-    cases = medians.cases()
-    columns = [(case, "cpu_us", False) for case in cases]
+def growth(values):
+    columns = [(case, "cpu_us", False) for case in values.cases]
     lines = []
-    for subject, process in medians.values:
-        for none, many in zip(cases[::2], cases[1::2]):
-            found = [medians.of(subject, process, case, "cpu_us") for case in (many, none)]
-            lines.append(ratio_line(f"{subject} ({process}): {many} ÷ {none} (goal: ≤ 1.1)", *found))
-    heads = [f"CPU µs per connection, {case}" for case in cases]
-    return table(medians, columns, heads, [], split=True) + "\n" + "".join(lines)
+    for subject in values.subjects:
+        for process in values.processes(subject):
+            for none, many in zip(values.cases[::2], values.cases[1::2]):
+                both = [values.of(subject, process, case, "cpu_us") for case in (many, none)]
+                label = subject if subject == process else f"{subject}: {process}"
+                lines.append(ratio_line(f"{label}: {many} ÷ {none}", *both))
+    heads = [f"CPU µs per connection, {case}" for case in values.cases]
+    return table(values, columns, heads, split=True) + "\n" + "".join(lines)
 
 
-def workers(medians):
-    cases = medians.cases()
-    columns = [(case, metric, False) for case in cases for metric in ("per_second", "cpu_us")]
+def workers(values):
+    columns = [(case, metric, False) for case in values.cases for metric in ("per_second", "cpu_us")]
     names = {"per_second": "connections/s", "cpu_us": "CPU µs per connection"}
     heads = [f"{case} workers: {names[metric]}" for case, metric, _ in columns]
     lines = []
-    for subject in medians.subjects():
-        for fewer, more in zip(cases, cases[1:]):
-            process = "edge" if subject == "pair" else subject
-            lines.append(
-                ratio_line(
-                    f"{subject} ({process}), CPU per connection, {more} workers ÷ {fewer} (goal: ≤ 1.1)",
-                    medians.of(subject, process, more, "cpu_us"),
-                    medians.of(subject, process, fewer, "cpu_us"),
-                )
-            )
-    return table(medians, columns, heads, [], split=True) + "\n" + "".join(lines)
+    for subject in values.subjects:
+        process = "edge" if subject == "pair" else subject
+        for fewer, more in zip(values.cases, values.cases[1:]):
+            both = [values.of(subject, process, case, "cpu_us") for case in (more, fewer)]
+            lines.append(ratio_line(f"{subject}: CPU per connection of the {process}, {more} workers ÷ {fewer}", *both))
+    return table(values, columns, heads, split=True) + "\n" + "".join(lines)
 
 
 TITLES = {
@@ -184,9 +189,9 @@ TITLES = {
 def text(rows):
     parts = []
     for group, (title, make) in TITLES.items():
-        medians = Medians(rows, group)
-        if medians.values:
-            parts.append(f"### {title}\n\n{make(medians)}")
+        values = Values(rows, group)
+        if values.values:
+            parts.append(f"### {title}\n\n{make(values)}")
     return "\n".join(parts)
 
 

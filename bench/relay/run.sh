@@ -19,7 +19,8 @@ Measures, in one run and taking turns, what goes through
   pair            a sidecar (tcp→turbo) and an edge (turbo→tcp); at least 99 % of the connections used UDP
   pair-classic    the same two without UDP
 
-and prints tables: medians, and how ours stands to the best peer. Groups:
+and prints tables: medians of the rounds, and how ours stands to the peer with the best median: the median of the rounds'
+ratios, since what a machine does at one time it does to both. Groups:
 
   connections  new connections a second, and processor time of the proxy for each: a ClientHello of 517 bytes, 3,000
                bytes of answer, 100 more, and the end, all of it only looking like TLS
@@ -35,12 +36,14 @@ and prints tables: medians, and how ours stands to the best peer. Groups:
   --only LIST        of these groups (all)
   --subjects LIST    only these (all): direct,haproxy,haproxy-splice,nginx,nginx-64k,sniproxy,tcp-tcp,edge-classic,pair,…
   --quick            1 round and smaller samples: about 2 minutes instead of 15
-  --rounds N         samples of each (5)
+  --rounds N         samples of each (11)
   --csv FILE         every single value (build/bench/relay-DATE-TIME.csv); report.py FILE prints the tables again
   --build DIR        where the programs were built (build)
   --program FILE     the turbotls-proxy to measure (DIR/bin/turbotls-proxy)
+  --other FILE       and another build of it, as "other": tcp→tcp, compared with the first
   --proxy-core N     where the proxies run (0) …
   --load-core N      … and load generator and backend (1)
+  --realtime         before everything else on these cores (chrt --rr 1; root): for a machine that others use as well
   --smoke            only to see whether it runs: seconds, figures without a meaning
 
 Everything runs in a network namespace of its own, which needs root or unprivileged user namespaces. No access logs; ours
@@ -54,11 +57,12 @@ TEXT
 . "$here/common.sh"
 
 read_arguments() {
-    arguments=() build=$root/build csv=$root/build/bench/relay-$(date +%Y%m%d-%H%M%S).csv program=''
+    arguments=() build=$root/build csv=$root/build/bench/relay-$(date +%Y%m%d-%H%M%S).csv program='' before=()
     while [ $# -gt 0 ]; do
         case $1 in
             -h | --help) usage; exit 0 ;;
             --quick | --smoke) arguments+=(--size "${1#--}"); shift; continue ;;
+            --realtime) before=(chrt --rr 1); shift; continue ;;
         esac
         [ $# -ge 2 ] || wrong "$1 is unknown or wants a value"
         case $1 in
@@ -67,6 +71,7 @@ read_arguments() {
             --rounds | --proxy-core | --load-core) is_number "$1" "$2"; arguments+=("$1" "$2") ;;
             --csv) csv=$(realpath -m "$2") ;;
             --build) build=$(realpath -m "$2") ;;
+            --other) arguments+=("$1" "$(realpath -m "$2")") ;;
             --program) program=$(realpath -m "$2") ;;
             *) wrong "unknown option $1" ;;
         esac
@@ -79,5 +84,5 @@ read_arguments "$@"
 require_programs "$build" "$program"
 require_packages
 mkdir -p "$(dirname "$csv")"
-in_namespace "$here/measure.py" --csv "$csv" --build "$build" --program "$program" "${arguments[@]}"
+in_namespace "${before[@]}" /usr/bin/python3 "$here/measure.py" --csv "$csv" --build "$build" --program "$program" "${arguments[@]}"
 echo "every value is in $csv"

@@ -134,14 +134,18 @@ class Subject:
 class Starter:
     """Starts subjects; each gets ports of its own."""
 
-    def __init__(self, directory, program, cores):
+    def __init__(self, directory, program, cores, other=None):
         self.directory = directory
         self.program = program
+        self.other_program = other
         self.cores = cores
         self.next_port = 10000
-        self.takes_workers = "--workers" in subprocess.run(
-            [program, "--help"], capture_output=True, text=True, check=True
-        ).stdout
+        self.takes_workers = self.has_workers(program)
+
+    @staticmethod
+    def has_workers(program):
+        done = subprocess.run([program, "--help"], capture_output=True, text=True, check=True)
+        return "--workers" in done.stdout
 
     def port(self):
         self.next_port += 1
@@ -174,12 +178,11 @@ class Starter:
         return Subject(name, port, [process])
 
     def ours(self, name, port, config, workers=1, cores=None, udp=False):
-        if workers > 1 and not self.takes_workers:
-            raise Failed("this program has no --workers")
+        program = self.other_program if name == "other" else self.program
         path = self.directory / f"{name}-{port}.txtpb"
         path.write_text(config)
-        extra = ["--workers", workers] if self.takes_workers else []
-        return self.run(name, [self.program, "--config", path, *extra], port, cores, udp)
+        extra = ["--workers", workers] if self.has_workers(program) else []
+        return self.run(name, [program, "--config", path, *extra], port, cores, udp)
 
     def edge(self, name, protocol, backend, names=(), workers=1, cores=None, sessions=65536):
         """
@@ -222,6 +225,10 @@ class Starter:
     def tcp_tcp(self, backend, workers=1, cores=None, name="tcp-tcp"):
         process, port, _ = self.edge(name, "TCP", backend, workers=workers, cores=cores)
         return Subject(name, port, [process])
+
+    def other(self, backend):
+        """tcp→tcp by another build, for comparison."""
+        return self.tcp_tcp(backend, name="other")
 
     def edge_classic(self, backend, **options):
         """turbo→tcp, its clients classic."""

@@ -65,6 +65,7 @@ def main():
     parser.add_argument("--program", type=pathlib.Path, required=True)
     arguments = parser.parse_args()
     arguments.size, arguments.rounds, arguments.proxy_core, arguments.load_core = "quick", 1, "0", "1"
+    arguments.other = None
     columns = {}
     with tempfile.TemporaryDirectory(prefix="bench-relay-") as directory:
         directory = pathlib.Path(directory)

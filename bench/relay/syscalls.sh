@@ -45,4 +45,4 @@ read_arguments() {
 read_arguments "$@"
 require_programs "$build" "$program"
 require_packages strace
-in_namespace "$here/syscalls.py" --build "$build" --program "$program" "${arguments[@]}"
+in_namespace /usr/bin/python3 "$here/syscalls.py" --build "$build" --program "$program" "${arguments[@]}"
