@@ -26,6 +26,7 @@ struct model {
     unsigned pauses;       /* that in_row brought about, since a success */
     turbo_time counted_at; /* the last failure that counted */
     bool worked;           /* since the last pause */
+    bool elsewhere;        /* the last pause was for UNHEARD */
     unsigned resets, good; /* UNHEARD since 8 GOOD in a row, and these */
     turbo_time trial_at;   /* a trial that nobody has noted; 0: none */
 
@@ -99,6 +100,7 @@ static void check_pause(const struct model *m, const struct turbo_client_config 
     assert(!config->paused || !config->trial);
     bool failing = m->failures > 0;
     assert(failing || (!config->paused && !config->trial));
+    assert(config->elsewhere == (config->paused && m->elsewhere));
     bool others = m->trial_at != 0 && m->now < m->trial_at + TURBO_PAUSE_MIN;
     assert(!config->trial || !others); /* one at a time */
     if (failing && m->now >= m->failed_at + TURBO_PAUSE_MAX && !others)
@@ -143,7 +145,7 @@ static void check_failure(struct model *m, enum how how, const struct turbo_clie
         length *= 2;
     assert(l->paused_until == m->now + (length < 600 * TURBO_SECOND ? length : 600 * TURBO_SECOND));
     m->pauses++;
-    m->worked = false;
+    m->worked = m->elsewhere = false;
     m->in_row[SILENT] = m->in_row[PARTIAL] = 0;
 }
 
@@ -158,7 +160,12 @@ static void check_judgement(struct model *m, enum how how, const struct turbo_cl
     case SILENT:
     case PARTIAL: check_failure(m, how, r, until_before); break;
     case GOOD: /* late or not */
+        if (m->elsewhere && r->asked_at < m->counted_at) {
+            assert(until == until_before); /* by chance */
+            return;
+        }
         assert(until == 0);
+        m->elsewhere = false;
         m->in_row[SILENT] = m->in_row[PARTIAL] = m->pauses = 0;
         m->failures = 0;
         m->trial_at = m->counted_at = 0;
@@ -177,12 +184,13 @@ static void check_judgement(struct model *m, enum how how, const struct turbo_cl
         m->in_row[SILENT] = m->in_row[PARTIAL] = 0;
         m->counted_at = m->now;
         m->worked = false;
+        m->elsewhere = true;
         break;
     case DRAFT:
         assert(until == m->now + 600 * TURBO_SECOND);
         m->in_row[SILENT] = m->in_row[PARTIAL] = 0;
         m->counted_at = m->now;
-        m->worked = false;
+        m->worked = m->elsewhere = false;
         break;
     default: assert(until == until_before); return;
     }

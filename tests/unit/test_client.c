@@ -63,7 +63,7 @@ TEST(while_udp_is_paused_a_hello_waits_for_tcp_alone) /* §6.9 */
         struct turbo_client_config config;
         turbo_client_config_init(&config, check_sha256);
         config.paused = true;
-        config.always = always;
+        config.always = config.elsewhere = always;
         if (always)
             dialer_stop(&d);
         dialer_start(&d, &config);
@@ -72,7 +72,8 @@ TEST(while_udp_is_paused_a_hello_waits_for_tcp_alone) /* §6.9 */
         assert_silent_on_udp();
         turbo_client_tcp_up(d.client, T(40));
         dialer_assert_opening(&d, -1);
-        assert_outcome(TURBO_OUTCOME_CLASSIC, TURBO_REASON_UDP_PAUSED);
+        assert_outcome(TURBO_OUTCOME_CLASSIC,
+                       always ? TURBO_REASON_UDP_ELSEWHERE : TURBO_REASON_UDP_PAUSED);
         assert_int_equal(turbo_client_deadline(d.client), TURBO_NEVER);
         assert_false(turbo_client_report(d.client).asked);
     }
