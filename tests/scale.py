@@ -39,7 +39,7 @@ def calm(fleet: Fleet, connections: int, at_once: int) -> set[str | None]:
 
 
 def apart(fleet: Fleet) -> None:
-    """UDP to one edge, TCP to another: the sidecar's connection by connection."""
+    """UDP to one edge, TCP to another: the sidecar's connection by connection. It has one worker: each learns by itself."""
     def visit(what: str, *expected: tuple[str, str | None]) -> None:
         seen = len(fleet.sidecar.records())
         load = fleet.load(len(expected), 1, clients=[1])
@@ -74,7 +74,7 @@ def run(connections: int, at_once: int, clients: int, proxy: Path) -> None:
             print(courses.killed(fleet, fleet.edges[2], connections, at_once).text(), flush=True)
             print(courses.vanished(fleet, fleet.edges[1], connections // 5, at_once).text(), flush=True)
             proxies.stop()
-        with Fleet(proxies, pki, folder, clients=2, hosts=2, edges=2, binary=proxy) as fleet:
+        with Fleet(proxies, pki, folder, clients=2, hosts=2, edges=2, binary=proxy, sidecar_workers=1) as fleet:
             apart(fleet)
             proxies.stop()
 

@@ -15,6 +15,8 @@ from harness.wire import PARITY, PROFILE1, REFUSED, RESPONSE_PAYLOAD_MAX, Packet
 ATTEMPTS = 3
 UNPROVEN_REQUESTS = 6
 SPARE_REQUESTS = 3
+ONE_WORKER = ("--workers", "1")
+"""Each learns by itself."""
 
 
 class Connections:
@@ -25,7 +27,7 @@ class Connections:
         self._server = TcpServer(self._serve)
         edge = proxies.edge(self._server.port)
         self._udp = UdpForwarder(edge.udp_port, responses=responses)
-        self._sidecar = proxies.sidecar(edge.port, udp_port=self._udp.port)
+        self._sidecar = proxies.sidecar(edge.port, udp_port=self._udp.port, options=ONE_WORKER)
 
     def _serve(self, connection: socket.socket) -> bytes:
         read_client_hello(connection)
@@ -140,7 +142,7 @@ def test_parity_mends_the_loss_of_a_chunk(proxies: Proxies, lost: int) -> None:
 
 def udp_and_tcp_to_different_edges(proxies: Proxies, server_port: int) -> Proxy:
     by_udp, by_tcp = proxies.edge(server_port), proxies.edge(server_port)
-    return proxies.sidecar(by_tcp.port, udp_port=by_udp.udp_port)
+    return proxies.sidecar(by_tcp.port, udp_port=by_udp.udp_port, options=ONE_WORKER)
 
 
 def test_where_udp_and_tcp_reach_different_edges_it_goes_on_without_udp(proxies: Proxies) -> None:

@@ -129,8 +129,8 @@ class Fleet:
     """All of it, with `edges` of the hosts in use: the others are there, and can be added."""
 
     def __init__(self, proxies: Proxies, pki: Pki, folder: Path, *, clients: int, hosts: int, edges: int,
-                 binary: Path | None = None, rules: Sequence[tuple[str, str]] = ()) -> None:
-        """`rules`: what is to be changed in balancer.nft, beside the addresses."""
+                 binary: Path | None = None, rules: Sequence[tuple[str, str]] = (), sidecar_workers: int = 0) -> None:
+        """`rules`: what is to be changed in balancer.nft, beside the addresses. Workers: 0 is one a core."""
         self._pki, self._folder, self._rules, self._proxies = pki, folder, rules, proxies
         self.stay_s = 0.5  # the longest that a client stays between its two requests
         with ExitStack() as opened:
@@ -148,7 +148,7 @@ class Fleet:
                 opened.callback(self.edges[-1].close)
             self.load_rules()
             self.change("set", *self.edges[:edges])
-            self.sidecar = self._start_sidecar(proxies, binary, clients)
+            self.sidecar = self._start_sidecar(proxies, binary, clients, sidecar_workers)
             self._own_addresses = own
             self._opened = opened.pop_all()
 
@@ -173,7 +173,7 @@ class Fleet:
             text = text.replace(theirs, ours)
         self.balancer.run("nft", "--file", "-", stdin=text)
 
-    def _start_sidecar(self, proxies: Proxies, binary: Path | None, clients: int) -> Proxy:
+    def _start_sidecar(self, proxies: Proxies, binary: Path | None, clients: int, workers: int) -> Proxy:
         """UDP is used though TCP is up at once here."""
         text = "".join(f"""
             listener {{ name: "l{number}" protocol: TCP address: "127.0.0.1:0" route {{ upstream: "u{number}" }} }}
@@ -181,6 +181,8 @@ class Fleet:
               name: "u{number}" protocol: TURBO turbo: ALWAYS server {{ address: "{host}:{PORT}" }}
             }}""" for number in range(1, clients + 1)
             for host in [f"[{self._service(number)}]" if number % IPV6_EVERY == 0 else self._service(number)])
+        if workers:
+            text += f"process {{ workers: {workers} }}"
         return proxies.configured(self._folder, text, host=self.clients, binary=binary)
 
     def change(self, command: str, *edges: Edge) -> str:
