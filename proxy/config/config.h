@@ -167,7 +167,7 @@ struct config_listener {
 };
 
 struct config {
-    _Atomic unsigned references; /* workers hold it */
+    _Atomic unsigned references;  /* workers hold it */
     struct config_memory *memory; /* everything that pointers in here lead to */
     const struct config_listener *listeners;
     size_t listener_count;
@@ -182,7 +182,7 @@ struct config {
     struct networks admin_from;
     const char *user, *group; /* NULL: stay */
     bool sandbox;
-    uint32_t mark; /* SO_MARK of the proxy's own connections; 0: none */
+    uint32_t mark;    /* SO_MARK of the proxy's own connections; 0: none */
     uint32_t workers; /* 0: as many as processors */
 };
 

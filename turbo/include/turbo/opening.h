@@ -48,7 +48,8 @@ size_t turbo_opening_push(struct turbo_opening *opening, const uint8_t *data, si
  * Where `count` endpoints (at least 1) share a port, each has the sessions of some ids: the kernel
  * sends them the datagrams by byte TURBO_SHARE_BYTE of the id, modulo `count`. Returns whose an
  * opening is that begins with `data`, all of which were pushed, or none; -1: that cannot be told
- * yet, or it has no id, and is anybody's. An opening that is none of TLS's can be told by two bytes.
+ * yet, or it has no id, and is anybody's. An opening that is none of TLS's can be told by two
+ * bytes.
  */
 enum { TURBO_SHARE_BYTE = 1 }; /* random: bytes 0 and 2 have fixed bits (protocol §2.2) */
 int turbo_opening_owner(const struct turbo_opening *opening, turbo_sha256 *sha256,
