@@ -120,6 +120,7 @@ static void fields_come_in_their_numbers_order_with_defaults(void **state)
                    "process {\n"
                    "  sandbox: true\n"
                    "  mark: 0\n"
+                   "  workers: 0\n"
                    "}\n"
                    "drain_timeout_seconds: 2.5\n");
 }
