@@ -102,7 +102,7 @@ int main(int argc, char *argv[])
     enum options_result result;
     open_standard_streams();
     (void)signal(SIGPIPE, SIG_IGN);
-    peak_keep_spare();
+    peak_prepare();
     ev_set_allocator(loop_memory);
     ev_set_syserr_cb(on_loop_failure);
     result = dns_record_wanted(argc, argv) ? dns_record(argc, argv, message)

@@ -10,7 +10,6 @@
 #include "proxy/connection.h"
 #include "proxy/listener.h"
 #include "proxy/listener_group.h"
-#include "proxy/ops/peak.h"
 #include "proxy/relay.h"
 #include "proxy/sides/turbo_server.h"
 #include "proxy/upstream.h"
@@ -33,7 +32,6 @@ struct udp_endpoint {
     struct listener *listener; /* its owner */
     int fd, family;
     struct udp_offload offload;
-    struct peak peak;      /* of sessions */
     uint32_t sessions_max; /* that there is room for */
     /* A timer of its own: the loop's has a grain of a millisecond, a hold lasts half of one. */
     int timer_fd;
@@ -46,15 +44,14 @@ struct udp_endpoint {
 
 static void *acquire(void *owner, size_t bytes)
 {
-    (void)owner;
-    return malloc(bytes);
+    struct udp_endpoint *e = owner;
+    return blocks_take(&e->worker->blocks, bytes);
 }
 
 static void release(void *owner, void *memory)
 {
     struct udp_endpoint *e = owner;
-    free(memory);
-    peak_left(&e->peak, turbo_endpoint_sessions(e->turbo));
+    blocks_give(&e->worker->blocks, memory);
 }
 
 /* It goes on as classic TLS, by TCP, and has its record there. */

@@ -227,6 +227,7 @@ void worker_destroy(struct worker *w)
     }
     pump_close_all(&w->pipes);
     w->mates->workers[w->index] = NULL;
+    blocks_end(&w->blocks);
     free(w->scratch);
     free(w);
 }

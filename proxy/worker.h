@@ -16,6 +16,7 @@
 #include "proxy/net/dial.h"
 #include "proxy/net/hangup.h"
 #include "proxy/net/resolver.h"
+#include "proxy/ops/blocks.h"
 #include "proxy/ops/log.h"
 #include "proxy/ops/peak.h"
 #include "proxy/pump.h"
@@ -81,6 +82,7 @@ struct worker {
     void *quiet_owner;
     ev_prepare quiet_event;  /* never started, only fed */
     struct succession *next; /* while one configuration follows another */
+    struct blocks blocks;    /* of young sessions */
     struct pump_pool pipes;
     struct dial_spares spares;
     uint8_t *scratch; /* for one read; nothing in it outlives the call */

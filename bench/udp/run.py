@@ -196,17 +196,17 @@ class Bench:
         edge = Edge(self, rate=MANY)
         with self.running(edge):
             self.visits(edge, "turbo", 20, 1)
-            self.tell("memory", "before", "private_bytes", edge.memory()["Private_Dirty"])
+            self.tell("memory", "before", "private_bytes", edge.memory())
             note("memory: the peak")
             holder = subprocess.Popen(self.command("hold", edge.port, HELD, 1 + self.options.seconds))
             time.sleep(1)
             self.visits(edge, "turbo", 0, 100)
-            self.tell("memory", "peak", "private_bytes", edge.memory()["Private_Dirty"])
+            self.tell("memory", "peak", "private_bytes", edge.memory())
             holder.wait()
             note(f"memory: they end within {PENDING_SECONDS} s")
             time.sleep(PENDING_SECONDS + 1)
             self.visits(edge, "turbo", 20, 1)
-            self.tell("memory", "after", "private_bytes", edge.memory()["Private_Dirty"])
+            self.tell("memory", "after", "private_bytes", edge.memory())
 
     def run(self):
         server = Process("server", [self.load, "serve", SERVER_PORT], self.options.load_core, self.folder / "server.log")

@@ -5,11 +5,13 @@
 /* Fewer are not worth the search; when a quarter is left it is not soon done again. */
 enum { WORTH_IT = 128, LEFT_SHARE = 4 };
 
-/* Of each thread. A hundred sessions under way at once, 90 KiB each. */
-enum { SPARE_BYTES = 8 << 20 };
+/* Smaller than a session's block, larger than all else that comes and goes; and what stays, of each
+ * thread. */
+enum { LARGE_BYTES = 64 << 10, SPARE_BYTES = 1 << 20 };
 
-void peak_keep_spare(void)
+void peak_prepare(void)
 {
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
     (void)mallopt(M_TRIM_THRESHOLD, SPARE_BYTES);
 }
 

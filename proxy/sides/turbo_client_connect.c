@@ -23,7 +23,8 @@ static struct turbo_client *new_session(struct turbo_client_side *s)
     address_set_port(&s->peer, discovery_udp_port(s->server, &s->peer));
     struct turbo_learned *learned = learned_of(s->server, &s->peer);
     s->unknown = !discovery_allows(&s->discovery, &s->peer, learned);
-    struct turbo_session_call call = {.settings = s->upstream->settings,
+    struct turbo_session_call call = {.blocks = &s->worker->blocks,
+                                      .settings = s->upstream->settings,
                                       .learned = learned,
                                       .unknown = s->unknown,
                                       .attempt = s->attempt,
@@ -36,7 +37,8 @@ static void free_session(const struct turbo_client_side *s, struct turbo_client 
                          struct server *server, const struct address *peer)
 {
     if (session != NULL)
-        turbo_session_free(session, server, learned_of(server, peer), s->worker->now);
+        turbo_session_free(session, &s->worker->blocks, server, learned_of(server, peer),
+                           s->worker->now);
 }
 
 static void give_up(struct turbo_client_side *s, int error)

@@ -1,8 +1,7 @@
 #include "proxy/sides/turbo_session.h"
 
-#include <stdlib.h>
-
 #include "proxy/config/config.h"
+#include "proxy/ops/blocks.h"
 #include "proxy/server.h"
 #include "tunnel/net/crypto.h"
 
@@ -16,7 +15,7 @@ struct turbo_client *turbo_session_new(const struct turbo_session_call *call, tu
     if (config.dialect == TURBO_DIALECT_SANDWICH &&
         !crypto_random(config.id.bytes, sizeof(config.id.bytes)))
         return NULL;
-    void *memory = malloc(turbo_client_bytes());
+    void *memory = blocks_take(call->blocks, turbo_client_bytes());
     if (memory == NULL)
         return NULL;
     if (call->unknown)
@@ -26,7 +25,7 @@ struct turbo_client *turbo_session_new(const struct turbo_session_call *call, tu
     return turbo_client_init(memory, &config, call->syn_at);
 }
 
-void turbo_session_free(struct turbo_client *session, struct server *server,
+void turbo_session_free(struct turbo_client *session, struct blocks *blocks, struct server *server,
                         struct turbo_learned *learned, turbo_time now)
 {
     if (session == NULL)
@@ -34,5 +33,5 @@ void turbo_session_free(struct turbo_client *session, struct server *server,
     struct turbo_client_report report = turbo_client_report(session);
     turbo_learned_note(learned, now, &report);
     server_note_flight(server, &report);
-    free(session);
+    blocks_give(blocks, session);
 }

@@ -10,10 +10,12 @@
 
 #include "turbo/learned.h"
 
+struct blocks;
 struct config_upstream;
 struct server;
 
 struct turbo_session_call {
+    struct blocks *blocks; /* where its block is from, and goes back to */
     const struct config_upstream *settings;
     struct turbo_learned *learned; /* of the server's address */
     bool unknown;                  /* nothing says that it speaks TurboTLS */
@@ -24,7 +26,7 @@ struct turbo_session_call {
 /* NULL: out of memory, or of randomness where an id is random. */
 struct turbo_client *turbo_session_new(const struct turbo_session_call *call, turbo_time now);
 /* NULL is allowed. */
-void turbo_session_free(struct turbo_client *session, struct server *server,
+void turbo_session_free(struct turbo_client *session, struct blocks *blocks, struct server *server,
                         struct turbo_learned *learned, turbo_time now);
 
 #endif
