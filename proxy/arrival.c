@@ -11,6 +11,7 @@
 #include "proxy/prelude/proxy_header.h"
 #include "proxy/relay.h"
 #include "proxy/route.h"
+#include "proxy/server.h"
 #include "proxy/sides/plain.h"
 #include "proxy/talk.h"
 #include "proxy/upstream.h"
@@ -46,6 +47,21 @@ static void drop_query(struct resolver_query **query)
     *query = NULL;
 }
 
+void arrival_heed_far(struct arrival *a, void (*wake)(struct side_owner *owner))
+{
+    a->owner = (struct side_owner){.wake = wake, .worker = a->worker};
+    a->far->owner = &a->owner;
+}
+
+void arrival_report_far(struct arrival *a)
+{
+    if (a->far == NULL)
+        return;
+    a->far->ops->report(a->far, &a->connection.access);
+    server_release(a->server);
+    a->server = a->far->server == NULL ? NULL : server_hold(a->far->server);
+}
+
 void arrival_drop_plans(struct arrival *a)
 {
     drop_far(a);
@@ -70,6 +86,7 @@ void arrival_dismiss(struct arrival *a)
     else
         w->oldest_arrival = a->previous;
     w->arrival_count--;
+    server_release(a->server);
     free(a->bytes);
     a->tag = 0;
     free(a);
@@ -78,9 +95,11 @@ void arrival_dismiss(struct arrival *a)
 void arrival_end(struct arrival *a, enum turbo_reason reason, bool reset)
 {
     struct worker *w = a->worker;
-    if (a->far != NULL)
-        a->far->ops->report(a->far, &a->connection.access);
+    arrival_report_far(a);
+    connection_arrived(&a->connection);
     struct connection connection = a->connection;
+    struct server *server = a->server;
+    a->server = NULL;
     if (reset)
         socket_reset(a->fd);
     else
@@ -88,7 +107,8 @@ void arrival_end(struct arrival *a, enum turbo_reason reason, bool reset)
     arrival_dismiss(a);
     if (reason != TURBO_REASON_NONE)
         access_fail(&connection.access, reason);
-    connection_end(&connection);
+    connection_end(&connection, server);
+    server_release(server);
     worker_connection_ended(w);
 }
 
@@ -101,7 +121,7 @@ void arrival_abort(struct arrival *a)
 static struct side *take_far(struct arrival *a)
 {
     struct side *far = a->far;
-    if (far == NULL || a->far_upstream != a->connection.upstream)
+    if (far == NULL || a->far_upstream != connection_upstream(&a->connection))
         return connection_open(&a->connection, arrival_hello(a), NULL);
     a->far = NULL;
     return far;
@@ -129,8 +149,8 @@ void arrival_become_relay(struct arrival *a, enum turbo_outcome outcome, enum tu
     struct side *far = take_far(a);
     connection_arrived(&a->connection);
     struct connection connection = a->connection;
-    connection.access.listener_outcome = outcome;
-    connection.access.listener_reason = reason;
+    connection.access.listener_outcome = (uint8_t)outcome;
+    connection.access.listener_reason = (uint8_t)reason;
     arrival_dismiss(a);
     worker_connection_goes_on(w);
     relay_start(near, far, &connection);
@@ -259,9 +279,9 @@ static void on_timeout(struct ev_loop *loop, ev_timer *timer, int events)
 
 /* The far side is connected, or has failed, or the server has spoken first. What is there on trial
  * may just end. */
-static void on_far(void *owner)
+static void on_far(struct side_owner *owner)
 {
-    struct arrival *a = owner;
+    struct arrival *a = (struct arrival *)owner;
     assert(a->tag == ARRIVAL_TAG);
     ssize_t bytes = a->far->ops->peek(a->far);
     if (bytes > 0)
@@ -284,10 +304,10 @@ static void on_silence(struct ev_loop *loop, ev_timer *timer, int events)
     if (refused != TURBO_REASON_NONE)
         return; /* it takes a ClientHello to know where to */
     /* Over TCP also where the upstream speaks TurboTLS: there is no ClientHello to send by UDP. */
-    a->far_upstream = a->connection.upstream;
+    a->far_upstream = connection_upstream(&a->connection);
     a->far = connection_open_plain(&a->connection);
     if (a->far != NULL)
-        side_set_owner(a->far, on_far, a);
+        arrival_heed_far(a, on_far);
 }
 
 static void start_timer(struct worker *w, ev_timer *timer, double seconds)
@@ -325,7 +345,7 @@ bool arrival_keep(struct arrival *a, const uint8_t *rest, size_t length, size_t 
 static bool is_opaque(const struct arrival *a)
 {
     const struct connection *c = &a->connection;
-    const struct route_facts facts = {.client = &c->access.client, .target = c->target};
+    const struct route_facts facts = {.client = &c->access.client, .target = c->asked->target};
     if (c->settings->kind != ENDPOINT_TCP)
         return false;
     const struct config_route *route = route_find(c->settings, &facts);
@@ -425,7 +445,7 @@ void arrival_start(struct listener *listener, int fd, const struct address *clie
     if (!listener_is_leaving(listener) && listener_is_full(listener))
         a->otherwise = TURBO_REASON_LISTENER_FULL;
     a->only_joins = listener_is_leaving(listener) || listener_is_full(listener);
-    connection_accepted(&a->connection, listener, client, fd);
+    connection_accepted(&a->connection, &a->asked, listener, client, fd);
     arrival_begin(a);
     if (!networks_hold(&a->connection.settings->proxy_from, client))
         arrival_next_stage(a);

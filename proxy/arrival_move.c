@@ -39,6 +39,7 @@ bool arrival_is_undecided(const struct arrival *a)
 static void leave(struct arrival *a)
 {
     struct worker *w = a->worker;
+    connection_arrived(&a->connection); /* what was asked goes along */
     struct connection connection = a->connection;
     arrival_dismiss(a);
     connection_dismiss(&connection);
@@ -61,7 +62,7 @@ static void move(struct arrival *a, struct worker *to)
     r->length = a->length;
     r->capacity = a->capacity;
     r->client = a->connection.access.client;
-    r->server = a->connection.server;
+    r->server = a->asked.server;
     r->started = a->connection.access.started;
     r->only_joins = a->only_joins;
     r->otherwise = a->otherwise;
@@ -108,7 +109,7 @@ static void settle_in(struct removal *r, struct listener *listener)
     a->otherwise = r->otherwise;
     a->stage = ARRIVAL_OPENING;
     r->bytes = NULL;
-    connection_begin(&a->connection, listener, &r->client, &r->server, r->started);
+    connection_begin(&a->connection, &a->asked, listener, &r->client, &r->server, r->started);
     arrival_begin(a);
     arrival_judge(a, 0);
 }

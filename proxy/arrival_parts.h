@@ -10,10 +10,12 @@
 
 #include "proxy/arrival.h"
 #include "proxy/connection.h"
+#include "proxy/sides/side.h"
 #include "turbo/opening.h"
 #include "turbo/server.h"
 
 struct resolver_query;
+struct server;
 struct talk;
 
 enum { ARRIVAL_TAG = 0x41727269 /* "Arri" */ };
@@ -28,9 +30,11 @@ enum arrival_stage {
 };
 
 struct arrival {
+    struct side_owner owner; /* of `far` */
     uint32_t tag;
     struct worker *worker;
     struct connection connection;
+    struct connection_asked asked; /* the connection's */
     struct arrival *next, *previous;
     int fd;
     uint8_t *bytes; /* all that came, less a tombstone that starts afresh */
@@ -50,6 +54,7 @@ struct arrival {
                                       come together */
     struct side *far;              /* connected, or being, before the client has spoken */
     struct upstream *far_upstream; /* to this one; held by the generation */
+    struct server *server;         /* that it was connected to when it reported; held; NULL: none */
     ev_io io;
     ev_timer timeout, sniff;
 };
@@ -69,6 +74,10 @@ void arrival_limit_leaving(struct arrival *arrival);
 struct arrival *arrival_create(struct listener *listener, int fd);
 /* Its connection is set: it is one of the worker's from now on. */
 void arrival_begin(struct arrival *arrival);
+/* From now on `wake` hears of the far side. */
+void arrival_heed_far(struct arrival *arrival, void (*wake)(struct side_owner *owner));
+/* What the far side knows goes into the record. */
+void arrival_report_far(struct arrival *arrival);
 /* It goes nowhere: the far side is destroyed, and names are no longer asked for. */
 void arrival_drop_plans(struct arrival *arrival);
 /* The stage is over. May end the arrival. */

@@ -23,8 +23,7 @@ static void answer(struct arrival *a, enum prelude_answer answer_)
 
 static void refuse(struct arrival *a, enum prelude_answer answer_, enum turbo_reason reason)
 {
-    if (a->far != NULL)
-        a->far->ops->report(a->far, &a->connection.access);
+    arrival_report_far(a);
     arrival_drop_plans(a);
     a->otherwise = reason;
     answer(a, answer_);
@@ -93,9 +92,9 @@ static void listen_to(struct arrival *a)
         arrival_become_relay(a, TURBO_OUTCOME_OPAQUE, reason);
 }
 
-static void on_far(void *owner)
+static void on_far(struct side_owner *owner)
 {
-    struct arrival *a = owner;
+    struct arrival *a = (struct arrival *)owner;
     assert(a->tag == ARRIVAL_TAG);
     if (a->stage == ARRIVAL_REQUEST && prelude_state(talk_prelude(a->talk)) == PRELUDE_ASKED)
         report(a);
@@ -105,12 +104,12 @@ static void on_far(void *owner)
 
 static void connect_far(struct arrival *a)
 {
-    a->far_upstream = a->connection.upstream;
+    a->far_upstream = connection_upstream(&a->connection);
     a->far = connection_open(&a->connection, NULL, NULL);
     if (a->far == NULL)
         refuse(a, PRELUDE_UNAVAILABLE, TURBO_REASON_UPSTREAM_UNREACHED);
     else
-        side_set_owner(a->far, on_far, a);
+        arrival_heed_far(a, on_far);
 }
 
 /* ---- names ---- */
@@ -118,7 +117,7 @@ static void connect_far(struct arrival *a)
 /* Those that the route allows the client. */
 static void keep_allowed(const struct arrival *a, const struct address *addresses, size_t count)
 {
-    struct target *target = a->connection.target;
+    struct target *target = a->asked.target;
     target->address_count = 0;
     for (size_t i = 0; i < count; i++)
         if (route_may_reach(a->connection.route, target, &addresses[i]))
@@ -133,11 +132,11 @@ static void on_resolved(void *owner, const struct address *addresses, size_t cou
     a->query = NULL;
     if (error != NULL)
         log_event(a->worker->log, LOG_LEVEL_INFO, "cannot resolve a name that was asked for",
-                  LOG_TEXT("name", a->connection.target->host), LOG_TEXT("error", error));
+                  LOG_TEXT("name", a->asked.target->host), LOG_TEXT("error", error));
     keep_allowed(a, addresses, count);
     if (count == 0)
         refuse(a, PRELUDE_NOT_FOUND, TURBO_REASON_NAME_NOT_FOUND);
-    else if (a->connection.target->address_count == 0)
+    else if (a->asked.target->address_count == 0)
         refuse(a, PRELUDE_FORBIDDEN, TURBO_REASON_FORBIDDEN);
     else
         connect_far(a);
@@ -154,9 +153,9 @@ static void on_record(void *owner, bool known, bool turbo, uint16_t udp_port)
 
 static void resolve(struct arrival *a)
 {
-    const struct target *target = a->connection.target;
+    const struct target *target = a->asked.target;
     struct resolver *resolver = a->worker->resolver;
-    if (a->connection.upstream->settings->turbo != CONFIG_TURBO_NEVER)
+    if (connection_upstream(&a->connection)->settings->turbo != CONFIG_TURBO_NEVER)
         a->record = resolver_discover(resolver, target->host, target->port, on_record, a);
     a->query = resolver_resolve_requested(resolver, target->host, on_resolved, a);
     if (a->query == NULL)
@@ -173,7 +172,7 @@ void arrival_asked(struct arrival *a)
         refuse(a, PRELUDE_UNAVAILABLE, TURBO_REASON_UPSTREAM_UNREACHED);
     else if (connection_place(c, NULL) != TURBO_REASON_NONE)
         refuse(a, PRELUDE_FORBIDDEN, TURBO_REASON_FORBIDDEN);
-    else if (c->upstream->settings->requested && c->target->is_name)
+    else if (connection_upstream(c)->settings->requested && a->asked.target->is_name)
         resolve(a);
     else
         connect_far(a);
@@ -203,6 +202,6 @@ bool arrival_find_destination(struct arrival *a)
         arrival_end(a, TURBO_REASON_NONE, true);
         return false;
     }
-    a->connection.server = to;
+    a->asked.server = to;
     return true;
 }

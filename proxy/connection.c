@@ -8,6 +8,7 @@
 #include "proxy/ops/stats.h"
 #include "proxy/prelude/proxy_header.h"
 #include "proxy/route.h"
+#include "proxy/server.h"
 #include "proxy/sides/plain.h"
 #include "proxy/target.h"
 #include "proxy/upstream.h"
@@ -16,53 +17,65 @@
 
 /* ---- its life ---- */
 
-static void count_under(struct connection *c, const struct config_route *route)
+static struct route_stats *stats_of(const struct connection *c)
 {
-    stats_left(c->stats);
-    stats_release(c->worker->stats, c->stats);
-    c->stats = stats_hold_again(generation_stats(c->generation, c->settings, route));
-    stats_began(c->stats);
+    return generation_stats(c->generation, c->settings, c->route);
 }
 
-void connection_begin(struct connection *c, struct listener *listener, const struct address *client,
+struct upstream *connection_upstream(const struct connection *c)
+{
+    return c->generation->upstreams[c->route->upstream];
+}
+
+void connection_begin(struct connection *c, struct connection_asked *asked,
+                      struct listener *listener, const struct address *client,
                       const struct address *server, turbo_time since)
 {
-    *c = (struct connection){.worker = listener_worker(listener),
-                             .listener = listener_hold(listener),
+    *asked = (struct connection_asked){.server = *server};
+    *c = (struct connection){.listener = listener_hold(listener),
                              .generation = generation_hold(listener_generation(listener)),
                              .settings = listener_settings(listener),
-                             .server = *server};
-    access_init(&c->access, client, c->settings->name, NULL, since);
+                             .asked = asked};
+    access_init(&c->access, client, since);
     listener_connection_began(listener);
-    count_under(c, NULL);
+    stats_began(stats_of(c));
 }
 
-void connection_accepted(struct connection *c, struct listener *listener,
-                         const struct address *client, int fd)
+/* Does a server want to be told where the client connected to? To find out is a system call. */
+static bool is_told(const struct generation *g)
 {
-    struct address server;
-    socket_local_address(fd, &server);
-    connection_begin(c, listener, client, &server, listener_worker(listener)->now);
+    for (size_t i = 0; i < g->config->upstream_count; i++)
+        if (g->config->upstreams[i].proxy_header != CONFIG_PROXY_NONE)
+            return true;
+    return false;
+}
+
+void connection_accepted(struct connection *c, struct connection_asked *asked,
+                         struct listener *listener, const struct address *client, int fd)
+{
+    struct address server = {0};
+    if (is_told(listener_generation(listener)))
+        socket_local_address(fd, &server);
+    connection_begin(c, asked, listener, client, &server, listener_worker(listener)->now);
 }
 
 void connection_vouched(struct connection *c, const struct address *client,
                         const struct address *server)
 {
     c->access.client = *client;
-    c->server = *server;
+    c->asked->server = *server;
 }
 
 void connection_arrived(struct connection *c)
 {
-    free(c->target);
-    c->target = NULL;
+    if (c->asked != NULL)
+        free(c->asked->target);
+    c->asked = NULL;
 }
 
 static void release(struct connection *c)
 {
     connection_arrived(c);
-    stats_release(c->worker->stats, c->stats);
-    upstream_release(c->upstream);
     struct generation *generation = c->generation;
     struct listener *listener = c->listener;
     memset(c, 0, sizeof(*c));
@@ -71,17 +84,24 @@ static void release(struct connection *c)
     listener_release(listener);
 }
 
-void connection_end(struct connection *c)
+void connection_end(struct connection *c, const struct server *server)
 {
-    access_end(&c->access, c->worker->log, c->worker->now);
-    stats_ended(c->stats, &c->access);
+    const struct worker *worker = listener_worker(c->listener);
+    const struct config_route *route = c->route;
+    struct access_names names = {.listener = c->settings->name,
+                                 .route = route == NULL ? NULL : route->name,
+                                 .upstream =
+                                     route == NULL ? NULL : connection_upstream(c)->settings->name,
+                                 .server = server == NULL ? NULL : server->text};
+    access_end(&c->access, &names, worker->log, worker->now);
+    stats_ended(stats_of(c), &c->access);
     release(c);
 }
 
 void connection_dismiss(struct connection *c)
 {
     access_free(&c->access);
-    stats_left(c->stats);
+    stats_left(stats_of(c));
     release(c);
 }
 
@@ -90,7 +110,7 @@ void connection_dismiss(struct connection *c)
 bool connection_request(struct connection *c, struct target *target)
 {
     char text[TARGET_TEXT_BYTES];
-    c->target = target;
+    c->asked->target = target;
     if (target != NULL)
         access_add_requested(&c->access, target_text(target, text));
     return target != NULL;
@@ -99,29 +119,27 @@ bool connection_request(struct connection *c, struct target *target)
 enum turbo_reason connection_place(struct connection *c, const struct turbo_client_hello *hello)
 {
     if (hello != NULL) {
-        c->is_tls = true;
+        c->access.is_tls = true;
         access_add_hello(&c->access, hello);
     }
     if (!route_allows(c->settings, &c->access.client))
         return TURBO_REASON_DENIED;
     const struct route_facts facts = {
-        .client = &c->access.client, .hello = hello, .target = c->target};
+        .client = &c->access.client, .hello = hello, .target = c->asked->target};
     const struct config_route *route = route_find(c->settings, &facts);
     if (route == NULL)
         return TURBO_REASON_NO_ROUTE;
     if (route == c->route)
         return TURBO_REASON_NONE;
-    upstream_release(c->upstream);
+    stats_left(stats_of(c));
     c->route = route;
-    c->upstream = upstream_hold(c->generation->upstreams[route->upstream]);
-    access_add_route(&c->access, route->name, c->upstream->settings->name);
-    count_under(c, route);
+    stats_began(stats_of(c));
     return TURBO_REASON_NONE;
 }
 
 bool connection_is_vouched(const struct connection *c)
 {
-    return c->upstream->settings->proxy_header != CONFIG_PROXY_NONE ||
+    return connection_upstream(c)->settings->proxy_header != CONFIG_PROXY_NONE ||
            route_vouches(c->settings, c->route);
 }
 
@@ -130,7 +148,7 @@ static size_t write_header(const struct connection *c, const struct turbo_client
                            uint8_t out[static PROXY_HEADER_OUT_MAX])
 {
     struct turbo_id id;
-    struct proxy_facts facts = {.client = &c->access.client, .server = &c->server};
+    struct proxy_facts facts = {.client = &c->access.client, .server = &c->asked->server};
     if (hello != NULL) {
         size_t at = 0;
         facts.server_name = hello->server_name[0] != '\0' ? hello->server_name : NULL;
@@ -141,7 +159,7 @@ static size_t write_header(const struct connection *c, const struct turbo_client
         facts.unique_id = id.bytes;
         facts.unique_id_length = turbo_id_bytes(turbo_server_report(session).dialect);
     }
-    switch (c->upstream->settings->proxy_header) {
+    switch (connection_upstream(c)->settings->proxy_header) {
     case CONFIG_PROXY_V1: return proxy_header_write_v1(&facts, out);
     case CONFIG_PROXY_V2: return proxy_header_write_v2(&facts, out);
     case CONFIG_PROXY_NONE: break;
@@ -152,8 +170,9 @@ static size_t write_header(const struct connection *c, const struct turbo_client
 /* Whose HTTPS record may tell of TurboTLS. */
 static const char *name_of(const struct connection *c, const struct turbo_client_hello *hello)
 {
-    if (c->target != NULL && c->target->is_name)
-        return c->target->host;
+    const struct target *target = c->asked->target;
+    if (target != NULL && target->is_name)
+        return target->host;
     return hello != NULL && hello->server_name[0] != '\0' ? hello->server_name : NULL;
 }
 
@@ -162,9 +181,9 @@ static struct side *open_far(const struct connection *c, const struct turbo_clie
 {
     uint8_t header[PROXY_HEADER_OUT_MAX];
     struct upstream_call call = {
-        .target = c->target, .name = name_of(c, hello), .prelude = header, .plain = plain};
+        .target = c->asked->target, .name = name_of(c, hello), .prelude = header, .plain = plain};
     call.prelude_length = write_header(c, hello, session, header);
-    return upstream_open(c->upstream, c->worker, &call);
+    return upstream_open(connection_upstream(c), listener_worker(c->listener), &call);
 }
 
 struct side *connection_open(const struct connection *c, const struct turbo_client_hello *hello,

@@ -12,33 +12,39 @@
 
 struct generation;
 struct listener;
-struct route_stats;
+struct server;
 struct side;
 struct target;
 struct upstream;
 struct worker;
 
-struct connection {
-    struct worker *worker;
-    struct listener *listener;              /* held */
-    struct generation *generation;          /* held */
-    const struct config_listener *settings; /* the listener's, in it */
-    const struct config_route *route;       /* in it; NULL: none yet */
-    struct upstream *upstream;              /* held; NULL: none yet */
-    struct route_stats *stats;              /* held; NULL: out of memory */
-    struct address server;                  /* that the client connected to */
-    struct target *target; /* owned: where the client has asked to go, until connection_arrived;
-                              NULL: it has not */
-    bool is_tls;           /* a ClientHello was seen */
-    struct access access;  /* with the client's address */
+/* What is needed only until it is relayed. */
+struct connection_asked {
+    struct address server; /* that the client connected to; empty: nobody wants to know */
+    struct target *target; /* where the client has asked to go; NULL: it has not */
 };
 
-/* From `client` to `server`, since `since`. */
-void connection_begin(struct connection *connection, struct listener *listener,
-                      const struct address *client, const struct address *server, turbo_time since);
+/* Small, as each connection has one for as long as it lasts. */
+struct connection {
+    struct listener *listener;              /* held */
+    struct generation *generation;          /* held, and with it upstreams and statistics */
+    const struct config_listener *settings; /* the listener's, in it */
+    const struct config_route *route;       /* in it; NULL: none yet */
+    struct connection_asked *asked;         /* the caller's, but what is in it; NULL after
+                                               connection_arrived */
+    struct access access;                   /* with the client's address */
+};
+
+/* Where its route leads. It has been placed. */
+struct upstream *connection_upstream(const struct connection *connection);
+/* From `client` to `server`, since `since`. `asked` is filled in, and outlives the connection or
+ * connection_arrived. */
+void connection_begin(struct connection *connection, struct connection_asked *asked,
+                      struct listener *listener, const struct address *client,
+                      const struct address *server, turbo_time since);
 /* That of an accepted socket, now. */
-void connection_accepted(struct connection *connection, struct listener *listener,
-                         const struct address *client, int fd);
+void connection_accepted(struct connection *connection, struct connection_asked *asked,
+                         struct listener *listener, const struct address *client, int fd);
 /* A PROXY header has told who it is really from and to. */
 void connection_vouched(struct connection *connection, const struct address *client,
                         const struct address *server);
@@ -66,8 +72,8 @@ struct side *connection_open(const struct connection *connection,
 struct side *connection_open_plain(const struct connection *connection);
 /* It is being relayed: what was asked for is no longer needed. */
 void connection_arrived(struct connection *connection);
-/* It is over: writes its record. */
-void connection_end(struct connection *connection);
+/* It is over: writes its record. `server` has served it; NULL: none has. */
+void connection_end(struct connection *connection, const struct server *server);
 /* Its record goes on elsewhere: as connection_end, but for the record. */
 void connection_dismiss(struct connection *connection);
 

@@ -26,7 +26,7 @@ static void reset(struct connection *c, int fd, enum turbo_reason reason)
 {
     if (reason != TURBO_REASON_NONE)
         access_fail(&c->access, reason);
-    connection_end(c);
+    connection_end(c, NULL);
     socket_reset(fd);
 }
 
@@ -34,7 +34,8 @@ static void turn_away(struct listener *l, int fd, const struct address *client,
                       enum turbo_reason reason)
 {
     struct connection c;
-    connection_accepted(&c, l, client, fd);
+    struct connection_asked asked;
+    connection_accepted(&c, &asked, l, client, fd);
     reset(&c, fd, reason);
 }
 
@@ -42,21 +43,25 @@ static void turn_away(struct listener *l, int fd, const struct address *client,
 static void start_plain(struct listener *l, int fd, const struct address *client)
 {
     struct connection c;
-    connection_accepted(&c, l, client, fd);
+    struct connection_asked asked;
+    connection_accepted(&c, &asked, l, client, fd);
     enum turbo_reason refused = connection_place(&c, NULL);
     if (refused != TURBO_REASON_NONE) {
         reset(&c, fd, refused);
         return;
     }
-    if (c.upstream->settings->kind == ENDPOINT_TCP || c.route->opaque) {
+    if (connection_upstream(&c)->settings->kind == ENDPOINT_TCP || c.route->opaque) {
         c.access.listener_outcome = TURBO_OUTCOME_OPAQUE;
         c.access.listener_reason = TURBO_REASON_PLAIN_UPSTREAM;
     }
     struct side *near = plain_accepted(l->worker, fd, NULL, 0);
-    if (near == NULL)
+    if (near == NULL) {
         reset(&c, fd, TURBO_REASON_NONE);
-    else
-        relay_start(near, connection_open(&c, NULL, NULL), &c);
+        return;
+    }
+    struct side *far = connection_open(&c, NULL, NULL);
+    connection_arrived(&c);
+    relay_start(near, far, &c);
 }
 
 /* Must the first bytes be looked at before it is known where it goes? */
@@ -103,11 +108,14 @@ void listener_take(struct listener *l, int fd)
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int events)
 {
-    (void)loop;
     (void)events;
     struct listener *l = io->data;
     assert(l->tag == LISTENER_TAG);
-    for (int i = 0; i < ACCEPTS_A_TURN && l->fd >= 0 && l->worker->accepting; i++) {
+    /* One, if they come one by one: to ask for another would be in vain. */
+    bool again = ev_iteration(loop) == l->accepted_at + 1;
+    l->accepts = again && 2 * l->accepts < ACCEPTS_A_TURN ? 2 * l->accepts + 1 : 1;
+    l->accepted_at = ev_iteration(loop);
+    for (unsigned i = 0; i < l->accepts && l->fd >= 0 && l->worker->accepting; i++) {
         struct address client;
         int fd = socket_accept(l->fd, &client);
         if (fd < 0 && socket_exhausted(errno))

@@ -29,6 +29,7 @@ struct listener {
     bool waits;    /* is such an heir */
     int fd;        /* -1: closed */
     ev_io io;
+    unsigned accepted_at, accepts; /* in which turn of the loop, the last time, and how many */
 };
 
 /* Opens its sockets; `elder` as in listener_open. False, with an explanation in the log. */

@@ -78,9 +78,11 @@ static bool asks_at(const struct listener *listener, const struct address *addre
 static bool is_ourselves(const struct reach *r, int fd, const struct address *peer)
 {
     struct address local;
+    if (!r->upstream->settings->requested)
+        return false;
     socket_local_address(fd, &local);
     address_set_port(&local, address_port(peer));
-    if (!r->upstream->settings->requested || !address_equal(&local, peer))
+    if (!address_equal(&local, peer))
         return false; /* it is not even this host */
     for (size_t i = 0; i < r->worker->listener_count; i++)
         if (asks_at(r->worker->listeners[i], peer))
@@ -129,7 +131,8 @@ static bool try_requested(struct reach *r, const struct target *target)
                                 .address_count = target->address_count,
                                 .port = target->port,
                                 .mark = r->upstream->config->mark,
-                                .spares = &r->worker->spares};
+                                .spares = &r->worker->spares,
+                                .at_once = r->events->started == NULL};
     struct server *server = upstream_requested(r->upstream, target);
     if (server == NULL)
         return false;
@@ -147,7 +150,8 @@ static bool try_next(struct reach *r)
     struct dial_target there = {.host = server->host,
                                 .port = server->port,
                                 .mark = r->upstream->config->mark,
-                                .spares = &r->worker->spares};
+                                .spares = &r->worker->spares,
+                                .at_once = r->events->started == NULL};
     r->server = server_joined(server);
     r->on_trial = health_try(&server->health, r->worker->now);
     if (start_dial(r, &there, seconds_for_one(r)))

@@ -3,7 +3,9 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "proxy/listener.h"
 #include "proxy/relay_parts.h"
+#include "proxy/server.h"
 #include "proxy/sides/plain.h"
 #include "proxy/worker.h"
 #include "tunnel/net/socket.h"
@@ -12,58 +14,85 @@
 
 static void link_in(struct relay *r)
 {
-    r->next = r->worker->relays;
+    struct worker *w = relay_worker(r);
+    r->next = w->relays;
     if (r->next != NULL)
         r->next->previous = r;
-    r->worker->relays = r;
+    w->relays = r;
+    w->relay_count++;
 }
 
 static void unlink_from(struct relay *r)
 {
+    struct worker *w = relay_worker(r);
     if (r->previous != NULL)
         r->previous->next = r->next;
     else
-        r->worker->relays = r->next;
+        w->relays = r->next;
     if (r->next != NULL)
         r->next->previous = r->previous;
+    if (w->look_next == r)
+        w->look_next = r->next;
+    w->relay_count--;
 }
 
-void relay_drop_side(struct relay *r, enum end end)
+static void report(struct relay *r, enum end end)
 {
-    if (r->sides[end] == NULL)
-        return;
-    r->sides[end]->ops->report(r->sides[end], &r->connection.access);
-    r->sides[end]->ops->destroy(r->sides[end]);
+    if (r->sides[end] != NULL)
+        r->sides[end]->ops->report(r->sides[end], &r->connection.access);
+}
+
+void relay_reset_side(struct relay *r, enum end end, bool unreached)
+{
+    struct side *side = r->sides[end];
+    if (side->ops->settled == NULL) { /* what a socket knows goes with it */
+        report(r, FAR);
+        report(r, end);
+    }
+    side->ops->reset(side, unreached);
+}
+
+struct server *relay_drop_side(struct relay *r, enum end end)
+{
+    struct side *side = r->sides[end];
+    if (side == NULL)
+        return NULL;
+    struct server *server = side->server == NULL ? NULL : server_hold(side->server);
+    side->ops->destroy(side);
     r->sides[end] = NULL;
+    return server;
 }
 
 void relay_destroy(struct relay *r)
 {
-    struct worker *worker = r->worker;
-    relay_drop_side(r, FAR); /* first: what the upstream leg knows counts */
-    relay_drop_side(r, NEAR);
-    for (int end = NEAR; end <= FAR; end++) {
-        free(r->flows[end].held);
-        pump_return(&worker->pipes, &r->flows[end].pipe);
-    }
-    relay_doom_free(r);
-    relay_stop_timeouts(r);
-    connection_end(&r->connection);
+    struct worker *worker = relay_worker(r);
+    struct server *lost = relay_doom_free(r);
+    report(r, FAR); /* first: what the upstream leg knows counts */
+    report(r, NEAR);
+    struct server *far = relay_drop_side(r, FAR);
+    (void)relay_drop_side(r, NEAR); /* a client */
+    for (int end = NEAR; end <= FAR; end++)
+        relay_drop_cargo(r, (enum end)end);
+    connection_end(&r->connection, far != NULL ? far : lost);
+    server_release(far);
+    server_release(lost);
     unlink_from(r);
     r->tag = 0;
     free(r);
     worker_connection_ended(worker);
 }
 
-static void on_wake(void *owner);
+static void on_wake(struct side_owner *owner);
 
 static void give_up(struct side *near, struct side *far, const struct connection *connection)
 {
-    struct worker *worker = connection->worker;
+    struct worker *worker = listener_worker(connection->listener);
+    struct side_owner nobody = {.wake = NULL, .worker = worker};
     struct connection c = *connection;
     log_event(worker->log, LOG_LEVEL_ERROR, "out of memory: a connection is reset", LOG_END);
     if (far != NULL)
         far->ops->destroy(far);
+    near->owner = &nobody;
     near->ops->reset(near, true);
     near->ops->destroy(near);
     connection_dismiss(&c);
@@ -72,31 +101,31 @@ static void give_up(struct side *near, struct side *far, const struct connection
 
 void relay_start(struct side *near, struct side *far, const struct connection *connection)
 {
-    struct worker *worker = connection->worker;
     struct relay *r = calloc(1, sizeof(*r));
     if (r == NULL || far == NULL) {
         free(r);
         give_up(near, far, connection);
         return;
     }
+    struct worker *worker = listener_worker(connection->listener);
+    r->owner = (struct side_owner){.wake = on_wake, .worker = worker};
     r->tag = RELAY_TAG;
-    r->worker = worker;
     r->connection = *connection;
     r->sides[NEAR] = near;
     r->sides[FAR] = far;
-    side_set_owner(near, on_wake, r);
-    side_set_owner(far, on_wake, r);
+    near->owner = far->owner = &r->owner;
+    r->active_at = worker->now;
     link_in(r);
     worker_connection_began(worker);
-    relay_start_timeouts(r);
-    on_wake(r);
+    relay_begin_looks(worker, connection->settings);
+    on_wake(&r->owner);
 }
 
 void relay_abort(struct relay *r)
 {
     for (int end = NEAR; end <= FAR; end++)
         if (r->sides[end] != NULL)
-            r->sides[end]->ops->reset(r->sides[end], false);
+            relay_reset_side(r, (enum end)end, false);
     relay_destroy(r);
 }
 
@@ -108,9 +137,9 @@ static enum verdict settle(struct relay *r, enum end end)
         return STUCK;
     uint8_t *early;
     size_t length;
-    side->ops->report(side, &r->connection.access);
+    report(r, end);
     int fd = side->ops->hand_over(side, &early, &length);
-    struct side *plain = plain_accepted(r->worker, fd, early, length);
+    struct side *plain = plain_accepted(relay_worker(r), fd, early, length);
     if (plain == NULL) {
         socket_reset(fd);
         free(early);
@@ -119,11 +148,11 @@ static enum verdict settle(struct relay *r, enum end end)
     plain->server = side->server;
     side->server = NULL;
     side->ops->destroy(side);
-    side_set_owner(plain, on_wake, r);
+    plain->owner = &r->owner;
     r->sides[end] = plain;
-    if (r->flows[end].ended)
+    if (r->ended[end])
         plain_watch_reset(plain); /* nobody will read from it again */
-    if (r->flows[relay_other(end)].finished)
+    if (r->finished[relay_other(end)])
         plain->ops->finish(plain);
     return MOVED;
 }
@@ -134,19 +163,19 @@ static void watch(struct relay *r)
 {
     bool blocked[2];
     for (int end = NEAR; end <= FAR; end++) {
-        const struct flow *to_it = &r->flows[relay_other((enum end)end)];
-        blocked[end] = relay_is_holding(to_it) ||
-                       (!to_it->ended && r->sides[end]->ops->room(r->sides[end]) == 0);
+        enum end from = relay_other((enum end)end);
+        blocked[end] = relay_is_holding(r, from) ||
+                       (!r->ended[from] && r->sides[end]->ops->room(r->sides[end]) == 0);
     }
     for (int end = NEAR; end <= FAR; end++) {
-        bool readable = !r->flows[end].ended && !blocked[relay_other((enum end)end)];
+        bool readable = !r->ended[end] && !blocked[relay_other((enum end)end)];
         r->sides[end]->ops->watch(r->sides[end], readable, blocked[end]);
     }
 }
 
 static bool over(const struct relay *r)
 {
-    return r->flows[NEAR].finished && r->flows[FAR].finished;
+    return r->finished[NEAR] && r->finished[FAR];
 }
 
 enum outcome { GONE, /* the relay is no more */ IDLE, BUSY };
@@ -195,9 +224,9 @@ static enum outcome turn(struct relay *r)
 }
 
 /* Moves what can be moved. May destroy the relay and both sides. */
-static void on_wake(void *owner)
+static void on_wake(struct side_owner *owner)
 {
-    struct relay *r = owner;
+    struct relay *r = (struct relay *)owner;
     assert(r->tag == RELAY_TAG);
     if (r->doom != NULL) {
         relay_run_doomed(r);

@@ -9,6 +9,8 @@
 #ifndef PROXY_RELAY_H
 #define PROXY_RELAY_H
 
+#include <ev.h>
+
 #include "proxy/connection.h"
 #include "proxy/sides/side.h"
 
@@ -19,6 +21,9 @@ struct relay;
  * NULL: there was no memory for it. Failures are dealt with here, as the connection's end.
  */
 void relay_start(struct side *near, struct side *far, const struct connection *connection);
+
+/* The worker's look_timer: ends relays that have waited for too long. */
+void relay_on_look(struct ev_loop *loop, ev_timer *timer, int events);
 
 /* Resets both sides and ends it: shutting down. */
 void relay_abort(struct relay *relay);

@@ -10,8 +10,9 @@
  */
 struct doom {
     struct relay *relay;
-    ev_timer timer;   /* looks whether the peer has acknowledged it */
-    turbo_time until; /* not for ever; 0: there is no peer yet */
+    struct server *server; /* of the lost side; held; NULL: none */
+    ev_timer timer;        /* looks whether the peer has acknowledged it */
+    turbo_time until;      /* not for ever; 0: there is no peer yet */
 };
 
 static const double DOOM_LOOK_SECONDS = 0.02;
@@ -24,7 +25,7 @@ static size_t undelivered(const struct side *side)
 
 static void reset_and_destroy(struct relay *r, enum end left, bool unreached)
 {
-    r->sides[left]->ops->reset(r->sides[left], unreached);
+    relay_reset_side(r, left, unreached);
     relay_destroy(r);
 }
 
@@ -42,13 +43,13 @@ static bool deliver(struct relay *r, enum end left)
 static bool discard(struct relay *r, enum end left)
 {
     struct side *side = r->sides[left];
-    for (int i = 0; i < RELAY_ROUNDS_A_TURN && !r->flows[left].ended; i++) {
-        ssize_t n = side->ops->read(side, r->worker->scratch, WORKER_SCRATCH_BYTES);
+    for (int i = 0; i < RELAY_ROUNDS_A_TURN && !r->ended[left]; i++) {
+        ssize_t n = side->ops->read(side, relay_worker(r)->scratch, WORKER_SCRATCH_BYTES);
         if (n == SIDE_AGAIN)
             break;
         if (n < 0)
             return false;
-        r->flows[left].ended = n == SIDE_END;
+        r->ended[left] = n == SIDE_END;
     }
     return side->lost == 0;
 }
@@ -62,19 +63,19 @@ void relay_run_doomed(struct relay *r)
         return;
     }
     size_t bytes = undelivered(r->sides[left]);
-    bool holding = relay_is_holding(&r->flows[relay_other(left)]);
-    turbo_time now = r->worker->now;
+    bool holding = relay_is_holding(r, relay_other(left));
+    turbo_time now = relay_worker(r)->now;
     if (doom->until == 0 && bytes != SIDE_NOBODY)
         doom->until = now + DOOM_TIME;
     if ((bytes == 0 && !holding) || (doom->until != 0 && now >= doom->until)) {
         reset_and_destroy(r, left, false);
         return;
     }
-    r->sides[left]->ops->watch(r->sides[left], !r->flows[left].ended, holding);
-    ev_timer_stop(r->worker->loop, &doom->timer);
+    r->sides[left]->ops->watch(r->sides[left], !r->ended[left], holding);
+    ev_timer_stop(relay_worker(r)->loop, &doom->timer);
     if (doom->until != 0) {
         ev_timer_set(&doom->timer, DOOM_LOOK_SECONDS, 0.);
-        ev_timer_start(r->worker->loop, &doom->timer);
+        ev_timer_start(relay_worker(r)->loop, &doom->timer);
     }
 }
 
@@ -92,8 +93,7 @@ static bool has_last_words(const struct relay *r, enum end lost)
 {
     const struct side *left = r->sides[relay_other(lost)];
     bool is_session = left->ops->settled != NULL;
-    return (is_session || r->flows[lost].ended) &&
-           (relay_is_holding(&r->flows[lost]) || undelivered(left) > 0);
+    return (is_session || r->ended[lost]) && (relay_is_holding(r, lost) || undelivered(left) > 0);
 }
 
 void relay_pass_reset_on(struct relay *r, enum end lost, bool unreached)
@@ -109,7 +109,8 @@ void relay_pass_reset_on(struct relay *r, enum end lost, bool unreached)
     r->doom->relay = r;
     ev_init(&r->doom->timer, on_doom_timer);
     r->doom->timer.data = r->doom;
-    relay_drop_side(r, lost);
+    r->sides[lost]->ops->report(r->sides[lost], &r->connection.access);
+    r->doom->server = relay_drop_side(r, lost);
     relay_run_doomed(r);
 }
 
@@ -120,11 +121,13 @@ void relay_drain_and_pass_reset_on(struct relay *r, enum end lost)
     relay_pass_reset_on(r, lost, false);
 }
 
-void relay_doom_free(struct relay *r)
+struct server *relay_doom_free(struct relay *r)
 {
     if (r->doom == NULL)
-        return;
-    ev_timer_stop(r->worker->loop, &r->doom->timer);
+        return NULL;
+    struct server *server = r->doom->server;
+    ev_timer_stop(relay_worker(r)->loop, &r->doom->timer);
     free(r->doom);
     r->doom = NULL;
+    return server;
 }

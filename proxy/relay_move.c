@@ -6,7 +6,7 @@
 
 static void count(struct relay *r, enum end from, size_t bytes)
 {
-    turbo_time now = r->worker->now;
+    turbo_time now = relay_worker(r)->now;
     r->active_at = now;
     if (from == NEAR)
         access_count_c2s(&r->connection.access, now, bytes);
@@ -14,106 +14,124 @@ static void count(struct relay *r, enum end from, size_t bytes)
         access_count_s2c(&r->connection.access, now, bytes);
 }
 
-/* A slow reader has taken some of what waits for it. */
-static void taken(struct relay *r, ssize_t bytes)
+static bool hold(struct relay *r, enum end from, const uint8_t *data, size_t length)
 {
-    if (bytes > 0)
-        r->active_at = r->worker->now;
-}
-
-static bool hold(struct flow *flow, const uint8_t *data, size_t length)
-{
-    flow->held = malloc(length);
-    if (flow->held == NULL)
+    struct cargo *cargo = malloc(sizeof(*cargo) + length);
+    if (cargo == NULL)
         return false;
-    memcpy(flow->held, data, length);
-    flow->held_length = length;
-    flow->held_used = 0;
+    *cargo = (struct cargo){.length = length};
+    memcpy(cargo->bytes, data, length);
+    r->cargo[from] = cargo;
     return true;
 }
 
-static enum verdict write_held(struct relay *r, struct flow *flow, struct side *to)
+static bool hold_pipe(struct relay *r, enum end from, const struct pump_pipe *pipe)
 {
-    ssize_t n =
-        to->ops->write(to, flow->held + flow->held_used, flow->held_length - flow->held_used);
+    struct cargo *cargo = malloc(sizeof(*cargo));
+    if (cargo == NULL)
+        return false;
+    *cargo = (struct cargo){.pipe = *pipe};
+    r->cargo[from] = cargo;
+    return true;
+}
+
+void relay_drop_cargo(struct relay *r, enum end from)
+{
+    if (r->cargo[from] != NULL)
+        pump_return(&relay_worker(r)->pipes, &r->cargo[from]->pipe);
+    free(r->cargo[from]);
+    r->cargo[from] = NULL;
+}
+
+static enum verdict write_cargo(struct relay *r, enum end from)
+{
+    struct cargo *cargo = r->cargo[from];
+    struct side *to = r->sides[relay_other(from)];
+    bool in_pipe = cargo->pipe.bytes > 0;
+    ssize_t n = in_pipe
+                    ? to->ops->write_pipe(to, cargo->pipe.read_end, cargo->pipe.bytes)
+                    : to->ops->write(to, cargo->bytes + cargo->used, cargo->length - cargo->used);
     if (n < 0)
         return RECEIVER_LOST;
-    taken(r, n);
-    flow->held_used += (size_t)n;
-    if (flow->held_used < flow->held_length)
-        return n > 0 ? MOVED : STUCK;
-    free(flow->held);
-    flow->held = NULL;
+    if (n == 0)
+        return STUCK;
+    r->active_at = relay_worker(r)->now; /* a slow reader has taken some */
+    if (in_pipe)
+        cargo->pipe.bytes -= (size_t)n;
+    else
+        cargo->used += (size_t)n;
+    if (cargo->pipe.bytes == 0 && cargo->used == cargo->length)
+        relay_drop_cargo(r, from);
     return MOVED;
 }
 
-static enum verdict pass_end_on(struct flow *flow, struct side *to)
+/* Both ends are closed, with nothing more to come: that tells the last end as well. */
+static bool closes_anyway(const struct relay *r, enum end from)
 {
-    if (flow->finished)
+    return r->finished[relay_other(from)] && r->sides[NEAR]->ops->splices != NULL &&
+           r->sides[FAR]->ops->splices != NULL;
+}
+
+static enum verdict pass_end_on(struct relay *r, enum end from)
+{
+    struct side *to = r->sides[relay_other(from)];
+    if (r->finished[from])
         return STUCK;
-    to->ops->finish(to);
-    flow->finished = true;
+    if (!closes_anyway(r, from))
+        to->ops->finish(to);
+    r->finished[from] = true;
     return MOVED;
 }
 
 /* What a read of one of the three kinds that brought no bytes means. */
-static enum verdict nothing_read(struct relay *r, struct flow *flow, struct side *to,
-                                 ssize_t result)
+static enum verdict nothing_read(struct relay *r, enum end from, ssize_t result)
 {
     switch (result) {
     case SIDE_AGAIN: return STUCK;
     case SIDE_END:
-        flow->ended = true;
-        r->active_at = r->worker->now; /* from now on the limit is another one */
-        return pass_end_on(flow, to);
+        r->ended[from] = true;
+        r->active_at = relay_worker(r)->now; /* from now on the limit is another one */
+        return pass_end_on(r, from);
     case SIDE_UNREACHED: return SENDER_UNREACHED;
     default: return SENDER_LOST;
     }
 }
 
-static enum verdict write_pipe(struct relay *r, struct flow *flow, struct side *to)
-{
-    ssize_t n = to->ops->write_pipe(to, flow->pipe.read_end, flow->pipe.bytes);
-    if (n < 0)
-        return RECEIVER_LOST;
-    taken(r, n);
-    flow->pipe.bytes -= (size_t)n;
-    if (flow->pipe.bytes == 0)
-        pump_return(&r->worker->pipes, &flow->pipe);
-    return n > 0 ? MOVED : STUCK;
-}
-
 /* From socket to socket within the kernel. */
-static enum verdict splice_some(struct relay *r, enum end from)
+static enum verdict splice_some(struct relay *r, enum end from, struct pump_pipe *pipe)
 {
-    struct flow *flow = &r->flows[from];
+    struct pump_pool *pipes = &relay_worker(r)->pipes;
     struct side *source = r->sides[from], *to = r->sides[relay_other(from)];
-    ssize_t n = source->ops->read_pipe(source, flow->pipe.write_end, PUMP_PIPE_BYTES);
+    ssize_t n = source->ops->read_pipe(source, pipe->write_end, PUMP_PIPE_BYTES);
     if (n <= 0) {
-        pump_return(&r->worker->pipes, &flow->pipe);
-        return nothing_read(r, flow, to, n);
+        pump_return(pipes, pipe);
+        return nothing_read(r, from, n);
     }
-    flow->pipe.bytes = (size_t)n;
     count(r, from, (size_t)n);
-    enum verdict verdict = write_pipe(r, flow, to);
-    return verdict == STUCK ? MOVED : verdict;
+    ssize_t written = to->ops->write_pipe(to, pipe->read_end, (size_t)n);
+    pipe->bytes = (size_t)(written < 0 ? n : n - written);
+    if (written == n || written < 0 || !hold_pipe(r, from, pipe)) {
+        bool whole = written == n;
+        pump_return(pipes, pipe);
+        return whole ? MOVED : written < 0 ? RECEIVER_LOST : NO_MEMORY;
+    }
+    return MOVED;
 }
 
 /* Through the worker's scratch buffer. */
 static enum verdict copy_some(struct relay *r, enum end from, size_t room)
 {
-    struct flow *flow = &r->flows[from];
     struct side *source = r->sides[from], *to = r->sides[relay_other(from)];
-    uint8_t *scratch = r->worker->scratch;
+    uint8_t *scratch = relay_worker(r)->scratch;
     size_t capacity = room < WORKER_SCRATCH_BYTES ? room : WORKER_SCRATCH_BYTES;
     ssize_t n = source->ops->read(source, scratch, capacity);
     if (n <= 0)
-        return nothing_read(r, flow, to, n);
+        return nothing_read(r, from, n);
     count(r, from, (size_t)n);
     ssize_t written = to->ops->write(to, scratch, (size_t)n);
     if (written < 0)
         return RECEIVER_LOST;
-    if (written < n && !hold(flow, scratch + written, (size_t)(n - written)))
+    if (written < n && !hold(r, from, scratch + written, (size_t)(n - written)))
         return NO_MEMORY;
     return MOVED;
 }
@@ -123,32 +141,23 @@ static bool splices(const struct side *side)
     return side->ops->splices != NULL && side->ops->splices(side);
 }
 
-bool relay_is_holding(const struct flow *flow)
-{
-    return flow->held != NULL || flow->pipe.bytes > 0;
-}
-
 enum verdict relay_move_held(struct relay *r, enum end from)
 {
-    struct flow *flow = &r->flows[from];
-    struct side *to = r->sides[relay_other(from)];
-    if (flow->held != NULL)
-        return write_held(r, flow, to);
-    if (flow->pipe.bytes > 0)
-        return write_pipe(r, flow, to);
-    return flow->ended ? pass_end_on(flow, to) : STUCK;
+    if (r->cargo[from] != NULL)
+        return write_cargo(r, from);
+    return r->ended[from] ? pass_end_on(r, from) : STUCK;
 }
 
 enum verdict relay_move(struct relay *r, enum end from)
 {
-    struct flow *flow = &r->flows[from];
     struct side *source = r->sides[from], *to = r->sides[relay_other(from)];
-    if (relay_is_holding(flow) || flow->ended)
+    struct pump_pipe pipe;
+    if (relay_is_holding(r, from) || r->ended[from])
         return relay_move_held(r, from);
     size_t room = to->ops->room(to);
     if (room == 0)
         return STUCK;
-    if (splices(source) && splices(to) && pump_borrow(&r->worker->pipes, &flow->pipe))
-        return splice_some(r, from);
+    if (splices(source) && splices(to) && pump_borrow(&relay_worker(r)->pipes, &pipe))
+        return splice_some(r, from, &pipe);
     return copy_some(r, from, room);
 }

@@ -14,25 +14,25 @@ enum { RELAY_TAG = 0x52656c61 /* "Rela" */, RELAY_ROUNDS_A_TURN = 16 };
 
 enum end { NEAR, FAR };
 
-/* One direction. What the receiving side has not taken yet is in `held` or in `pipe`. */
-struct flow {
-    uint8_t *held; /* NULL: nothing */
-    size_t held_length, held_used;
-    struct pump_pipe pipe; /* while spliced bytes are under way */
-    bool ended;            /* the sending side has given its end */
-    bool finished;         /* and the receiving side was told */
+/* What a receiving side has not taken yet, in memory or in a pipe. */
+struct cargo {
+    struct pump_pipe pipe; /* borrowed; none: `bytes` */
+    size_t length, used;
+    uint8_t bytes[];
 };
 
+/* Idle, it is all that a connection takes, but for its two sides. */
 struct relay {
+    struct side_owner owner; /* of the sides */
     uint32_t tag;
-    struct worker *worker;
+    bool ended[2];    /* ended[end]: sides[end] has given its end */
+    bool finished[2]; /* and the other side was told */
     struct relay *next, *previous;
     struct side *sides[2];
-    struct flow flows[2]; /* flows[end]: from sides[end] to the other */
-    struct doom *doom;    /* NULL: all is well */
+    struct cargo *cargo[2]; /* cargo[end]: from sides[end] to the other; NULL: nothing is held */
+    struct doom *doom;      /* NULL: all is well */
+    turbo_time active_at;   /* bytes moved, or a side ended, the last time */
     struct connection connection;
-    ev_timer timer;       /* its timeouts */
-    turbo_time active_at; /* bytes moved, or a side ended, the last time */
 };
 
 enum verdict {
@@ -53,13 +53,20 @@ static inline enum end relay_other(enum end end)
 /* ---- relay.c ---- */
 
 void relay_destroy(struct relay *relay);
-/* The side's report is taken, and it is gone. */
-void relay_drop_side(struct relay *relay, enum end end);
+/* It tells its peer, and before that the record what it knows. */
+void relay_reset_side(struct relay *relay, enum end end, bool unreached);
+/* It is gone. Returns what it was connected to, held; NULL: a client, or nothing. */
+struct server *relay_drop_side(struct relay *relay, enum end end);
 
 /* ---- relay_timeouts.c ---- */
 
-void relay_start_timeouts(struct relay *relay);
-void relay_stop_timeouts(struct relay *relay);
+/* A connection with these settings has begun: from now on it is looked at. */
+void relay_begin_looks(struct worker *worker, const struct config_listener *settings);
+
+static inline struct worker *relay_worker(const struct relay *relay)
+{
+    return relay->owner.worker;
+}
 
 /* ---- relay_move.c ---- */
 
@@ -67,8 +74,13 @@ void relay_stop_timeouts(struct relay *relay);
 enum verdict relay_move(struct relay *relay, enum end from);
 /* The same for what has been read already, and the end behind it, and nothing else. */
 enum verdict relay_move_held(struct relay *relay, enum end from);
-/* Has anything been read that the receiving side has not taken? */
-bool relay_is_holding(const struct flow *flow);
+/* Has anything been read from the side at `from` that the other has not taken? */
+static inline bool relay_is_holding(const struct relay *relay, enum end from)
+{
+    return relay->cargo[from] != NULL;
+}
+/* It leads nowhere. */
+void relay_drop_cargo(struct relay *relay, enum end from);
 
 /* ---- relay_doom.c: each may destroy the relay ---- */
 
@@ -77,6 +89,8 @@ void relay_pass_reset_on(struct relay *relay, enum end lost, bool unreached);
 /* `lost` takes no more, but what it sent before may still be read: an answer that says why, say. */
 void relay_drain_and_pass_reset_on(struct relay *relay, enum end lost);
 void relay_run_doomed(struct relay *relay);
-void relay_doom_free(struct relay *relay);
+/* The server that the side at `lost` was connected to, which the record is going to tell; NULL:
+ * none. */
+struct server *relay_doom_free(struct relay *relay);
 
 #endif

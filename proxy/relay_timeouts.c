@@ -3,6 +3,15 @@
 #include "proxy/relay_parts.h"
 #include "proxy/worker.h"
 
+/*
+ * No relay has a timer: that would be starting and stopping one for each connection, and memory.
+ * The worker looks at all of them now and then, at so many at once, and more often where the limits
+ * are short.
+ */
+enum { LOOKS_AT_ONCE = 1024, LOOKS_A_LIMIT = 8 };
+
+static const double LOOK_SECONDS = 1.;
+
 /* When this relay will have waited for too long, and for what; TURBO_NEVER: as it is, never. */
 struct limit {
     turbo_time at;
@@ -14,14 +23,14 @@ static turbo_time after(turbo_time since, double seconds)
     return seconds <= 0. ? TURBO_NEVER : since + (turbo_time)(seconds * (double)TURBO_SECOND);
 }
 
-static struct limit next_limit(const struct relay *r)
+static struct limit limit_of(const struct relay *r)
 {
     const struct connection *c = &r->connection;
-    bool half_closed = r->flows[NEAR].ended || r->flows[FAR].ended;
+    bool half_closed = r->ended[NEAR] || r->ended[FAR];
     struct limit limit = {.at = after(r->active_at, half_closed ? c->settings->half_closed_timeout_s
                                                                 : c->settings->idle_timeout_s),
                           .reason = TURBO_REASON_IDLE};
-    if (!c->is_tls || c->access.first_answer != 0)
+    if (!c->access.is_tls || c->access.first_answer_us != 0)
         return limit;
     turbo_time handshake = after(c->access.started, c->settings->handshake_timeout_s);
     return handshake >= limit.at
@@ -29,52 +38,61 @@ static struct limit next_limit(const struct relay *r)
                : (struct limit){.at = handshake, .reason = TURBO_REASON_HANDSHAKE_TIMEOUT};
 }
 
-static void expire(struct relay *r, enum turbo_reason reason)
+static void look(struct relay *r)
 {
-    if (reason == TURBO_REASON_IDLE)
-        access_cut(&r->connection.access, reason);
+    assert(r->tag == RELAY_TAG);
+    struct limit limit = limit_of(r);
+    if (r->doom != NULL || relay_worker(r)->now < limit.at) /* doom has a time of its own */
+        return;
+    if (limit.reason == TURBO_REASON_IDLE)
+        access_cut(&r->connection.access, limit.reason);
     else
-        access_fail(&r->connection.access, reason);
+        access_fail(&r->connection.access, limit.reason);
     relay_abort(r);
 }
 
-static void start(struct relay *r, turbo_time at)
+/* All of them in the time that one may be late. */
+static void start(struct worker *w)
 {
-    /* Limits only move away, but for the first byte of a half-closed connection's shorter one: it
-     * is looked at again before that may be over. */
-    turbo_time now = r->worker->now;
-    turbo_time half = after(now, r->connection.settings->half_closed_timeout_s);
-    turbo_time look = at < half ? at : half;
-    if (look == TURBO_NEVER)
-        return;
-    ev_timer_set(&r->timer, look <= now ? 0. : (double)(look - now) / (double)TURBO_SECOND, 0.);
-    ev_timer_start(r->worker->loop, &r->timer);
+    double seconds = w->look_seconds;
+    if (w->relay_count > LOOKS_AT_ONCE)
+        seconds *= (double)LOOKS_AT_ONCE / (double)w->relay_count;
+    ev_timer_stop(w->loop, &w->look_timer);
+    ev_timer_set(&w->look_timer, seconds, 0.);
+    ev_timer_start(w->loop, &w->look_timer);
 }
 
-static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
+static double shorter(double seconds, double limit)
+{
+    limit /= LOOKS_A_LIMIT;
+    return limit > 0. && limit < seconds ? limit : seconds;
+}
+
+void relay_begin_looks(struct worker *w, const struct config_listener *s)
+{
+    if (s->idle_timeout_s <= 0. && s->half_closed_timeout_s <= 0. && s->handshake_timeout_s <= 0.)
+        return;
+    double seconds = shorter(LOOK_SECONDS, s->idle_timeout_s);
+    seconds = shorter(seconds, s->half_closed_timeout_s);
+    seconds = shorter(seconds, s->handshake_timeout_s);
+    if (ev_is_active(&w->look_timer) && seconds >= w->look_seconds)
+        return;
+    w->look_seconds = seconds;
+    start(w);
+}
+
+void relay_on_look(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void)loop;
     (void)events;
-    struct relay *r = timer->data;
-    assert(r->tag == RELAY_TAG);
-    if (r->doom != NULL)
-        return; /* that has a time of its own */
-    struct limit limit = next_limit(r);
-    if (r->worker->now >= limit.at)
-        expire(r, limit.reason);
-    else
-        start(r, limit.at);
-}
-
-void relay_start_timeouts(struct relay *r)
-{
-    r->active_at = r->worker->now;
-    ev_init(&r->timer, on_timer);
-    r->timer.data = r;
-    start(r, next_limit(r).at);
-}
-
-void relay_stop_timeouts(struct relay *r)
-{
-    ev_timer_stop(r->worker->loop, &r->timer);
+    struct worker *w = timer->data;
+    if (w->look_next == NULL)
+        w->look_next = w->relays;
+    for (int i = 0; i < LOOKS_AT_ONCE && w->look_next != NULL; i++) {
+        struct relay *r = w->look_next;
+        w->look_next = r->next;
+        look(r);
+    }
+    if (w->relays != NULL)
+        start(w);
 }

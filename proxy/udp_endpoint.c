@@ -66,7 +66,7 @@ static bool has_room(const struct udp_endpoint *e, const struct connection *c,
 {
     struct turbo_path path = turbo_server_path(session);
     bool proven = turbo_endpoint_is_proven(e->turbo, e->worker->now, &path.peer);
-    return upstream_has_room(c->upstream, proven) && worker_has_room_for_udp(e->worker);
+    return upstream_has_room(connection_upstream(c), proven) && worker_has_room_for_udp(e->worker);
 }
 
 /* The address that the client asked; the port is the one it is going to connect to. */
@@ -84,12 +84,13 @@ static void start_connection(struct udp_endpoint *e, struct turbo_server *sessio
     const struct turbo_client_hello *hello = turbo_server_hello(session);
     struct address client, server = asked_address(e, &path);
     struct connection c;
+    struct connection_asked asked;
     bool full = listener_is_full(e->listener);
     address_from_turbo(&path.peer, &client);
-    connection_begin(&c, e->listener, &client, &server, e->worker->now);
+    connection_begin(&c, &asked, e->listener, &client, &server, e->worker->now);
     struct side *near = NULL;
     if (!full && connection_place(&c, hello) == TURBO_REASON_NONE && has_room(e, &c, session))
-        near = turbo_server_side(e->worker, e, session, c.upstream);
+        near = turbo_server_side(e->worker, e, session, connection_upstream(&c));
     if (near == NULL) {
         connection_dismiss(&c);
         refuse(e, session);
@@ -97,7 +98,9 @@ static void start_connection(struct udp_endpoint *e, struct turbo_server *sessio
     }
     if (connection_is_vouched(&c))
         turbo_server_vouch(session);
-    relay_start(near, connection_open(&c, hello, session), &c);
+    struct side *far = connection_open(&c, hello, session);
+    connection_arrived(&c);
+    relay_start(near, far, &c);
 }
 
 static void handle_events(struct udp_endpoint *e)

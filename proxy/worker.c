@@ -9,6 +9,7 @@
 #include "proxy/listener.h"
 #include "proxy/ops/stats.h"
 #include "proxy/relay.h"
+#include "proxy/sides/plain.h"
 #include "proxy/worker_parts.h"
 #include "tunnel/net/clock.h"
 
@@ -65,7 +66,7 @@ static bool set_up(struct worker *w, struct config *config)
         report_failure(w->log, "cannot hear from other workers", strerror(errno));
         return false;
     }
-    w->hangups = hangups_create(w->loop);
+    w->hangups = hangups_create(w->loop, plain_was_reset);
     if (w->hangups == NULL) {
         report_failure(w->log, "cannot watch for resets", strerror(errno));
         return false;
@@ -104,9 +105,11 @@ struct worker *worker_create_among(struct config *config, struct log *log, struc
     w->turn.data = w;
     ev_init(&w->retry_timer, worker_on_retry);
     ev_init(&w->drain_timer, worker_on_drain_timeout);
+    ev_init(&w->look_timer, relay_on_look);
     ev_init(&w->handover_timer, worker_on_handover_timeout);
     ev_prepare_init(&w->quiet_event, worker_on_quiet);
     w->quiet_event.data = w;
+    w->look_timer.data = w;
     w->retry_timer.data = w->drain_timer.data = w->handover_timer.data = w;
     if (!worker_has_files(w, config) || !set_up(w, config)) {
         worker_destroy(w);
@@ -221,6 +224,7 @@ void worker_destroy(struct worker *w)
         ev_check_stop(w->loop, &w->turn);
         ev_timer_stop(w->loop, &w->retry_timer);
         ev_timer_stop(w->loop, &w->drain_timer);
+        ev_timer_stop(w->loop, &w->look_timer);
         ev_timer_stop(w->loop, &w->handover_timer);
         ev_clear_pending(w->loop, &w->quiet_event);
         ev_loop_destroy(w->loop);

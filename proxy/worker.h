@@ -61,6 +61,10 @@ struct worker {
     struct listener **leaving; /* those that are no longer wanted, until their connections end */
     size_t leaving_count;
     struct relay *relays; /* linked list */
+    size_t relay_count;
+    struct relay *look_next; /* of those, the first to be looked at next; NULL: begin anew */
+    ev_timer look_timer;     /* only while there are relays with timeouts */
+    double look_seconds;     /* how late one may be noticed */
     /* Linked list, the newest first. */
     struct arrival *arrivals, *oldest_arrival;
     size_t arrival_count;

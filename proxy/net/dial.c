@@ -20,6 +20,7 @@ struct dial {
     uint16_t port;
     uint32_t mark;
     struct dial_spares *spares;
+    bool at_once, is_up; /* the first attempt is */
     struct attempt {
         int fd; /* -1: none */
         ev_io io;
@@ -92,8 +93,30 @@ static void watch(struct dial *d, struct attempt *a, int fd)
     ev_io_start(d->loop, &a->io);
 }
 
+static bool is_connected(int fd)
+{
+    struct sockaddr_storage peer;
+    socklen_t length = sizeof(peer);
+    return getpeername(fd, (struct sockaddr *)&peer, &length) == 0;
+}
+
+/* Without asking the loop, and without timers. */
+static void start_connected(struct dial *d, int fd)
+{
+    struct attempt *a = &d->attempts[0];
+    a->fd = fd;
+    d->is_up = true;
+    ev_feed_event(d->loop, &a->io, EV_WRITE);
+    if (d->events->started != NULL)
+        d->events->started(d->owner, fd, current(d));
+}
+
 static void start_attempt(struct dial *d, int fd)
 {
+    if (d->at_once && is_connected(fd)) {
+        start_connected(d, fd);
+        return;
+    }
     watch(d, &d->attempts[0], fd);
     /* The addresses that are left share the time that is left, and most of it is the last one's. */
     d->attempt_seconds = d->seconds_left / (double)(d->count - d->next + 1);
@@ -164,7 +187,7 @@ static void on_writable(struct ev_loop *loop, ev_io *io, int revents)
     (void)revents;
     struct dial *d = io->data;
     struct attempt *a = io == &d->attempts[0].io ? &d->attempts[0] : &d->attempts[1];
-    int error = socket_error(a->fd);
+    int error = d->is_up ? 0 : socket_error(a->fd);
     if (error != 0) {
         attempt_failed(d, a, error);
         return;
@@ -239,6 +262,7 @@ struct dial *dial_start(struct ev_loop *loop, struct resolver *resolver,
     d->port = target->port;
     d->mark = target->mark;
     d->spares = target->spares;
+    d->at_once = target->at_once;
     d->seconds_left = seconds;
     for (size_t i = 0; i < 2; i++) {
         d->attempts[i].fd = -1;

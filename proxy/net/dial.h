@@ -40,6 +40,8 @@ struct dial_target {
     uint16_t port;
     uint32_t mark;              /* SO_MARK; 0: none */
     struct dial_spares *spares; /* outlives the dial; NULL: no limit */
+    bool at_once; /* what is connected by the time that connect returns, as on one host, is up then:
+                     else not before the loop has turned */
 };
 
 /*

@@ -13,26 +13,19 @@
 
 struct hangups;
 
-/* Where to report; a member of the connection's object, which outlives the descriptor. */
-struct hangup {
-    void (*reset)(struct hangup *hangup);
-    bool watched; /* the hangups' */
-};
-
-/* NULL with errno when there is no descriptor or memory. */
-struct hangups *hangups_create(struct ev_loop *loop);
+/* `reset` is told the owner of a descriptor that has failed, who outlives it. NULL with errno when
+ * there is no descriptor or memory. */
+struct hangups *hangups_create(struct ev_loop *loop, void (*reset)(void *owner));
 void hangups_destroy(struct hangups *hangups);
 
+/* `owner` is told once when `fd` fails, or has failed before. A moment passes before it is watched,
+ * which most need not be: not twice for the same `fd`. */
+void hangups_watch(struct hangups *hangups, int fd, void *owner);
 /*
- * From now on `hangup->reset` is called once when `fd` fails; a second call for the same `fd`
- * changes nothing. Without memory for it a reset goes unnoticed until bytes are sent.
- */
-void hangups_watch(struct hangups *hangups, int fd, struct hangup *hangup);
-/*
- * Before `fd` is closed, watched or not. To close it is not enough: while another process has a
+ * Before an `fd` that is watched is closed. To close it is not enough: while another process has a
  * copy, as one that is just being started does until exec has closed it, epoll goes on to tell of
  * it (epoll(7)).
  */
-void hangups_forget(struct hangups *hangups, int fd, struct hangup *hangup);
+void hangups_forget(struct hangups *hangups, int fd);
 
 #endif

@@ -10,37 +10,38 @@
 #include "turbo/outcome.h"
 #include "turbo/turbo.h"
 
+/* Small, since every connection has one for as long as it lasts: what can be told at the end from
+ * what the connection holds anyway is not in it. Times of more than 71 minutes are told as that. */
 struct access {
     struct address client;
-    /* Not the record's: of the listener and the configuration that the connection holds. */
-    const char *listener; /* its name */
-    const char *route;    /* NULL: none was chosen */
-    const char *upstream;
-    char *server;        /* of the upstream: "tcp:192.0.2.1:443"; NULL: none was connected to */
-    char *server_name;   /* from the ClientHello; NULL: none seen */
-    char *requested;     /* HOST:PORT that the client has asked for; NULL: it has not */
-    const char *dialect; /* of a client that began by UDP: "sandwich"; NULL: profile 1, or TCP */
-    enum turbo_outcome outcome;
-    enum turbo_reason reason;
-    enum turbo_reason cut; /* NONE: it was not */
-    /* What the listener saw; counts where the sides have nothing to say. */
-    enum turbo_outcome listener_outcome;
-    enum turbo_reason listener_reason;
-    uint64_t
-        rtt_us; /* TurboTLS leg: to a turbo upstream, else the accepted connection; 0: unknown */
-    turbo_time started;        /* accepted, or first datagram */
-    turbo_time first_request;  /* first C→S byte; 0: none */
-    turbo_time first_response; /* first S→C byte; 0: none */
-    turbo_time first_answer;   /* first C→S byte after that; 0: none */
+    char *server_name;        /* from the ClientHello; NULL: none seen */
+    char *requested;          /* HOST:PORT that the client has asked for; NULL: it has not */
+    turbo_time started;       /* accepted, or first datagram */
+    turbo_time first_request; /* first C→S byte; 0: none */
     uint64_t bytes_c2s, bytes_s2c;
+    /* What the client waited for, from its first byte on: the first S→C byte, and its own first
+     * byte after that. 0: it never came, or the server spoke first. */
+    uint32_t first_response_us, first_answer_us;
+    uint32_t
+        rtt_us; /* TurboTLS leg: to a turbo upstream, else the accepted connection; 0: unknown */
+    uint8_t outcome; /* enum turbo_outcome */
+    uint8_t reason;  /* enum turbo_reason, like the next */
+    uint8_t cut;     /* NONE: it was not */
+    /* What the listener saw; counts where the sides have nothing to say. */
+    uint8_t listener_outcome, listener_reason;
+    bool is_tls;   /* it was placed by its ClientHello */
+    bool sandwich; /* the client began by UDP, in this dialect */
 };
 
-void access_init(struct access *access, const struct address *client, const char *listener,
-                 const char *upstream, turbo_time now);
-/* Once they are known; `upstream` may be NULL in access_init. */
-void access_add_route(struct access *access, const char *route, const char *upstream);
-/* Copied. The last one is the one that served. */
-void access_add_server(struct access *access, const char *server);
+/* What a connection knows of where it came from and went; NULL: it got no further. */
+struct access_names {
+    const char *listener;
+    const char *route;
+    const char *upstream;
+    const char *server; /* of the upstream: "tcp:192.0.2.1:443" */
+};
+
+void access_init(struct access *access, const struct address *client, turbo_time now);
 /* Bytes went to the server end (C→S) or to the client end (S→C). */
 void access_count_c2s(struct access *access, turbo_time now, size_t bytes);
 void access_count_s2c(struct access *access, turbo_time now, size_t bytes);
@@ -51,6 +52,8 @@ void access_add_hello(struct access *access, const struct turbo_client_hello *he
 /* The client began by UDP, and so it spoke. */
 void access_add_dialect(struct access *access, enum turbo_dialect dialect);
 void access_add_rtt(struct access *access, uint64_t rtt_us);
+/* Is the round trip not known yet, and does somebody want to know: `log`, or stats_ended? */
+bool access_wants_rtt(const struct access *access, const struct log *log);
 void access_add_outcome(struct access *access, enum turbo_outcome outcome,
                         enum turbo_reason reason);
 /* It is cut while under way: its outcome stays, or is still told by a side; this is the reason. */
@@ -58,12 +61,9 @@ void access_cut(struct access *access, enum turbo_reason reason);
 /* It came to nothing, whatever the sides may say. */
 void access_fail(struct access *access, enum turbo_reason reason);
 /* Writes the line and frees what the record owns; its numbers stay, for stats_ended. */
-void access_end(struct access *access, struct log *log, turbo_time now);
+void access_end(struct access *access, const struct access_names *names, struct log *log,
+                turbo_time now);
 /* Frees what the record owns, without a line. */
 void access_free(struct access *access);
-
-/* What the client waited for: microseconds from the first C→S byte on. 0: it never came. */
-uint64_t access_first_response_us(const struct access *access);
-uint64_t access_first_answer_us(const struct access *access);
 
 #endif

@@ -83,6 +83,12 @@ void log_configure(struct log *log, enum log_level level, enum log_format format
 /* Closes what log_configure may have opened. */
 void log_end(struct log *log);
 
+/* Would a line of this level be written? Else there is no need to find out what it would tell. */
+static inline bool log_wants(const struct log *log, enum log_level level)
+{
+    return level <= log->level;
+}
+
 /*
  * Writes one line. `fields` ends with LOG_END and may be NULL. In text, values with spaces,
  * quotes, "=", backslashes or bytes that do not print are quoted and escaped; in JSON everything is

@@ -22,104 +22,128 @@ enum { PLAIN_TAG = 0x506c6169 }; /* "Plai" */
 enum { TLS_ALERT = 21, TLS_HANDSHAKE = 22 }; /* how a server's TLS begins (RFC 8446 §5.1) */
 
 struct starttls {
-    struct plain *plain;
     struct talk *talk; /* NULL: not begun */
     ev_timer timer;    /* the connect timeout, once more */
 };
 
-struct plain {
-    struct side base;
-    uint32_t tag;
-    struct stream tcp; /* no socket while connecting */
+/* All that there is to do before it is nothing but a socket. */
+struct opening {
     struct worker *worker;
     struct upstream *upstream; /* held up to the server's TLS; NULL: accepted */
     struct reach *reach;       /* while connecting */
-    bool dialled;              /* to a plain upstream: no leg whose round trip matters */
-    uint32_t rtt_us;
-    uint8_t *prelude; /* until the server has been sent all of it */
+    uint8_t *prelude;          /* until the server has been sent all of it */
     size_t prelude_length, prelude_used;
     struct starttls *starttls; /* comes next, until the server is ready for TLS */
     bool tls_due;              /* from then on, until its first byte */
-    uint8_t *early;
+    uint8_t *early;            /* read from it before, and not yet again */
     size_t early_length, early_used;
-    struct hangup hangup;
+};
+
+struct plain {
+    struct side base;
+    struct stream tcp; /* no socket while connecting; io.data is the opening, NULL: it is over */
 };
 
 static struct plain *plain_of(struct side *side)
 {
     struct plain *p = (struct plain *)side;
-    assert(p->tag == PLAIN_TAG);
+    assert(p->base.tag == PLAIN_TAG);
     return p;
 }
 
 static const struct plain *const_plain_of(const struct side *side)
 {
     const struct plain *p = (const struct plain *)side;
-    assert(p->tag == PLAIN_TAG);
+    assert(p->base.tag == PLAIN_TAG);
     return p;
 }
 
-/* Its turn to be written to has not come. */
-static bool is_waiting(const struct plain *p)
+static struct opening *opening_of(const struct plain *p)
 {
-    return p->reach != NULL || p->prelude != NULL || p->starttls != NULL;
+    return p->tcp.io.data;
+}
+
+static struct ev_loop *loop_of(const struct plain *p)
+{
+    const struct opening *o = opening_of(p);
+    const struct worker *worker = o != NULL ? o->worker : p->base.owner->worker;
+    return worker->loop;
+}
+
+/* Its turn to be written to has not come. */
+static bool is_waiting(const struct opening *o)
+{
+    return o != NULL && (o->reach != NULL || o->prelude != NULL || o->starttls != NULL);
+}
+
+/* Nor can it be read from the socket. */
+static bool is_silent(const struct opening *o)
+{
+    return o != NULL && (o->reach != NULL || o->starttls != NULL);
+}
+
+/* Once there is nothing left to be done it takes no memory. */
+static void end_opening(struct plain *p)
+{
+    struct opening *o = opening_of(p);
+    if (o == NULL || is_waiting(o) || o->tls_due || o->early != NULL)
+        return;
+    upstream_release(o->upstream);
+    free(o);
+    p->tcp.io.data = NULL;
 }
 
 /* Nothing else is written before all of it is. */
 static void send_prelude(struct plain *p)
 {
-    if (p->prelude == NULL)
+    struct opening *o = opening_of(p);
+    if (o->prelude == NULL)
         return;
     ssize_t n =
-        stream_write(&p->tcp, p->prelude + p->prelude_used, p->prelude_length - p->prelude_used);
+        stream_write(&p->tcp, o->prelude + o->prelude_used, o->prelude_length - o->prelude_used);
     if (n == SIDE_RESET)
         p->base.lost = SIDE_RESET;
     else
-        p->prelude_used += (size_t)n;
-    if (n == SIDE_RESET || p->prelude_used == p->prelude_length) {
-        free(p->prelude);
-        p->prelude = NULL;
+        o->prelude_used += (size_t)n;
+    if (n == SIDE_RESET || o->prelude_used == o->prelude_length) {
+        free(o->prelude);
+        o->prelude = NULL;
     }
-}
-
-static void release_upstream(struct plain *p)
-{
-    upstream_release(p->upstream);
-    p->upstream = NULL;
 }
 
 /* ---- STARTTLS ---- */
 
-static void stop_talking(struct plain *p)
+static void stop_talking(struct opening *o)
 {
-    struct starttls *s = p->starttls;
+    struct starttls *s = o->starttls;
     if (s == NULL)
         return;
-    ev_timer_stop(p->worker->loop, &s->timer);
+    ev_timer_stop(o->worker->loop, &s->timer);
     talk_end(s->talk);
     s->talk = NULL;
 }
 
 /* Only then may bytes pass: where it comes to nothing, none of either end's does. */
-static void end_starttls(struct plain *p)
+static void end_starttls(struct opening *o)
 {
-    stop_talking(p);
-    free(p->starttls);
-    p->starttls = NULL;
+    stop_talking(o);
+    free(o->starttls);
+    o->starttls = NULL;
 }
 
 static void refuse_server(struct plain *p, enum turbo_reason reason, const char *fault,
                           const char *said)
 {
-    upstream_refused(p->upstream, p->base.server, p->worker, fault, said);
+    struct opening *o = opening_of(p);
+    upstream_refused(o->upstream, p->base.server, o->worker, fault, said);
     p->base.lost = SIDE_UNREACHED;
-    p->base.reason = reason;
-    stop_talking(p);
+    p->base.reason = (uint8_t)reason;
+    stop_talking(o);
 }
 
 static void server_refused(struct plain *p)
 {
-    const struct prelude *prelude = talk_prelude(p->starttls->talk);
+    const struct prelude *prelude = talk_prelude(opening_of(p)->starttls->talk);
     enum prelude_fault fault = prelude_fault(prelude);
     refuse_server(p,
                   fault == PRELUDE_INJECTED ? TURBO_REASON_INJECTED : TURBO_REASON_STARTTLS_REFUSED,
@@ -130,49 +154,49 @@ static void on_starttls_timeout(struct ev_loop *loop, ev_timer *timer, int event
 {
     (void)loop;
     (void)events;
-    struct starttls *starttls = timer->data;
-    struct plain *p = starttls->plain;
-    assert(p->tag == PLAIN_TAG);
+    struct plain *p = timer->data;
+    assert(p->base.tag == PLAIN_TAG);
     refuse_server(p, TURBO_REASON_STARTTLS_REFUSED, "timeout", "");
     side_wake(&p->base);
 }
 
 static bool expect_starttls(struct plain *p)
 {
-    if (p->upstream->settings->starttls == STARTTLS_NONE)
+    struct opening *o = opening_of(p);
+    if (o->upstream->settings->starttls == STARTTLS_NONE)
         return true;
-    p->starttls = calloc(1, sizeof(*p->starttls));
-    if (p->starttls == NULL)
+    o->starttls = calloc(1, sizeof(*o->starttls));
+    if (o->starttls == NULL)
         return false;
-    p->starttls->plain = p;
-    ev_timer_init(&p->starttls->timer, on_starttls_timeout,
-                  p->upstream->settings->connect_timeout_s, 0.);
-    p->starttls->timer.data = p->starttls;
+    ev_timer_init(&o->starttls->timer, on_starttls_timeout,
+                  o->upstream->settings->connect_timeout_s, 0.);
+    o->starttls->timer.data = p;
     return true;
 }
 
 /* Until the server is ready for TLS nothing else is said, and nothing that it says is passed on. */
 static void talk_about_tls(struct plain *p)
 {
-    struct starttls *s = p->starttls;
-    if (s == NULL || p->prelude != NULL || p->base.lost != 0)
+    struct opening *o = opening_of(p);
+    struct starttls *s = o->starttls;
+    if (s == NULL || o->prelude != NULL || p->base.lost != 0)
         return;
     if (s->talk == NULL) {
-        s->talk = talk_start(prelude_starttls_client(p->upstream->settings->starttls), p->tcp.fd,
-                             NULL, 0);
+        s->talk = talk_start(prelude_starttls_client(o->upstream->settings->starttls),
+                             stream_fd(&p->tcp), NULL, 0);
         p->base.error = s->talk == NULL ? ENOMEM : 0;
-        ev_timer_start(p->worker->loop, &s->timer);
+        ev_timer_start(o->worker->loop, &s->timer);
     }
     switch (s->talk == NULL ? TALK_LOST : talk_run(s->talk)) {
     case TALK_ASKED:
     case TALK_MORE: break;
     case TALK_DONE:
-        p->tls_due = true;
-        end_starttls(p);
+        o->tls_due = true;
+        end_starttls(o);
         break;
     case TALK_OVER: server_refused(p); break;
     case TALK_LOST:
-        stop_talking(p);
+        stop_talking(o);
         p->base.lost = SIDE_RESET;
         break;
     }
@@ -181,13 +205,14 @@ static void talk_about_tls(struct plain *p)
 /* What follows the go-ahead later than at once, and is not TLS, is no less injected. */
 static bool is_injected(struct plain *p, const uint8_t *data, ssize_t length)
 {
-    if (!p->tls_due || length <= 0)
+    struct opening *o = opening_of(p);
+    if (o == NULL || !o->tls_due || length <= 0)
         return false;
     bool is_tls = data[0] == TLS_HANDSHAKE || data[0] == TLS_ALERT;
     if (!is_tls)
         refuse_server(p, TURBO_REASON_INJECTED, prelude_fault_text(PRELUDE_INJECTED), "");
-    p->tls_due = false;
-    release_upstream(p);
+    o->tls_due = false;
+    end_opening(p);
     return !is_tls;
 }
 
@@ -198,27 +223,25 @@ static void speak(struct plain *p)
 {
     send_prelude(p);
     talk_about_tls(p);
-    if (!is_waiting(p) && !p->tls_due)
-        release_upstream(p);
+    end_opening(p);
     side_wake(&p->base);
 }
 
 static void on_io(struct ev_loop *loop, ev_io *io, int events)
 {
-    (void)loop;
-    struct plain *p = io->data;
-    assert(p->tag == PLAIN_TAG);
-    stream_ready(&p->tcp, events);
-    if (is_waiting(p))
+    struct plain *p = (struct plain *)((uintptr_t)io - offsetof(struct plain, tcp.io));
+    assert(p->base.tag == PLAIN_TAG);
+    if (!stream_ready(&p->tcp, loop, events))
+        return;
+    if (is_waiting(opening_of(p)))
         speak(p);
     else
         side_wake(&p->base);
 }
 
-static void on_reset(struct hangup *hangup)
+void plain_was_reset(void *side)
 {
-    struct plain *p = (struct plain *)((uintptr_t)hangup - offsetof(struct plain, hangup));
-    assert(p->tag == PLAIN_TAG);
+    struct plain *p = plain_of(side);
     p->base.lost = SIDE_RESET;
     p->tcp.drained = false; /* there may be last words */
     side_wake(&p->base);
@@ -226,74 +249,65 @@ static void on_reset(struct hangup *hangup)
 
 static ssize_t read_early(struct plain *p, uint8_t *buffer, size_t capacity)
 {
-    size_t left = p->early_length - p->early_used;
+    struct opening *o = opening_of(p);
+    size_t left = o->early_length - o->early_used;
     size_t n = left < capacity ? left : capacity;
-    memcpy(buffer, p->early + p->early_used, n);
-    p->early_used += n;
-    if (p->early_used == p->early_length) {
-        free(p->early);
-        p->early = NULL;
+    memcpy(buffer, o->early + o->early_used, n);
+    o->early_used += n;
+    if (o->early_used == o->early_length) {
+        free(o->early);
+        o->early = NULL;
+        end_opening(p);
     }
     return (ssize_t)n;
-}
-
-/* Behind its end nobody reads, but a reset is still to be noticed. */
-static ssize_t notice_end(struct plain *p, ssize_t n)
-{
-    if (n == SIDE_END)
-        plain_watch_reset(&p->base);
-    return n;
 }
 
 static ssize_t plain_read(struct side *side, uint8_t *buffer, size_t capacity)
 {
     struct plain *p = plain_of(side);
+    const struct opening *o = opening_of(p);
     if (p->base.lost == SIDE_UNREACHED)
         return SIDE_UNREACHED;
-    if (p->early != NULL)
+    if (o != NULL && o->early != NULL)
         return read_early(p, buffer, capacity);
-    if (p->reach != NULL || p->starttls != NULL)
+    if (is_silent(o))
         return p->base.lost != 0 ? p->base.lost : SIDE_AGAIN;
     ssize_t n = stream_read(&p->tcp, buffer, capacity);
-    return is_injected(p, buffer, n) ? SIDE_UNREACHED : notice_end(p, n);
+    return is_injected(p, buffer, n) ? SIDE_UNREACHED : n;
 }
 
 static ssize_t plain_peek(struct side *side)
 {
     struct plain *p = plain_of(side);
+    const struct opening *o = opening_of(p);
     if (p->base.lost != 0)
         return p->base.lost;
-    if (p->early != NULL)
+    if (o != NULL && o->early != NULL)
         return 1;
-    if (p->reach != NULL || p->starttls != NULL)
-        return SIDE_AGAIN;
-    return stream_peek(&p->tcp);
+    return is_silent(o) ? SIDE_AGAIN : stream_peek(&p->tcp);
 }
 
 static size_t plain_room(const struct side *side)
 {
     const struct plain *p = const_plain_of(side);
-    return is_waiting(p) || p->tcp.blocked || p->base.lost != 0 ? 0 : SIZE_MAX;
+    return is_waiting(opening_of(p)) || p->tcp.blocked || p->base.lost != 0 ? 0 : SIZE_MAX;
 }
 
 static ssize_t plain_write(struct side *side, const uint8_t *data, size_t length)
 {
     struct plain *p = plain_of(side);
-    if (is_waiting(p))
-        return 0;
-    return stream_write(&p->tcp, data, length);
+    return is_waiting(opening_of(p)) ? 0 : stream_write(&p->tcp, data, length);
 }
 
 static bool plain_splices(const struct side *side)
 {
     const struct plain *p = const_plain_of(side);
-    return p->tcp.fd >= 0 && p->early == NULL && !is_waiting(p) && !p->tls_due;
+    return stream_fd(&p->tcp) >= 0 && opening_of(p) == NULL;
 }
 
 static ssize_t plain_read_pipe(struct side *side, int write_end, size_t capacity)
 {
-    struct plain *p = plain_of(side);
-    return notice_end(p, stream_read_pipe(&p->tcp, write_end, capacity));
+    return stream_read_pipe(&plain_of(side)->tcp, write_end, capacity);
 }
 
 static ssize_t plain_write_pipe(struct side *side, int read_end, size_t length)
@@ -303,61 +317,73 @@ static ssize_t plain_write_pipe(struct side *side, int read_end, size_t length)
 
 static void plain_finish(struct side *side)
 {
-    shutdown(plain_of(side)->tcp.fd, SHUT_WR);
+    shutdown(stream_fd(&plain_of(side)->tcp), SHUT_WR);
 }
 
 static size_t plain_undelivered(const struct side *side)
 {
     const struct plain *p = const_plain_of(side);
-    return p->tcp.fd < 0 ? 0 : socket_unsent(p->tcp.fd);
+    return stream_fd(&p->tcp) < 0 ? 0 : socket_unsent(stream_fd(&p->tcp));
 }
 
+/* Who never had an owner is not watched, and has no loop. */
 static void close_tcp(struct plain *p, bool reset)
 {
-    hangups_forget(p->worker->hangups, p->tcp.fd, &p->hangup);
-    stream_close(&p->tcp, reset);
+    if (stream_fd(&p->tcp) < 0)
+        return;
+    if (p->tcp.hangup)
+        hangups_forget(p->base.owner->worker->hangups, stream_fd(&p->tcp));
+    stream_close(&p->tcp, ev_is_active(&p->tcp.io) ? loop_of(p) : NULL, reset);
 }
 
 static void plain_reset(struct side *side, bool unreached)
 {
     (void)unreached;
-    struct plain *p = plain_of(side);
-    p->rtt_us = (uint32_t)socket_rtt_us(p->tcp.fd);
-    close_tcp(p, true);
+    close_tcp(plain_of(side), true);
 }
 
 static void plain_watch(struct side *side, bool readable, bool writable)
 {
     struct plain *p = plain_of(side);
-    if (p->prelude != NULL) {
+    const struct opening *o = opening_of(p);
+    if (stream_fd(&p->tcp) < 0)
+        return;
+    if (o != NULL && o->prelude != NULL) {
         writable = true;
-    } else if (p->starttls != NULL && p->starttls->talk != NULL) {
-        writable = talk_wants_write(p->starttls->talk);
+    } else if (o != NULL && o->starttls != NULL && o->starttls->talk != NULL) {
+        writable = talk_wants_write(o->starttls->talk);
         readable = !writable;
     }
-    stream_watch(&p->tcp, readable, writable);
+    if (p->tcp.ended) /* nobody reads any more, but a reset is still to be noticed */
+        plain_watch_reset(side);
+    stream_watch(&p->tcp, loop_of(p), readable, writable);
 }
 
+/* To a server there is no leg whose round trip matters, or it has been told; and to ask for it
+ * costs a system call. */
 static void plain_report(const struct side *side, struct access *access)
 {
     const struct plain *p = const_plain_of(side);
-    if (p->base.server != NULL)
-        access_add_server(access, p->base.server->text);
-    if (!p->dialled)
-        access_add_rtt(access, p->rtt_us != 0 ? p->rtt_us : socket_rtt_us(p->tcp.fd));
+    if (p->base.server == NULL && opening_of(p) == NULL &&
+        access_wants_rtt(access, p->base.owner->worker->log))
+        access_add_rtt(access, socket_rtt_us(stream_fd(&p->tcp)));
 }
 
 static void plain_destroy(struct side *side)
 {
     struct plain *p = plain_of(side);
-    reach_cancel(p->reach);
-    reach_end(p->base.server);
-    end_starttls(p);
-    upstream_release(p->upstream);
+    struct opening *o = opening_of(p);
     close_tcp(p, false);
-    free(p->early);
-    free(p->prelude);
-    p->tag = 0;
+    reach_end(p->base.server);
+    if (o != NULL) {
+        reach_cancel(o->reach);
+        end_starttls(o);
+        upstream_release(o->upstream);
+        free(o->early);
+        free(o->prelude);
+        free(o);
+    }
+    p->base.tag = 0;
     free(p);
 }
 
@@ -377,31 +403,43 @@ static const struct side_ops plain_ops = {
     .destroy = plain_destroy,
 };
 
-static struct plain *create(struct worker *worker)
+static struct plain *create(void)
 {
     struct plain *p = calloc(1, sizeof(*p));
     if (p == NULL)
         return NULL;
     p->base.ops = &plain_ops;
-    p->tag = PLAIN_TAG;
-    p->worker = worker;
-    p->hangup.reset = on_reset;
-    stream_init(&p->tcp, worker->loop, on_io, p);
+    p->base.tag = PLAIN_TAG;
+    stream_init(&p->tcp, on_io, NULL);
     return p;
+}
+
+static struct opening *add_opening(struct plain *p, struct worker *worker)
+{
+    struct opening *o = calloc(1, sizeof(*o));
+    if (o != NULL)
+        o->worker = worker;
+    p->tcp.io.data = o;
+    return o;
 }
 
 struct side *plain_accepted(struct worker *worker, int fd, uint8_t *early, size_t early_length)
 {
-    struct plain *p = create(worker);
+    struct plain *p = create();
     if (p == NULL)
         return NULL;
-    p->tcp.fd = fd;
     if (early_length > 0) {
-        p->early = early;
-        p->early_length = early_length;
+        struct opening *o = add_opening(p, worker);
+        if (o == NULL) {
+            plain_destroy(&p->base);
+            return NULL;
+        }
+        o->early = early;
+        o->early_length = early_length;
     } else {
         free(early);
     }
+    stream_open(&p->tcp, fd);
     return &p->base;
 }
 
@@ -409,9 +447,9 @@ static void on_up(void *owner, int fd, const struct address *peer, struct server
 {
     (void)peer;
     struct plain *p = owner;
-    assert(p->tag == PLAIN_TAG);
-    p->reach = NULL;
-    p->tcp.fd = fd;
+    assert(p->base.tag == PLAIN_TAG);
+    opening_of(p)->reach = NULL;
+    stream_open(&p->tcp, fd);
     p->base.server = server;
     speak(p);
 }
@@ -419,22 +457,22 @@ static void on_up(void *owner, int fd, const struct address *peer, struct server
 static void on_failed(void *owner, int code)
 {
     struct plain *p = owner;
-    assert(p->tag == PLAIN_TAG);
-    p->reach = NULL;
+    assert(p->base.tag == PLAIN_TAG);
+    opening_of(p)->reach = NULL;
     p->base.lost = SIDE_UNREACHED;
-    p->base.error = code;
+    p->base.error = (int16_t)code;
     side_wake(&p->base);
 }
 
-static bool keep_prelude(struct plain *p, const struct upstream_call *call)
+static bool keep_prelude(struct opening *o, const struct upstream_call *call)
 {
     if (call->prelude_length == 0)
         return true;
-    p->prelude = malloc(call->prelude_length);
-    if (p->prelude == NULL)
+    o->prelude = malloc(call->prelude_length);
+    if (o->prelude == NULL)
         return false;
-    memcpy(p->prelude, call->prelude, call->prelude_length);
-    p->prelude_length = call->prelude_length;
+    memcpy(o->prelude, call->prelude, call->prelude_length);
+    o->prelude_length = call->prelude_length;
     return true;
 }
 
@@ -442,14 +480,16 @@ struct side *plain_connecting(struct worker *worker, struct upstream *upstream,
                               const struct upstream_call *call)
 {
     static const struct reach_events events = {.up = on_up, .failed = on_failed};
-    struct plain *p = create(worker);
+    struct plain *p = create();
     if (p == NULL)
         return NULL;
-    p->dialled = true;
-    p->upstream = upstream_hold(upstream);
-    if (keep_prelude(p, call) && expect_starttls(p))
-        p->reach = reach_start(worker, upstream, call->target, &events, p);
-    if (p->reach == NULL) {
+    struct opening *o = add_opening(p, worker);
+    if (o != NULL) {
+        o->upstream = upstream_hold(upstream);
+        if (keep_prelude(o, call) && expect_starttls(p))
+            o->reach = reach_start(worker, upstream, call->target, &events, p);
+    }
+    if (o == NULL || o->reach == NULL) {
         plain_destroy(&p->base);
         return NULL;
     }
@@ -459,5 +499,8 @@ struct side *plain_connecting(struct worker *worker, struct upstream *upstream,
 void plain_watch_reset(struct side *side)
 {
     struct plain *p = plain_of(side);
-    hangups_watch(p->worker->hangups, p->tcp.fd, &p->hangup);
+    if (p->tcp.hangup)
+        return;
+    hangups_watch(p->base.owner->worker->hangups, stream_fd(&p->tcp), &p->base);
+    p->tcp.hangup = true;
 }

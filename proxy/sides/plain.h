@@ -20,7 +20,10 @@ struct side *plain_accepted(struct worker *worker, int fd, uint8_t *early, size_
 struct side *plain_connecting(struct worker *worker, struct upstream *upstream,
                               const struct upstream_call *call);
 
-/* Its end has been read: a reset is still to be noticed (as SIDE_RESET in `lost`). */
+/* Its end has been read: a reset is still to be noticed (as SIDE_RESET in `lost`). It has an owner.
+ */
 void plain_watch_reset(struct side *side);
+/* For hangups_create: `side` is. */
+void plain_was_reset(void *side);
 
 #endif

@@ -19,6 +19,7 @@
 struct access;
 struct server;
 struct side;
+struct worker;
 
 #define SIDE_NOBODY SIZE_MAX
 
@@ -69,42 +70,42 @@ struct side_ops {
     void (*destroy)(struct side *side);
 };
 
+/* A member of a relay or of an arrival. */
+struct side_owner {
+    void (*wake)(struct side_owner *owner);
+    struct worker *worker;
+};
+
+/* Small, as an idle connection has two. */
 struct side {
     const struct side_ops *ops;
-    /* Whom side_wake tells: set by its owner, a relay or an arrival. NULL: nobody yet. */
-    void (*wake)(void *owner);
-    void *owner;
+    struct side_owner *owner; /* whom side_wake tells; NULL: nobody yet */
+    /* What it is connected to, for reach_end when it is destroyed; NULL: to a client, or nothing.
+     */
+    struct server *server;
+    uint32_t tag; /* the kind's own */
     /*
      * SIDE_RESET or SIDE_UNREACHED: it is over, whether or not anybody reads from it now. Set by
      * the side before it wakes its owner; 0 while all is well.
      */
-    int lost;
-    /* SIDE_UNREACHED: why, NONE where it just could not be connected to; and the errno of the last
-     * address that was tried, 0: its name was not found. */
-    enum turbo_reason reason;
-    int error;
-    /* What it is connected to, for reach_end when it is destroyed; NULL: to a client, or nothing.
-     */
-    struct server *server;
+    int8_t lost;
+    /* SIDE_UNREACHED: why (enum turbo_reason), NONE where it just could not be connected to; and
+     * the errno of the last address that was tried, 0: its name was not found. */
+    uint8_t reason;
+    int16_t error;
 };
 
 static inline void side_wake(struct side *side)
 {
-    if (side->wake != NULL)
-        side->wake(side->owner);
+    if (side->owner != NULL)
+        side->owner->wake(side->owner);
 }
 
 /* SIDE_UNREACHED, for the access record. */
 static inline enum turbo_reason side_unreached_reason(const struct side *side)
 {
-    return side->reason != TURBO_REASON_NONE ? side->reason : TURBO_REASON_UPSTREAM_UNREACHED;
-}
-
-/* From now on its owner is told. */
-static inline void side_set_owner(struct side *side, void (*wake)(void *owner), void *owner)
-{
-    side->wake = wake;
-    side->owner = owner;
+    return side->reason != TURBO_REASON_NONE ? (enum turbo_reason)side->reason
+                                             : TURBO_REASON_UPSTREAM_UNREACHED;
 }
 
 #endif

@@ -10,52 +10,72 @@
 
 enum { ENOUGH_SPLICED = 16 * 1024, BEHIND_MARK_BYTES = 4096 };
 
-void stream_init(struct stream *s, struct ev_loop *loop,
-                 void (*callback)(struct ev_loop *loop, ev_io *io, int events), void *owner)
+void stream_init(struct stream *s, void (*callback)(struct ev_loop *loop, ev_io *io, int events),
+                 void *data)
 {
-    s->loop = loop;
-    s->fd = -1;
-    s->blocked = s->drained = false;
-    ev_init(&s->io, callback);
-    s->io.data = owner;
+    s->blocked = s->drained = s->unread = s->ended = s->hangup = false;
+    ev_io_init(&s->io, callback, -1, 0);
+    s->io.data = data;
 }
 
-void stream_ready(struct stream *s, int events)
+void stream_open(struct stream *s, int fd)
+{
+    ev_io_set(&s->io, fd, 0);
+}
+
+static int watched(const struct stream *s)
+{
+    return ev_is_active(&s->io) ? s->io.events & (EV_READ | EV_WRITE) : 0;
+}
+
+static void watch(struct stream *s, struct ev_loop *loop, int events)
+{
+    if (watched(s) == events)
+        return;
+    if (ev_is_active(&s->io))
+        ev_io_stop(loop, &s->io);
+    ev_io_modify(&s->io, events);
+    if (events != 0)
+        ev_io_start(loop, &s->io);
+}
+
+bool stream_ready(struct stream *s, struct ev_loop *loop, int events)
 {
     if ((events & EV_WRITE) != 0)
         s->blocked = false;
     if ((events & EV_READ) != 0)
         s->drained = false;
+    if ((events & EV_READ) == 0 || !s->unread)
+        return true;
+    watch(s, loop, watched(s) & ~EV_READ);
+    return (events & EV_WRITE) != 0;
 }
 
-int stream_release(struct stream *s)
+int stream_release(struct stream *s, struct ev_loop *loop)
 {
-    int fd = s->fd;
-    ev_io_stop(s->loop, &s->io);
-    s->fd = -1;
+    int fd = s->io.fd;
+    if (ev_is_active(&s->io))
+        ev_io_stop(loop, &s->io);
+    ev_io_set(&s->io, -1, 0);
     return fd;
 }
 
-void stream_close(struct stream *s, bool reset)
+void stream_close(struct stream *s, struct ev_loop *loop, bool reset)
 {
-    int fd = stream_release(s);
+    int fd = stream_release(s, loop);
     if (reset)
         socket_reset(fd);
     else
         socket_close(fd);
 }
 
-void stream_watch(struct stream *s, bool readable, bool writable)
+void stream_watch(struct stream *s, struct ev_loop *loop, bool readable, bool writable)
 {
-    int events = s->fd < 0 ? 0 : (readable ? EV_READ : 0) | (writable ? EV_WRITE : 0);
-    int now = ev_is_active(&s->io) ? s->io.events & (EV_READ | EV_WRITE) : 0;
-    if (now == events)
+    if (s->io.fd < 0)
         return;
-    ev_io_stop(s->loop, &s->io);
-    if (events == 0)
-        return;
-    ev_io_set(&s->io, s->fd, events);
-    ev_io_start(s->loop, &s->io);
+    s->unread = !readable;
+    int reading = readable ? EV_READ : s->ended ? 0 : watched(s) & EV_READ;
+    watch(s, loop, reading | (writable ? EV_WRITE : 0));
 }
 
 static bool is_again(ssize_t n)
@@ -68,6 +88,7 @@ static ssize_t read_result(struct stream *s, ssize_t n, size_t enough)
 {
     bool again = is_again(n);
     s->drained = again || (n > 0 && (size_t)n < enough);
+    s->ended = n == 0;
     if (again)
         return SIDE_AGAIN;
     return n < 0 ? SIDE_RESET : n; /* 0 is SIDE_END */
@@ -89,13 +110,13 @@ ssize_t stream_read(struct stream *s, uint8_t *buffer, size_t capacity)
 {
     if (s->drained)
         return SIDE_AGAIN;
-    return read_result(s, recv(s->fd, buffer, capacity, 0), capacity);
+    return read_result(s, recv(s->io.fd, buffer, capacity, 0), capacity);
 }
 
 ssize_t stream_peek(struct stream *s)
 {
     uint8_t byte;
-    ssize_t n = recv(s->fd, &byte, 1, MSG_PEEK);
+    ssize_t n = recv(s->io.fd, &byte, 1, MSG_PEEK);
     if (is_again(n))
         return SIDE_AGAIN;
     return n < 0 ? SIDE_RESET : n; /* 0 is SIDE_END */
@@ -121,20 +142,20 @@ ssize_t stream_read_pipe(struct stream *s, int write_end, size_t capacity)
     unsigned flags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK;
     if (s->drained)
         return SIDE_AGAIN;
-    ssize_t n = splice(s->fd, NULL, write_end, NULL, capacity, flags);
-    if ((n == 0 || is_again(n)) && is_at_mark(s->fd))
-        n = copy_behind_mark(s->fd, write_end);
+    ssize_t n = splice(s->io.fd, NULL, write_end, NULL, capacity, flags);
+    if ((n == 0 || is_again(n)) && is_at_mark(s->io.fd))
+        n = copy_behind_mark(s->io.fd, write_end);
     /* A pipe is full of small pieces long before it is full of bytes. */
     return read_result(s, n, ENOUGH_SPLICED);
 }
 
 ssize_t stream_write(struct stream *s, const uint8_t *data, size_t length)
 {
-    return write_result(s, send(s->fd, data, length, MSG_NOSIGNAL), length);
+    return write_result(s, send(s->io.fd, data, length, MSG_NOSIGNAL), length);
 }
 
 ssize_t stream_write_pipe(struct stream *s, int read_end, size_t length)
 {
     unsigned flags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK;
-    return write_result(s, splice(read_end, NULL, s->fd, NULL, length, flags), length);
+    return write_result(s, splice(read_end, NULL, s->io.fd, NULL, length, flags), length);
 }

@@ -12,24 +12,35 @@
 #include "proxy/sides/side.h"
 
 struct stream {
-    struct ev_loop *loop;
-    int fd;       /* -1: none */
+    ev_io io;     /* io.fd -1: no socket; io.data is the owner's */
     bool blocked; /* it took less than it was given */
     bool drained; /* it gave less than was asked for: nothing to read until the loop says so */
-    ev_io io;     /* io.data is the owner */
+    bool unread;  /* nobody wants to read, though the loop may still tell: see stream_watch */
+    bool ended;   /* it has given its end, and is ready to be read for good */
+    bool hangup;  /* its owner's: a reset alone is told of (net/hangup.h) */
 };
 
 /* Without a socket yet. */
-void stream_init(struct stream *stream, struct ev_loop *loop,
-                 void (*callback)(struct ev_loop *loop, ev_io *io, int events), void *owner);
-/* First thing in the owner's callback. */
-void stream_ready(struct stream *stream, int events);
+void stream_init(struct stream *stream,
+                 void (*callback)(struct ev_loop *loop, ev_io *io, int events), void *data);
+/* Takes the socket over. */
+void stream_open(struct stream *stream, int fd);
+static inline int stream_fd(const struct stream *stream)
+{
+    return stream->io.fd;
+}
+/* First thing in the owner's callback. False: it is nothing that was waited for (stream_watch). */
+bool stream_ready(struct stream *stream, struct ev_loop *loop, int events);
 /* Gives the socket up to the caller: -1 when there is none. */
-int stream_release(struct stream *stream);
+int stream_release(struct stream *stream, struct ev_loop *loop);
 /* Closes the socket, if there is one; with `reset` the peer is told that it was not in order. */
-void stream_close(struct stream *stream, bool reset);
-/* What the callback is to be called for. Without a socket nothing. */
-void stream_watch(struct stream *stream, bool readable, bool writable);
+void stream_close(struct stream *stream, struct ev_loop *loop, bool reset);
+/*
+ * What the callback is to be called for. Without a socket nothing. Each change costs a system call,
+ * and most waits that end are soon begun again: a socket that is no longer to be read goes on being
+ * watched until something comes.
+ */
+void stream_watch(struct stream *stream, struct ev_loop *loop, bool readable, bool writable);
 
 /* Bytes, or one of the SIDE_ results. */
 ssize_t stream_read(struct stream *stream, uint8_t *buffer, size_t capacity);

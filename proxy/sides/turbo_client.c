@@ -87,7 +87,7 @@ static void step(struct turbo_client_side *s)
     set_timer(s);
     /* Before the opening anything that TCP has to say matters (protocol §6.1). */
     bool read = s->base.lost == 0 && (!is_open(s) || s->want_read);
-    stream_watch(&s->tcp, read, s->tcp.blocked);
+    stream_watch(&s->tcp, s->worker->loop, read, s->tcp.blocked);
 }
 
 void turbo_client_step_and_wake(struct turbo_client_side *s)
@@ -127,10 +127,10 @@ static void tcp_spoke(struct turbo_client_side *s)
 
 static void on_tcp(struct ev_loop *loop, ev_io *io, int events)
 {
-    (void)loop;
     struct turbo_client_side *s = io->data;
     assert(s->tag == TURBO_CLIENT_TAG);
-    stream_ready(&s->tcp, events);
+    if (!stream_ready(&s->tcp, loop, events))
+        return;
     if ((events & EV_READ) != 0 && !is_open(s))
         tcp_spoke(s);
     turbo_client_step_and_wake(s);
@@ -243,7 +243,7 @@ static void turbo_client_side_reset(struct side *side, bool unreached)
     if (s->session != NULL)
         turbo_client_abort(s->session, s->worker->now);
     step(s);
-    stream_close(&s->tcp, true);
+    stream_close(&s->tcp, s->worker->loop, true);
 }
 
 static void turbo_client_side_watch(struct side *side, bool readable, bool writable)
@@ -251,7 +251,7 @@ static void turbo_client_side_watch(struct side *side, bool readable, bool writa
     struct turbo_client_side *s = side_of(side);
     s->want_read = readable;
     (void)writable; /* room grows when TCP takes bytes, and that wakes the relay anyway */
-    if (s->tcp.fd >= 0)
+    if (stream_fd(&s->tcp) >= 0)
         step(s);
 }
 
@@ -266,14 +266,12 @@ static int turbo_client_side_hand_over(struct side *side, uint8_t **early, size_
     struct turbo_client_side *s = side_of(side);
     *early = NULL;
     *length = 0;
-    return stream_release(&s->tcp);
+    return stream_release(&s->tcp, s->worker->loop);
 }
 
 static void turbo_client_side_report(const struct side *side, struct access *access)
 {
     const struct turbo_client_side *s = const_side_of(side);
-    if (s->base.server != NULL)
-        access_add_server(access, s->base.server->text);
     if (s->session == NULL)
         return;
     struct turbo_client_report report = turbo_client_report(s->session);
@@ -288,7 +286,7 @@ static void turbo_client_side_destroy(struct side *side)
     turbo_client_connect_end(s);
     session_udp_close(&s->udp);
     ev_timer_stop(s->worker->loop, &s->timer);
-    stream_close(&s->tcp, false);
+    stream_close(&s->tcp, s->worker->loop, false);
     upstream_release(s->upstream);
     s->tag = 0;
     free(s);
@@ -318,7 +316,7 @@ struct side *turbo_client_side(struct worker *worker, struct upstream *upstream,
     s->tag = TURBO_CLIENT_TAG;
     s->worker = worker;
     s->upstream = upstream_hold(upstream);
-    stream_init(&s->tcp, worker->loop, on_tcp, s);
+    stream_init(&s->tcp, on_tcp, s);
     session_udp_init(&s->udp, worker->loop, on_udp, s);
     ev_init(&s->timer, on_timer);
     s->timer.data = s;

@@ -46,7 +46,7 @@ static void give_up(struct turbo_client_side *s, int error)
     reach_cancel(s->reach);
     s->reach = NULL;
     s->base.lost = SIDE_UNREACHED;
-    s->base.error = error;
+    s->base.error = (int16_t)error;
 }
 
 /* The session for the SYN that has left to `s->peer`, with what the app has said so far. False: no
@@ -128,7 +128,7 @@ static void on_up(void *owner, int fd, const struct address *peer, struct server
     assert(s->tag == TURBO_CLIENT_TAG);
     s->reach = NULL;
     s->base.server = server;
-    s->tcp.fd = fd;
+    stream_open(&s->tcp, fd);
     socket_retry_evenly(fd);
     turbo_client_tcp_up(s->session, s->worker->now);
     turbo_client_step_and_wake(s);
@@ -140,7 +140,7 @@ static void on_failed(void *owner, int code)
     assert(s->tag == TURBO_CLIENT_TAG);
     s->reach = NULL;
     s->base.lost = SIDE_UNREACHED;
-    s->base.error = code;
+    s->base.error = (int16_t)code;
     if (s->session != NULL)
         turbo_client_tcp_failed(s->session, s->worker->now);
     turbo_client_step_and_wake(s);
@@ -166,7 +166,7 @@ void turbo_client_begin_anew(struct turbo_client_side *s)
     s->begins_anew = turbo_client_report(s->session).again;
     if (s->begins_anew) {
         s->attempt++;
-        stream_close(&s->tcp, true);
+        stream_close(&s->tcp, s->worker->loop, true);
         reach_cancel(s->reach);
         reach_end(s->base.server);
         s->base.server = NULL;

@@ -53,7 +53,7 @@ static void no_longer_pending(struct turbo_server_side *s)
 
 static bool has_joined(const struct turbo_server_side *s)
 {
-    return s->tcp.fd >= 0;
+    return stream_fd(&s->tcp) >= 0;
 }
 
 /* S→C bytes that UDP did not bring. */
@@ -72,10 +72,10 @@ static void flush_tcp(struct turbo_server_side *s)
 
 static void on_io(struct ev_loop *loop, ev_io *io, int events)
 {
-    (void)loop;
     struct turbo_server_side *s = io->data;
     assert(s->tag == TURBO_SERVER_TAG);
-    stream_ready(&s->tcp, events);
+    if (!stream_ready(&s->tcp, loop, events))
+        return;
     flush_tcp(s);
     side_wake(&s->base);
 }
@@ -118,7 +118,7 @@ static void replay_early(struct turbo_server_side *s)
 void turbo_server_side_join(struct side *side, int fd, uint8_t *early, size_t length)
 {
     struct turbo_server_side *s = side_of(side);
-    s->tcp.fd = fd;
+    stream_open(&s->tcp, fd);
     s->early = early;
     s->early_length = length;
     no_longer_pending(s);
@@ -236,7 +236,7 @@ static size_t turbo_server_side_undelivered(const struct side *side)
         return 0;
     if (!has_joined(s))
         return SIDE_NOBODY;
-    return turbo_server_tcp_peek(s->session, &data) + socket_unsent(s->tcp.fd);
+    return turbo_server_tcp_peek(s->session, &data) + socket_unsent(stream_fd(&s->tcp));
 }
 
 static void turbo_server_side_reset(struct side *side, bool unreached)
@@ -246,7 +246,7 @@ static void turbo_server_side_reset(struct side *side, bool unreached)
         turbo_server_refuse(s->session);
         udp_endpoint_kick(s->endpoint);
     }
-    stream_close(&s->tcp, true);
+    stream_close(&s->tcp, s->worker->loop, true);
 }
 
 /* ---- the rest ---- */
@@ -257,7 +257,7 @@ static void turbo_server_side_watch(struct side *side, bool readable, bool writa
     if (!has_joined(s))
         return;
     bool later = turbo_server_awaits_udp(s->session); /* what TCP has is not read yet */
-    stream_watch(&s->tcp, readable && !later, writable || s->tcp.blocked);
+    stream_watch(&s->tcp, s->worker->loop, readable && !later, writable || s->tcp.blocked);
 }
 
 static bool turbo_server_side_settled(const struct side *side)
@@ -278,7 +278,7 @@ static int turbo_server_side_hand_over(struct side *side, uint8_t **early, size_
     if (*length > 0)
         memmove(*early, *early + s->early_used, *length);
     s->early = NULL;
-    return stream_release(&s->tcp);
+    return stream_release(&s->tcp, s->worker->loop);
 }
 
 static void turbo_server_side_report(const struct side *side, struct access *access)
@@ -295,7 +295,7 @@ static void turbo_server_side_destroy(struct side *side)
     struct turbo_server_side *s = side_of(side);
     no_longer_pending(s);
     ev_timer_stop(s->worker->loop, &s->timer);
-    stream_close(&s->tcp, s->base.lost != 0);
+    stream_close(&s->tcp, s->worker->loop, s->base.lost != 0);
     free(s->early);
     turbo_server_release(s->session, s->worker->now);
     s->tag = 0;
@@ -329,7 +329,7 @@ struct side *turbo_server_side(struct worker *worker, struct udp_endpoint *endpo
     s->opening_timeout_s = listener_settings(udp_endpoint_listener(endpoint))->opening_timeout_s;
     s->pending_on = upstream_hold(upstream);
     upstream->pending++;
-    stream_init(&s->tcp, worker->loop, on_io, s);
+    stream_init(&s->tcp, on_io, s);
     ev_init(&s->timer, on_timer);
     s->timer.data = s;
     turbo_server_set_user(session, &s->base);

@@ -10,16 +10,23 @@ static void begin(void)
 {
     struct address client;
     assert_true(address_from_literal(&client, "192.0.2.7", 50122));
-    access_init(&access_record, &client, "turbo:192.0.2.1:443,udp=443", "tcp:example.org:443",
-                1000);
+    access_init(&access_record, &client, 1000);
+}
+
+static const char *end_at(struct fixture *f, const struct access_names *names, turbo_time now)
+{
+    access_end(&access_record, names, &f->log, now);
+    const char *text = fixture_log(f);
+    assert_int_equal(fixture_log_count(f, "\n"), 1);
+    return strstr(text, " info ");
 }
 
 static const char *end(struct fixture *f, turbo_time now)
 {
-    access_end(&access_record, &f->log, now);
-    const char *text = fixture_log(f);
-    assert_int_equal(fixture_log_count(f, "\n"), 1);
-    return strstr(text, " info ");
+    return end_at(f,
+                  &(struct access_names){.listener = "turbo:192.0.2.1:443,udp=443",
+                                         .upstream = "tcp:example.org:443"},
+                  now);
 }
 
 static void add_hello(const char *name)
@@ -47,13 +54,12 @@ static void a_connection_of_which_nothing_is_known_has_its_line(void **state)
 
 static void route_upstream_and_server_are_told(void **state)
 {
-    char server[] = "tcp:192.0.2.9:443";
     begin();
-    access_add_route(&access_record, "web", "servers");
-    access_add_server(&access_record, "tcp:192.0.2.8:443");
-    access_add_server(&access_record, server);
-    server[0] = 'x'; /* a copy is told */
-    const char *line = end(*state, 1500);
+    const char *line = end_at(
+        *state,
+        &(struct access_names){
+            .listener = "l", .route = "web", .upstream = "servers", .server = "tcp:192.0.2.9:443"},
+        1500);
     assert_non_null(
         strstr(line, " route=web upstream=servers requested=- server=tcp:192.0.2.9:443 "));
 }
@@ -63,7 +69,7 @@ static void a_record_without_a_line_leaves_nothing_behind(void **state)
     struct fixture *f = *state;
     begin();
     add_hello("www.example.org");
-    access_add_server(&access_record, "tcp:192.0.2.8:443");
+    access_add_requested(&access_record, "www.example.org:443");
     access_free(&access_record);
     access_free(&access_record);
     assert_null(access_record.server_name);
@@ -96,6 +102,39 @@ static void a_server_that_speaks_first_has_no_time_of_response(void **state)
     access_count_c2s(&access_record, 1200, 4);
     assert_non_null(strstr(end(*state, 1300), "first_response_us=0 first_answer_us=0 bytes_c2s=4 "
                                               "bytes_s2c=3"));
+}
+
+static void what_comes_within_a_turn_has_come(void **state)
+{
+    begin();
+    access_count_c2s(&access_record, 2000, 1);
+    access_count_s2c(&access_record, 2000, 1);
+    access_count_c2s(&access_record, 2000, 1);
+    assert_non_null(strstr(end(*state, 2000), "first_response_us=1 first_answer_us=1 "));
+}
+
+static void times_too_long_for_the_record_are_told_as_the_longest(void **state)
+{
+    begin();
+    access_count_c2s(&access_record, 2000, 1);
+    access_count_s2c(&access_record, 2000 + (1ull << 32), 1);
+    access_add_rtt(&access_record, 1ull << 40);
+    assert_non_null(strstr(end(*state, 1ull << 33),
+                           "rtt_us=4294967295 first_response_us=4294967295 first_answer_us=0 "));
+}
+
+static void the_round_trip_is_asked_for_where_it_is_told(void **state)
+{
+    struct fixture *f = *state;
+    begin();
+    assert_true(access_wants_rtt(&access_record, &f->log));
+    f->log.level = LOG_LEVEL_WARNING;
+    assert_false(access_wants_rtt(&access_record, &f->log));
+    access_add_outcome(&access_record, TURBO_OUTCOME_TURBO, TURBO_REASON_NONE);
+    assert_true(access_wants_rtt(&access_record, &f->log)); /* stats_ended counts it */
+    access_add_rtt(&access_record, 1);
+    assert_false(access_wants_rtt(&access_record, &f->log));
+    access_free(&access_record);
 }
 
 static void the_first_that_knows_wins(void **state)
@@ -148,6 +187,9 @@ int main(void)
         FIXTURE_CASE(a_record_without_a_line_leaves_nothing_behind),
         FIXTURE_CASE(times_count_from_the_first_request),
         FIXTURE_CASE(a_server_that_speaks_first_has_no_time_of_response),
+        FIXTURE_CASE(what_comes_within_a_turn_has_come),
+        FIXTURE_CASE(times_too_long_for_the_record_are_told_as_the_longest),
+        FIXTURE_CASE(the_round_trip_is_asked_for_where_it_is_told),
         FIXTURE_CASE(the_first_that_knows_wins),
         FIXTURE_CASE(what_the_listener_saw_counts_where_the_sides_say_nothing),
         FIXTURE_CASE(and_only_there),

@@ -85,6 +85,8 @@ static void a_reset_is_not_told_to_a_side_that_is_gone(void **state)
     struct peer *peer = fixture_pair(f, &fd);
     struct side *side = plain_accepted(f->worker, fd, NULL, 0);
     assert_non_null(side);
+    struct side_owner nobody = {.worker = f->worker};
+    side->owner = &nobody; /* which would call nothing */
     plain_watch_reset(side);
     int copy = dup(fd);
     side->ops->destroy(side);
@@ -291,14 +293,15 @@ static void a_side_destroyed_with_bytes_unread_leaks_nothing(void **state)
 
 /* As an arrival does before there is a relay: looks each time that it is woken. */
 struct heard {
+    struct side_owner owner; /* first, so that one is the other */
     struct side *side;
     int wakes, calls;
     bool alive;
 };
 
-static void on_wake(void *owner)
+static void on_wake(struct side_owner *owner)
 {
-    struct heard *heard = owner;
+    struct heard *heard = (struct heard *)owner;
     ssize_t bytes = heard->side->ops->peek(heard->side);
     heard->wakes++;
     if (bytes == SIDE_AGAIN) {
@@ -310,17 +313,18 @@ static void on_wake(void *owner)
     heard->alive = bytes > 0;
 }
 
-static void listen_to(struct side *side, struct heard *heard)
+static void listen_to(struct fixture *f, struct side *side, struct heard *heard)
 {
     heard->side = side;
-    side_set_owner(side, on_wake, heard);
+    heard->owner = (struct side_owner){.wake = on_wake, .worker = f->worker};
+    side->owner = &heard->owner;
 }
 
 static struct side *watched(struct fixture *f, struct heard *heard)
 {
     fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream tcp:127.0.0.1:%u", f->server_port);
     struct side *side = connecting(f, NULL, 0);
-    listen_to(side, heard);
+    listen_to(f, side, heard);
     fixture_server(f, 0);
     fixture_let_happen(f);
     assert_int_equal(heard->calls, 0);
@@ -373,25 +377,21 @@ static void a_server_out_of_reach_has_not_spoken(void **state)
     int refusing = fixture_refusing_port("127.0.0.1", &port);
     fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream tcp:127.0.0.1:%u", port);
     struct side *side = connecting(f, NULL, 0);
-    listen_to(side, &heard);
+    listen_to(f, side, &heard);
     UNTIL(f, heard.calls > 0);
     assert_false(heard.alive);
     side->ops->destroy(side);
     close(refusing);
 }
 
-static void the_round_trip_is_reported_also_after_a_reset(void **state)
+static void the_round_trip_is_told_also_where_it_ends_with_a_reset(void **state)
 {
     struct fixture *f = *state;
-    int fd;
-    struct access access = {.rtt_us = 0};
-    fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream tcp:127.0.0.1:%u", f->server_port);
-    fixture_pair(f, &fd);
-    struct side *side = plain_accepted(f->worker, fd, NULL, 0);
-    side->ops->reset(side, false);
-    side->ops->report(side, &access);
-    assert_true(access.rtt_us > 0);
-    side->ops->destroy(side);
+    struct ends ends = connected(f);
+    peer_reset(ends.server);
+    UNTIL(f, peer_was_reset(ends.client) && f->worker->connections == 0);
+    assert_true(fixture_logged(f, " rtt_us="));
+    assert_false(fixture_logged(f, " rtt_us=0 "));
 }
 
 /* ---- what the server is sent first ---- */
@@ -443,7 +443,7 @@ static void a_long_prelude_goes_out_in_parts_and_in_order(void **state)
     fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream tcp:127.0.0.1:%u", f->server_port);
     struct side *side = connecting(f, bulk, LONG_PRELUDE);
     struct heard heard = {0};
-    listen_to(side, &heard); /* before there is a relay */
+    listen_to(f, side, &heard); /* before there is a relay */
     struct peer *server = fixture_server(f, 0);
     peer_deafen(server);
     fixture_let_happen(f);
@@ -498,8 +498,11 @@ static void it_goes_on_when_a_relay_takes_over(void **state)
     struct peer *client = fixture_pair(f, &fd);
     struct side *near = plain_accepted(f->worker, fd, NULL, 0);
     struct connection connection;
-    connection_accepted(&connection, f->worker->listeners[0], &(struct address){.length = 0}, fd);
+    struct connection_asked asked;
+    connection_accepted(&connection, &asked, f->worker->listeners[0],
+                        &(struct address){.length = 0}, fd);
     assert_int_equal(connection_place(&connection, NULL), TURBO_REASON_NONE);
+    connection_arrived(&connection);
     relay_start(near, far, &connection);
     peer_say(client, "hello");
     peer_finish(client);
@@ -520,7 +523,7 @@ static void a_server_that_resets_within_the_prelude_is_lost(void **state)
     fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream tcp:127.0.0.1:%u", f->server_port);
     struct side *side = connecting(f, bulk, LONG_PRELUDE);
     struct heard heard = {0};
-    listen_to(side, &heard);
+    listen_to(f, side, &heard);
     struct peer *server = fixture_server(f, 0);
     peer_deafen(server);
     peer_reset(server);
@@ -591,7 +594,7 @@ int main(void)
         FIXTURE_CASE(a_server_that_ends_without_a_word_has_not_spoken),
         FIXTURE_CASE(a_server_that_resets_has_not_spoken),
         FIXTURE_CASE(a_server_out_of_reach_has_not_spoken),
-        FIXTURE_CASE(the_round_trip_is_reported_also_after_a_reset),
+        FIXTURE_CASE(the_round_trip_is_told_also_where_it_ends_with_a_reset),
         FIXTURE_CASE(the_prelude_comes_first_and_until_then_there_is_no_room),
         FIXTURE_CASE(also_when_another_server_gets_the_connection),
         FIXTURE_CASE(a_long_prelude_goes_out_in_parts_and_in_order),

@@ -92,14 +92,14 @@ static void what_a_slow_reader_takes_postpones_it(void **state)
     static uint8_t much[MUCH_BYTES];
     peer_deafen(client);
     peer_send(f->served[0], much, sizeof(much));
-    UNTIL(f, relay_is_holding(&relay->flows[FAR]));
+    UNTIL(f, relay_is_holding(relay, FAR));
     peer_finish(f->served[0]);
     fixture_let_happen(f);
-    relay->flows[FAR].ended = true; /* nothing more is read: only what is held moves */
+    relay->ended[FAR] = true; /* nothing more is read: only what is held moves */
     turbo_time before = f->worker->now;
     relay->active_at = long_ago(f);
     peer_hear(client);
-    UNTIL(f, !relay_is_holding(&relay->flows[FAR]));
+    UNTIL(f, !relay_is_holding(relay, FAR));
     assert_true(relay->active_at >= before);
 }
 
@@ -108,10 +108,10 @@ static void without_limits_no_timer_runs(void **state)
     struct fixture *f = *state;
     start(f, "tcp");
     struct peer *client = connected(f);
-    assert_false(ev_is_active(&f->worker->relays->timer));
+    assert_false(ev_is_active(&f->worker->look_timer));
     peer_finish(client);
     UNTIL(f, f->served[0]->ended);
-    assert_false(ev_is_active(&f->worker->relays->timer));
+    assert_false(ev_is_active(&f->worker->look_timer));
 }
 
 /* ---- half-closed ---- */
@@ -144,7 +144,7 @@ static void the_wait_begins_with_the_end(void **state)
     UNTIL(f, f->served[0]->ended);
     assert_true(relay->active_at >= before);
     assert_int_equal(f->worker->connections, 1);
-    ev_feed_event(f->loop, &relay->timer, EV_TIMER); /* a look that was due */
+    ev_feed_event(f->loop, &f->worker->look_timer, EV_TIMER); /* a look that was due */
     fixture_let_happen(f);
     peer_say(f->served[0], "PONG");
     UNTIL(f, peer_heard(client, "PONG"));
@@ -204,7 +204,6 @@ static void behind_the_answer_there_is_no_such_limit(void **state)
     UNTIL(f, wire_client_passed(&wire, f->served[0], "answer"));
     pass_time(f);
     assert_int_equal(f->worker->connections, 1);
-    assert_false(ev_is_active(&f->worker->relays->timer));
 }
 
 static void nor_for_what_is_no_tls(void **state)

@@ -31,13 +31,13 @@ static int setup(void **state)
     assert_non_null(c);
     (void)signal(SIGPIPE, SIG_IGN);
     c->loop = ev_loop_new(EVFLAG_AUTO);
-    stream_init(&c->stream, c->loop, on_io, c);
+    stream_init(&c->stream, on_io, c);
     assert_true(address_from_literal(&address, "127.0.0.1", 0));
     c->listener = socket_listen_tcp(&address);
-    c->stream.fd = socket_connect_tcp(&address, 0);
+    stream_open(&c->stream, socket_connect_tcp(&address, 0));
     while ((c->peer = socket_accept(c->listener, &from)) < 0)
         continue;
-    stream_watch(&c->stream, false, true);
+    stream_watch(&c->stream, c->loop, false, true);
     ev_run(c->loop, 0);
     assert_int_equal(c->events, EV_WRITE);
     c->events = 0;
@@ -48,7 +48,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct connection *c = *state;
-    stream_close(&c->stream, false);
+    stream_close(&c->stream, c->loop, false);
     socket_close(c->peer);
     socket_close(c->listener);
     ev_loop_destroy(c->loop);
@@ -58,7 +58,7 @@ static int teardown(void **state)
 
 static void wait_readable(struct connection *c)
 {
-    stream_watch(&c->stream, true, false);
+    stream_watch(&c->stream, c->loop, true, false);
     ev_run(c->loop, 0);
     assert_int_equal(c->events & EV_READ, EV_READ);
 }
@@ -71,9 +71,9 @@ static void bytes_and_the_end_come_in_order(void **state)
     assert_int_equal(write(c->peer, "abc", 3), 3);
     wait_readable(c);
     assert_int_equal(stream_read(&c->stream, buffer, sizeof(buffer)), SIDE_AGAIN);
-    stream_ready(&c->stream, EV_READ);
+    stream_ready(&c->stream, c->loop, EV_READ);
     assert_int_equal(stream_read(&c->stream, buffer, sizeof(buffer)), 3);
-    stream_ready(&c->stream, EV_READ);
+    stream_ready(&c->stream, c->loop, EV_READ);
     assert_memory_equal(buffer, "abc", 3);
     socket_close(c->peer);
     c->peer = -1;
@@ -113,7 +113,7 @@ static void bytes_pass_through_a_pipe_as_well(void **state)
     assert_int_equal(stream_read_pipe(&c->stream, pipe.write_end, 8), SIDE_AGAIN);
     assert_int_equal(write(c->peer, "abc", 3), 3);
     wait_readable(c);
-    stream_ready(&c->stream, EV_READ);
+    stream_ready(&c->stream, c->loop, EV_READ);
     assert_int_equal(stream_read_pipe(&c->stream, pipe.write_end, 8), 3);
     assert_int_equal(stream_write_pipe(&c->stream, pipe.read_end, 3), 3);
     assert_int_equal(read(c->peer, buffer, sizeof(buffer)), 3);
@@ -121,22 +121,57 @@ static void bytes_pass_through_a_pipe_as_well(void **state)
     socket_reset(c->peer);
     c->peer = -1;
     wait_readable(c);
-    stream_ready(&c->stream, EV_READ);
+    stream_ready(&c->stream, c->loop, EV_READ);
     assert_int_equal(stream_read_pipe(&c->stream, pipe.write_end, 8), SIDE_RESET);
     pump_return(&pool, &pipe);
     pump_close_all(&pool);
 }
 
+/* To stop and begin again would be two system calls. */
+static void who_does_not_read_goes_on_being_watched_until_something_comes(void **state)
+{
+    struct connection *c = *state;
+    stream_watch(&c->stream, c->loop, true, false);
+    ev_run(c->loop, EVRUN_NOWAIT);
+    stream_watch(&c->stream, c->loop, false, false);
+    assert_true(ev_is_active(&c->stream.io));
+    assert_int_equal(write(c->peer, "abc", 3), 3);
+    ev_run(c->loop, 0);
+    assert_false(stream_ready(&c->stream, c->loop, c->events));
+    assert_false(ev_is_active(&c->stream.io));
+    stream_watch(&c->stream, c->loop, true, false);
+    c->events = 0;
+    ev_run(c->loop, 0);
+    assert_true(stream_ready(&c->stream, c->loop, c->events));
+    stream_watch(&c->stream, c->loop, false, true);
+    ev_run(c->loop, 0);
+    assert_true(stream_ready(&c->stream, c->loop, c->events)); /* it may be written to */
+}
+
+/* It is ready for good. */
+static void behind_the_end_it_is_not_watched(void **state)
+{
+    struct connection *c = *state;
+    uint8_t buffer[8];
+    stream_watch(&c->stream, c->loop, true, false);
+    socket_close(c->peer);
+    c->peer = -1;
+    ev_run(c->loop, 0);
+    assert_int_equal(stream_read(&c->stream, buffer, sizeof(buffer)), SIDE_END);
+    stream_watch(&c->stream, c->loop, false, false);
+    assert_false(ev_is_active(&c->stream.io));
+}
+
 static void what_is_given_up_is_neither_watched_nor_closed(void **state)
 {
     struct connection *c = *state;
-    stream_watch(&c->stream, true, true);
-    int fd = stream_release(&c->stream);
+    stream_watch(&c->stream, c->loop, true, true);
+    int fd = stream_release(&c->stream, c->loop);
     assert_false(ev_is_active(&c->stream.io));
-    assert_int_equal(c->stream.fd, -1);
-    stream_watch(&c->stream, true, true);
+    assert_int_equal(stream_fd(&c->stream), -1);
+    stream_watch(&c->stream, c->loop, true, true);
     assert_false(ev_is_active(&c->stream.io));
-    stream_close(&c->stream, true);
+    stream_close(&c->stream, c->loop, true);
     assert_int_equal(write(fd, "x", 1), 1);
     socket_close(fd);
 }
@@ -148,6 +183,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_reset_is_no_end, setup, teardown),
         cmocka_unit_test_setup_teardown(it_says_when_it_takes_no_more, setup, teardown),
         cmocka_unit_test_setup_teardown(bytes_pass_through_a_pipe_as_well, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            who_does_not_read_goes_on_being_watched_until_something_comes, setup, teardown),
+        cmocka_unit_test_setup_teardown(behind_the_end_it_is_not_watched, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_given_up_is_neither_watched_nor_closed, setup,
                                         teardown),
     };

@@ -58,7 +58,7 @@ static char record_name[64];
 static int server = -1;
 static unsigned wakes;
 
-static void on_wake(void *owner)
+static void on_wake(struct side_owner *owner)
 {
     (void)owner;
     wakes++;
@@ -121,7 +121,9 @@ static void call(struct fixture *f, const char *host)
     free(target);
     assert_non_null(side);
     wakes = 0;
-    side_set_owner(side, on_wake, NULL);
+    static struct side_owner owner;
+    owner = (struct side_owner){.wake = on_wake, .worker = f->worker};
+    side->owner = &owner;
 }
 
 static void is_calling(struct fixture *f)

@@ -170,10 +170,12 @@ void fake_says(struct fake *fake, const char *words)
 void fakes_start(struct pair *p)
 {
     struct connection connection;
+    struct connection_asked asked;
     struct address client;
     address_from_literal(&client, "192.0.2.1", 1);
-    connection_begin(&connection, p->f->worker->listeners[0], &client, &(struct address){0},
+    connection_begin(&connection, &asked, p->f->worker->listeners[0], &client, &(struct address){0},
                      clock_now());
+    connection_arrived(&connection);
     relay_start(&p->near.base, &p->far.base, &connection);
 }
 
