@@ -304,7 +304,7 @@ def measure_workers(bench):
         for number in range(1, bench.rounds + 1):
             for workers, subject in started if number % 2 else reversed(started):
                 count = bench.size["connections"]
-                connections_once(bench, subject, number, "workers", f"{workers}", count)
+                connections_once(bench, subject, number, "workers", "1 worker" if workers == 1 else f"{workers} workers", count)
             say(f"workers: round {number} of {bench.rounds}")
 
 

@@ -165,13 +165,14 @@ def growth(values):
 def workers(values):
     columns = [(case, metric, False) for case in values.cases for metric in ("per_second", "cpu_us")]
     names = {"per_second": "connections/s", "cpu_us": "CPU µs per connection"}
-    heads = [f"{case} workers: {names[metric]}" for case, metric, _ in columns]
+    heads = [f"{case}: {names[metric]}" for case, metric, _ in columns]
     lines = []
     for subject in values.subjects:
         process = "edge" if subject == "pair" else subject
         for fewer, more in zip(values.cases, values.cases[1:]):
             both = [values.of(subject, process, case, "cpu_us") for case in (more, fewer)]
-            lines.append(ratio_line(f"{subject}: CPU per connection of the {process}, {more} workers ÷ {fewer}", *both))
+            label = subject if subject == process else f"{subject}: {process}"
+            lines.append(ratio_line(f"{label}: CPU per connection, {more} ÷ {fewer}", *both))
     return table(values, columns, heads, split=True) + "\n" + "".join(lines)
 
 
