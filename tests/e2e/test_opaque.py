@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from contextlib import suppress
 
 import pytest
 
@@ -148,15 +149,18 @@ def test_a_silent_client_and_a_silent_server_stay_connected_through_the_sniff_ti
         assert server.result() == b"late"
 
 
-async def start_tls_server(pki: Pki) -> asyncio.Server:
-    """PING, PONG, then TLS on the same connection, where it echoes one line."""
+async def start_tls_server(pki: Pki, ended: asyncio.Event) -> asyncio.Server:
+    """PING, PONG, then TLS on the same connection, where it echoes one line. `ended`: the client has gone, and so has it."""
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         assert await reader.readexactly(6) == b"PING\r\n"
         writer.write(b"PONG\r\n")
         await writer.start_tls(pki.server_context())
         writer.write(await reader.readline())
         await writer.drain()
-        writer.close()
+        with suppress(ConnectionError):
+            await reader.read()
+        writer.transport.abort()
+        ended.set()
 
     return await asyncio.start_server(serve, "127.0.0.1", 0)
 
@@ -174,10 +178,12 @@ async def ping_and_start_tls(pki: Pki, port: int) -> bytes:
 
 def test_tls_may_start_in_the_middle_of_a_connection(proxies: Proxies, pki: Pki) -> None:
     async def run() -> Pair:
-        async with await start_tls_server(pki) as server:
+        ended = asyncio.Event()
+        async with await start_tls_server(pki, ended) as server:
             pair = proxies.pair(server.sockets[0].getsockname()[1])
             line = await asyncio.wait_for(ping_and_start_tls(pki, pair.port), DEADLINE_S)
             assert line == b"through TLS\n"
+            await asyncio.wait_for(ended.wait(), DEADLINE_S)
             return pair
 
     assert asyncio.run(run()).outcomes() == {"opaque"}
