@@ -29,10 +29,19 @@ static unsigned owners_of(const struct arrival *a)
     return listener_group(a->connection.listener)->owners;
 }
 
+/* May another worker have its session? Where one has all of them the others have none. */
+static bool is_shared(const struct arrival *a)
+{
+    return owners_of(a) > 0 && a->worker->mates->count > 1;
+}
+
+/* Whose first byte is no marked id's may be a draft session's, if any is pending. */
 bool arrival_is_undecided(const struct arrival *a)
 {
-    return owners_of(a) > 1 && a->length <= TURBO_SHARE_BYTE &&
-           !turbo_starts_record(a->bytes, a->length);
+    return is_shared(a) && a->length <= TURBO_SHARE_BYTE &&
+           !turbo_starts_record(a->bytes, a->length) &&
+           (turbo_looks_like_id(a->bytes, a->length) ||
+            listener_is_pending(a->connection.listener));
 }
 
 /* The record is begun anew where it goes. */
@@ -75,11 +84,12 @@ static void move(struct arrival *a, struct worker *to)
 
 bool arrival_moves(struct arrival *a)
 {
-    unsigned owners = owners_of(a);
-    int owner = owners <= 1
-                    ? -1
-                    : turbo_opening_owner(&a->opening, crypto_sha256, a->bytes, a->length, owners);
-    a->at_home = owners <= 1 || owner == (int)a->worker->index;
+    if (!is_shared(a)) {
+        a->at_home = true;
+        return false;
+    }
+    int owner = turbo_opening_owner(&a->opening, crypto_sha256, a->bytes, a->length, owners_of(a));
+    a->at_home = owner == (int)a->worker->index;
     if (owner < 0 || a->at_home)
         return false;
     move(a, a->worker->mates->workers[owner]);

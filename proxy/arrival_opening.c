@@ -124,6 +124,8 @@ void arrival_judge(struct arrival *a, size_t from)
 {
     if (!a->at_home && (arrival_is_undecided(a) || arrival_moves(a)))
         return;
+    if (a->opening.prefix_bytes == 0) /* what came before was not judged */
+        from = 0;
     struct turbo_endpoint *endpoint = arrival_endpoint(a);
     struct turbo_address client = client_of(a);
     /* Whose TCP comes through somebody in front may be heard by UDP from another address. */

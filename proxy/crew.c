@@ -227,12 +227,15 @@ static void *run(void *argument)
     return NULL;
 }
 
-/* Signals are the main thread's. */
+/* Signals are the main thread's, but for those that tell of a fault in the thread itself. */
 static int start_thread(struct crew *crew, unsigned index)
 {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP, SIGSYS};
+    sigset_t most, before;
+    sigfillset(&most);
+    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+        sigdelset(&most, faults[i]);
+    pthread_sigmask(SIG_SETMASK, &most, &before);
     int error = pthread_create(&crew->members[index].thread, NULL, run, crew->mates.workers[index]);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return error;

@@ -241,6 +241,11 @@ class Proxies:
         proxy.signal(signal.SIGKILL)
         proxy.wait()
 
+    def has_died(self, proxy: Proxy) -> None:
+        """It ends by itself, and not well."""
+        self._started.remove(proxy)
+        proxy.wait()
+
     def stop(self) -> None:
         """Ends all of them, even when one did not end well; reports every failure."""
         problems = []
