@@ -141,7 +141,9 @@ static void begin(struct end *e, int fd)
         SSL_set_accept_state(c->ssl);
     } else {
         SSL_set_connect_state(c->ssl);
-        SSL_set_tlsext_host_name(c->ssl, TALK_NAME);
+        static char name[] =
+            TALK_NAME; /* SSL_set_tlsext_host_name casts const away; the name is copied */
+        SSL_set_tlsext_host_name(c->ssl, name);
     }
     ends_watch(e->epoll, EPOLL_CTL_ADD, fd, c->events, c);
 }

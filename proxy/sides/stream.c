@@ -23,7 +23,7 @@ void stream_open(struct stream *s, int fd)
     ev_io_set(&s->io, fd, 0);
 }
 
-static int watched(const struct stream *s)
+static int watched(struct stream *s)
 {
     return ev_is_active(&s->io) ? s->io.events & (EV_READ | EV_WRITE) : 0;
 }

@@ -27,7 +27,7 @@ static int close_stats(void **state)
 /* One that is over. Times count from its beginning. */
 static struct access ended(enum turbo_outcome outcome, enum turbo_reason reason)
 {
-    return (struct access){.outcome = outcome, .reason = reason, .started = 1};
+    return (struct access){.outcome = (uint8_t)outcome, .reason = (uint8_t)reason, .started = 1};
 }
 
 static void the_same_names_are_the_same_route(void **state)
