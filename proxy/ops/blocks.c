@@ -47,7 +47,7 @@ void blocks_give(struct blocks *b, void *memory)
     if (memory == NULL)
         return;
     struct block *block = (struct block *)memory - 1;
-    if (b->kinds[block->kind].count >= SPARE_MAX) {
+    if (b->kinds[block->kind].count + 1 > SPARE_MAX) {
         free(block);
         return;
     }
