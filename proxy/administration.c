@@ -8,6 +8,7 @@
 #include "proxy/ops/admin.h"
 #include "proxy/ops/metrics.h"
 #include "proxy/ops/status.h"
+#include "proxy/ops/totals.h"
 #include "proxy/worker.h"
 
 /* For the answer that a socket which is no longer wanted still owes. */
@@ -20,30 +21,62 @@ static struct worker *first(const struct administration *a)
 
 /* ---- the answers ---- */
 
-static void write_metrics(void *owner, FILE *out)
+/* NULL: out of memory. */
+static struct totals *gather(const struct administration *a)
+{
+    struct totals *totals = totals_create(first(a));
+    bool complete = totals != NULL;
+    crew_pause(a->crew);
+    for (unsigned i = 1; complete && i < crew_count(a->crew); i++)
+        complete = totals_add(totals, crew_worker(a->crew, i));
+    crew_resume(a->crew);
+    if (complete)
+        return totals;
+    totals_destroy(totals);
+    return NULL;
+}
+
+static bool write_metrics(void *owner, FILE *out)
 {
     const struct administration *a = owner;
-    metrics_write(first(a), a->process, out);
+    struct totals *totals = gather(a);
+    if (totals == NULL)
+        return false;
+    metrics_write(totals, a->process, out);
+    totals_destroy(totals);
+    return true;
 }
 
 static bool write_status(void *owner, FILE *out)
 {
     const struct administration *a = owner;
-    return status_write(first(a), a->process, out);
+    struct totals *totals = gather(a);
+    bool written = totals != NULL && status_write(totals, a->process, out);
+    totals_destroy(totals);
+    return written;
+}
+
+/* NULL: nothing. */
+static const char *lacks(const struct worker *w)
+{
+    if (w->draining)
+        return "stopping";
+    if (!w->accepting)
+        return "not accepting: out of descriptors or memory, until a connection ends";
+    for (size_t i = 0; i < w->listener_count; i++)
+        if (!listener_is_open(w->listeners[i]))
+            return "a listener is not open";
+    return NULL;
 }
 
 static bool is_ready(void *owner, FILE *out)
 {
     const struct administration *a = owner;
-    const struct worker *w = first(a);
     const char *why = NULL;
-    if (w->draining)
-        why = "stopping";
-    else if (!w->accepting)
-        why = "not accepting: out of descriptors or memory, until a connection ends";
-    for (size_t i = 0; why == NULL && i < w->listener_count; i++)
-        if (!listener_is_open(w->listeners[i]))
-            why = "a listener is not open";
+    crew_pause(a->crew);
+    for (unsigned i = 0; why == NULL && i < crew_count(a->crew); i++)
+        why = lacks(crew_worker(a->crew, i));
+    crew_resume(a->crew);
     if (why != NULL)
         (void)fprintf(out, "%s\n", why);
     return why == NULL;

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/generation.h"
+#include "proxy/inbox.h"
 #include "proxy/net/dial.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
@@ -19,7 +21,8 @@ static const double JITTER = 0.1; /* of an interval, either way */
 struct check {
     uint32_t tag;
     struct health_checks *all;
-    struct server *server; /* the upstream's */
+    struct server *server; /* the upstream's … */
+    size_t place;          /* … and where it has it */
     struct dial *dial;     /* under way; NULL: the timer is */
     bool on_trial;
     ev_timer timer;
@@ -53,6 +56,66 @@ static void wait_for_next(struct check *c)
     wait_for(c, interval * (1. - JITTER + 2. * JITTER * some_of_one()));
 }
 
+/* ---- what the other workers hear of it ---- */
+
+/* What a check has found. */
+struct finding {
+    struct message message;
+    struct config *config; /* held: what the next two are places in */
+    size_t upstream, server;
+    bool connected;
+    bool told; /* the log has it that the server is back */
+};
+
+/* As if it had been checked there, but for the log, which has one line of it. */
+static void apply(const struct finding *f, struct worker *w)
+{
+    const struct upstream *u = w->generation->upstreams[f->upstream];
+    struct server *s = u->servers[f->server];
+    if (!f->connected)
+        (void)health_failed(&s->health, &u->settings->health, health_try(&s->health, w->now),
+                            w->now);
+    else if (f->told)
+        (void)health_succeeded(&s->health);
+    else
+        upstream_connected(u, s, w);
+}
+
+static void deliver(struct message *message, struct worker *w)
+{
+    struct finding *f = (struct finding *)message;
+    if (w != NULL && w->generation->config == f->config)
+        apply(f, w);
+    config_release(f->config);
+    free(f);
+}
+
+/* Without memory for it another worker finds out by itself, or with the next check. */
+static void tell(const struct check *c, struct worker *mate, bool connected, bool told)
+{
+    const struct upstream *u = c->all->upstream;
+    struct finding *f = malloc(sizeof(*f));
+    if (f == NULL)
+        return;
+    *f = (struct finding){.message.deliver = deliver,
+                          .config = config_hold(u->config),
+                          .upstream = (size_t)(u->settings - u->config->upstreams),
+                          .server = c->place,
+                          .connected = connected,
+                          .told = told};
+    inbox_put(&mate->inbox, &f->message);
+}
+
+static void tell_others(const struct check *c, bool connected, bool told)
+{
+    const struct workmates *mates = c->all->worker->mates;
+    for (unsigned i = 0; i < mates->count; i++)
+        if (mates->workers[i] != NULL && mates->workers[i] != c->all->worker)
+            tell(c, mates->workers[i], connected, told);
+}
+
+/* ---- a check ---- */
+
 static void on_up(void *owner, int fd, const struct address *peer)
 {
     (void)peer;
@@ -61,7 +124,9 @@ static void on_up(void *owner, int fd, const struct address *peer)
     c->dial = NULL;
     socket_close(fd);
     c->server->checked++;
+    bool was_out = c->server->health.out_until != 0;
     upstream_connected(c->all->upstream, c->server, c->all->worker);
+    tell_others(c, true, was_out);
     wait_for_next(c);
 }
 
@@ -76,6 +141,7 @@ static void on_failed(void *owner, const char *error, int code)
         c->server->checked++;
         c->server->check_failed++;
         upstream_failed(c->all->upstream, c->server, c->all->worker, c->on_trial, error);
+        tell_others(c, false, true);
     }
     wait_for_next(c);
 }
@@ -100,6 +166,8 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events_)
     }
 }
 
+/* ---- which ones ---- */
+
 /* One named twice is one server, and checked once. */
 static bool is_checked(const struct health_checks *all, const struct server *server)
 {
@@ -109,12 +177,13 @@ static bool is_checked(const struct health_checks *all, const struct server *ser
     return false;
 }
 
-static void add(struct health_checks *all, struct server *server)
+static void add(struct health_checks *all, struct server *server, size_t place)
 {
     struct check *c = &all->checks[all->count++];
     c->tag = CHECK_TAG;
     c->all = all;
     c->server = server;
+    c->place = place;
     ev_init(&c->timer, on_timer);
     c->timer.data = c;
     wait_for(c, all->upstream->settings->health.check_interval_s * some_of_one());
@@ -133,7 +202,7 @@ bool health_checks_start(struct upstream *u, struct worker *w)
     u->checks = all;
     for (size_t i = 0; i < count; i++)
         if (!is_checked(all, u->servers[i]))
-            add(all, u->servers[i]);
+            add(all, u->servers[i], i);
     return true;
 }
 

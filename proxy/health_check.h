@@ -1,7 +1,8 @@
 /*
  * Active checks: each server of an upstream is connected to by TCP every so often, to see whether
  * it can be, and its health is told. Nothing is sent. One that is left out is thus back as soon as
- * a check finds it, and it need not be a client that tries it first.
+ * a check finds it, and it need not be a client that tries it first. One worker checks for all: its
+ * mates are sent what it finds, and do the same to the servers they have.
  */
 #ifndef PROXY_HEALTH_CHECK_H
 #define PROXY_HEALTH_CHECK_H

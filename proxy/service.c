@@ -172,6 +172,11 @@ static bool start(struct service *s, struct config *config)
     return opened;
 }
 
+static bool is_alive(void *owner)
+{
+    return crew_is_alive(owner);
+}
+
 static bool serve(struct service *s)
 {
     for (int i = 0; i < SIGNALS_MAX; i++) {
@@ -180,7 +185,8 @@ static bool serve(struct service *s)
         ev_signal_start(first(s)->loop, &s->signals[i]);
     }
     bool serves = crew_start(s->crew) && replacement_take_up(&s->replacement);
-    service_manager_watch(&s->watchdog, first(s)->loop, s->replacement.is_successor);
+    service_manager_watch(&s->watchdog, first(s)->loop, s->replacement.is_successor, is_alive,
+                          s->crew);
     if (serves)
         crew_run(s->crew);
     service_manager_unwatch(&s->watchdog);

@@ -39,8 +39,8 @@ struct admin;
  * Who answers. Each writes the body. They are called from the loop, and must not destroy the admin.
  */
 struct admin_answers {
-    void (*metrics)(void *owner, FILE *out);
-    /* False: out of memory, the connection is closed. */
+    /* False, from both: out of memory, the connection is closed. */
+    bool (*metrics)(void *owner, FILE *out);
     bool (*status)(void *owner, FILE *out);
     /* False: not ready (draining, or no listener is open); `out` gets why. */
     bool (*ready)(void *owner, FILE *out);

@@ -27,8 +27,7 @@ static unsigned write_list(const struct admin_request *r, FILE *out)
 
 static unsigned write_metrics(const struct admin_request *r, FILE *out)
 {
-    r->answers->metrics(r->owner, out);
-    return MHD_HTTP_OK;
+    return r->answers->metrics(r->owner, out) ? MHD_HTTP_OK : 0;
 }
 
 static unsigned write_health(const struct admin_request *r, FILE *out)

@@ -4,7 +4,9 @@
 #include "proxy/ops/metrics_parts.h"
 #include "proxy/ops/process.h"
 #include "proxy/ops/stats.h"
-#include "proxy/worker.h"
+#include "proxy/ops/totals.h"
+
+enum { WORKER_NUMBER_BYTES = 12 };
 
 /* ---- connections, by listener and route ---- */
 
@@ -95,7 +97,7 @@ static void write_connections(FILE *out, const struct route_stats *all)
         write_histograms(out, "turbotls_first_answer_seconds", r, r->first_answer);
 }
 
-/* ---- the worker and its process ---- */
+/* ---- the workers and their process ---- */
 
 static void write_one(FILE *out, const char *name, enum exposition_type type, const char *help,
                       uint64_t value)
@@ -111,19 +113,34 @@ static void write_time(FILE *out, const char *name, enum exposition_type type, c
     exposition_seconds(out, name, NULL, us);
 }
 
-static void write_worker(FILE *out, const struct worker *w)
+static void write_workers(FILE *out, const struct totals *t)
 {
     write_one(out, "turbotls_connections_max", EXPOSITION_GAUGE,
-              "Connections that the limit of open files allows.", w->connections_max);
+              "Connections that the limit of open files allows.", t->connections_max);
     write_one(out, "turbotls_arrivals", EXPOSITION_GAUGE,
-              "Connections whose first bytes have not told yet what they are.", w->arrival_count);
+              "Connections whose first bytes have not told yet what they are.", t->arrivals);
     write_one(out, "turbotls_accepting", EXPOSITION_GAUGE,
-              "0: out of descriptors or memory, until a connection ends.", w->accepting);
-    write_one(out, "turbotls_draining", EXPOSITION_GAUGE, "1: stopping.", w->draining);
+              "0: out of descriptors or memory, until a connection ends.", t->accepting);
+    write_one(out, "turbotls_draining", EXPOSITION_GAUGE, "1: stopping.", t->draining);
     write_one(out, "turbotls_pipes", EXPOSITION_GAUGE, "Pipes to splice through, idle ones too.",
-              w->pipes.open);
+              t->pipes);
     write_one(out, "turbotls_log_lines_dropped_total", EXPOSITION_COUNTER,
-              "Log lines that their reader did not take.", w->log->dropped_in_all);
+              "Log lines that their reader did not take.", t->lines_dropped);
+}
+
+/* Whether they share the work evenly. */
+static void write_shares(FILE *out, const struct totals *t)
+{
+    write_one(out, "turbotls_workers", EXPOSITION_GAUGE, "Threads that share the connections.",
+              t->workers);
+    exposition_family(out, "turbotls_worker_connections", EXPOSITION_GAUGE,
+                      "Connections that each of them has now.");
+    for (unsigned i = 0; i < t->workers; i++) {
+        char number[WORKER_NUMBER_BYTES];
+        (void)snprintf(number, sizeof(number), "%u", i);
+        exposition_count(out, "turbotls_worker_connections", EXPOSITION_LABELS({"worker", number}),
+                         t->connections[i]);
+    }
 }
 
 static void write_reloads(FILE *out, const struct process *p)
@@ -157,15 +174,16 @@ static void write_process(FILE *out, const struct process *p)
                "Unix time at which it was started.", p->started_us);
 }
 
-void metrics_write(const struct worker *w, const struct process *process, FILE *out)
+void metrics_write(const struct totals *t, const struct process *process, FILE *out)
 {
     exposition_family(out, "turbotls_build_info", EXPOSITION_GAUGE, "The version, as a label.");
     exposition_count(out, "turbotls_build_info", EXPOSITION_LABELS({"version", TURBOTLS_VERSION}),
                      1);
-    write_connections(out, stats_first(w->stats));
-    metrics_write_upstreams(w->generation, w->now, out);
-    metrics_write_udp(w, out);
-    write_worker(out, w);
+    write_connections(out, stats_first(t->routes));
+    metrics_write_upstreams(t, out);
+    metrics_write_udp(t, out);
+    write_workers(out, t);
+    write_shares(out, t);
     write_reloads(out, process);
     write_process(out, process);
 }

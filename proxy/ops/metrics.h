@@ -8,8 +8,8 @@
 #include <stdio.h>
 
 struct process;
-struct worker;
+struct totals;
 
-void metrics_write(const struct worker *worker, const struct process *process, FILE *out);
+void metrics_write(const struct totals *totals, const struct process *process, FILE *out);
 
 #endif

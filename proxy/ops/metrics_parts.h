@@ -6,14 +6,11 @@
 
 #include <stdio.h>
 
-#include "turbo/turbo.h"
-
-struct generation;
-struct worker;
+struct totals;
 
 /* Upstreams, and the servers they have. */
-void metrics_write_upstreams(const struct generation *generation, turbo_time now, FILE *out);
+void metrics_write_upstreams(const struct totals *totals, FILE *out);
 /* Datagrams and sessions of each listener that takes them. */
-void metrics_write_udp(const struct worker *worker, FILE *out);
+void metrics_write_udp(const struct totals *totals, FILE *out);
 
 #endif

@@ -1,10 +1,9 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "proxy/listener.h"
 #include "proxy/ops/exposition.h"
 #include "proxy/ops/metrics_parts.h"
-#include "proxy/worker.h"
+#include "proxy/ops/totals.h"
 
 /* Of a listener's counters, with at most one label more. */
 struct udp_metric {
@@ -84,39 +83,26 @@ static uint64_t get(const struct turbo_endpoint_counters *counters, size_t offse
     return value;
 }
 
-static void add(struct udp_sum *sum, const struct listener *l)
+/* The one of this name, which is new if there was none. */
+static struct udp_sum *sum_of(struct udp_sum *sums, size_t *count, const char *listener)
 {
-    struct udp_endpoint *udp = listener_udp(l);
-    if (udp == NULL || strcmp(listener_settings(l)->name, sum->listener) != 0)
-        return;
-    struct turbo_endpoint_counters counters = turbo_endpoint_counters(udp_endpoint_turbo(udp));
-    unsigned char *to = (unsigned char *)&sum->counters;
-    for (size_t at = 0; at < sizeof(counters); at += sizeof(uint64_t)) {
-        uint64_t total = get(&sum->counters, at) + get(&counters, at);
-        memcpy(to + at, &total, sizeof(total));
-    }
-    sum->pending += turbo_endpoint_pending(udp_endpoint_turbo(udp));
-}
-
-static bool is_summed(const struct udp_sum *sums, size_t count, const char *listener)
-{
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < *count; i++)
         if (strcmp(sums[i].listener, listener) == 0)
-            return true;
-    return false;
+            return &sums[i];
+    sums[*count] = (struct udp_sum){.listener = listener};
+    return &sums[(*count)++];
 }
 
-static size_t sum_up(const struct worker *w, struct udp_sum sums[static CONFIG_LISTENERS_MAX])
+static size_t sum_up(const struct totals *t, struct udp_sum sums[static CONFIG_LISTENERS_MAX])
 {
     size_t count = 0;
-    for (size_t i = 0; i < w->listener_count; i++) {
-        const char *name = listener_settings(w->listeners[i])->name;
-        if (listener_udp(w->listeners[i]) == NULL || is_summed(sums, count, name))
+    for (size_t i = 0; i < t->listener_count; i++) {
+        const struct totals_listener *l = &t->listeners[i];
+        if (l->settings->kind != ENDPOINT_TURBO)
             continue;
-        struct udp_sum *sum = &sums[count++];
-        *sum = (struct udp_sum){.listener = name};
-        for (size_t k = 0; k < w->listener_count; k++)
-            add(sum, w->listeners[k]);
+        struct udp_sum *sum = sum_of(sums, &count, l->settings->name);
+        totals_add_counters(&sum->counters, &l->counters);
+        sum->pending += l->pending;
     }
     return count;
 }
@@ -147,10 +133,10 @@ static void write_limits(FILE *out, const struct udp_sum *sums, size_t count)
                 sums[i].counters.limited[limit]);
 }
 
-void metrics_write_udp(const struct worker *w, FILE *out)
+void metrics_write_udp(const struct totals *t, FILE *out)
 {
     struct udp_sum sums[CONFIG_LISTENERS_MAX];
-    size_t count = sum_up(w, sums);
+    size_t count = sum_up(t, sums);
     for (size_t i = 0; i < sizeof(udp_metrics) / sizeof(udp_metrics[0]); i++)
         write_udp_metric(out, &udp_metrics[i], sums, count);
     write_limits(out, sums, count);

@@ -1,35 +1,9 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "proxy/generation.h"
 #include "proxy/ops/exposition.h"
 #include "proxy/ops/metrics_parts.h"
-
-/* All there is to say of a server. */
-struct numbers {
-    uint64_t weight, up, connections, connected, failed, passed_checks, failed_checks;
-    uint64_t whole, repaired, partial, silent, udp_paused; /* of one that is asked by UDP */
-};
-
-static struct numbers numbers_of(const struct upstream *u, size_t server, turbo_time now)
-{
-    uint32_t weight;
-    const struct server *s = upstream_report(u, server, &weight);
-    struct numbers n = {.weight = weight,
-                        .up = s->health.out_until == 0,
-                        .connections = s->connections,
-                        .connected = s->connected,
-                        .failed = s->failed,
-                        .passed_checks = s->checked - s->check_failed,
-                        .failed_checks = s->check_failed,
-                        .whole = s->flights.whole,
-                        .repaired = s->flights.repaired,
-                        .partial = s->flights.partial,
-                        .silent = s->flights.silent};
-    for (size_t i = 0; s->kind == ENDPOINT_TURBO && i < s->memory->count; i++)
-        n.udp_paused += turbo_learned_paused(&s->memory->entries[i].learned, now);
-    return n;
-}
+#include "proxy/ops/totals.h"
 
 /* With at most one label beside upstream and server. */
 struct metric {
@@ -39,15 +13,15 @@ struct metric {
     const char *label;
     struct {
         const char *text;
-        size_t offset; /* in struct numbers */
+        size_t offset; /* in struct totals_server */
     } values[4];       /* as many as there are a `text` for; without a label: one */
 };
 
-#define NUMBER(field_) offsetof(struct numbers, field_)
+#define NUMBER(field_) offsetof(struct totals_server, field_)
 
 static const struct metric metrics[] = {
     {"turbotls_server_up",
-     "1: connections go there; 0: it could not be connected to.",
+     "1: connections go there; 0: it could not be connected to, as some worker found.",
      EXPOSITION_GAUGE,
      false,
      NULL,
@@ -95,56 +69,50 @@ static const struct metric metrics[] = {
 };
 
 /* Named twice in one upstream it is still one server: the first of it counts. */
-static bool is_repeated(const struct upstream *u, size_t server)
+static bool is_repeated(const struct totals_upstream *u, size_t server)
 {
-    if (u->settings->requested)
-        return false;
     for (size_t i = 0; i < server; i++)
-        if (strcmp(u->servers[i]->text, u->servers[server]->text) == 0)
+        if (strcmp(u->servers[i].text, u->servers[server].text) == 0)
             return true;
     return false;
 }
 
-static void write_server(FILE *out, const struct metric *m, const struct upstream *u, size_t server,
-                         turbo_time now)
+static void write_server(FILE *out, const struct metric *m, const char *upstream,
+                         const struct totals_server *s)
 {
-    struct numbers numbers = numbers_of(u, server, now);
-    uint32_t weight;
-    const char *text = upstream_report(u, server, &weight)->text;
     for (size_t i = 0; i < sizeof(m->values) / sizeof(m->values[0]); i++) {
         uint64_t value;
         if (m->values[i].text == NULL)
             return;
-        memcpy(&value, (const char *)&numbers + m->values[i].offset, sizeof(value));
+        memcpy(&value, (const char *)s + m->values[i].offset, sizeof(value));
         exposition_count(out, m->name,
-                         EXPOSITION_LABELS({"upstream", u->settings->name}, {"server", text},
+                         EXPOSITION_LABELS({"upstream", upstream}, {"server", s->text},
                                            {m->label, m->values[i].text}),
                          value);
     }
 }
 
-static void write_metric(FILE *out, const struct metric *m, const struct generation *g,
-                         turbo_time now)
+static void write_metric(FILE *out, const struct metric *m, const struct totals *t)
 {
     exposition_family(out, m->name, m->type, m->help);
-    for (size_t i = 0; i < g->config->upstream_count; i++) {
-        const struct upstream *u = g->upstreams[i];
+    for (size_t i = 0; i < t->config->upstream_count; i++) {
+        const struct totals_upstream *u = &t->upstreams[i];
         if (m->turbo_only && u->settings->kind != ENDPOINT_TURBO)
             continue;
-        for (size_t server = 0; server < upstream_reported(u); server++)
+        for (size_t server = 0; server < u->server_count; server++)
             if (!is_repeated(u, server))
-                write_server(out, m, u, server, now);
+                write_server(out, m, u->settings->name, &u->servers[server]);
     }
 }
 
-void metrics_write_upstreams(const struct generation *g, turbo_time now, FILE *out)
+void metrics_write_upstreams(const struct totals *t, FILE *out)
 {
     for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++)
-        write_metric(out, &metrics[i], g, now);
+        write_metric(out, &metrics[i], t);
     exposition_family(out, "turbotls_upstream_pending", EXPOSITION_GAUGE,
                       "Connections to it whose clients have not joined by TCP yet.");
-    for (size_t i = 0; i < g->config->upstream_count; i++)
+    for (size_t i = 0; i < t->config->upstream_count; i++)
         exposition_count(out, "turbotls_upstream_pending",
-                         EXPOSITION_LABELS({"upstream", g->upstreams[i]->settings->name}),
-                         g->upstreams[i]->pending);
+                         EXPOSITION_LABELS({"upstream", t->upstreams[i].settings->name}),
+                         t->upstreams[i].pending);
 }

@@ -70,26 +70,28 @@ void service_manager_successor(pid_t process)
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void)loop;
-    (void)timer;
     (void)events;
-    tell("WATCHDOG=1");
+    const struct service_watchdog *watchdog = timer->data;
+    if (watchdog->is_alive(watchdog->owner))
+        tell("WATCHDOG=1");
 }
 
 void service_manager_watch(struct service_watchdog *watchdog, struct ev_loop *loop,
-                           bool handed_over)
+                           bool handed_over, bool (*is_alive)(void *owner), void *owner)
 {
     uint64_t allowed_us = 0;
     char own[32];
 
-    *watchdog = (struct service_watchdog){.loop = loop};
+    *watchdog = (struct service_watchdog){.loop = loop, .is_alive = is_alive, .owner = owner};
     if (handed_over && getenv("WATCHDOG_PID") != NULL) {
         (void)snprintf(own, sizeof(own), "%jd", (intmax_t)getpid());
         (void)setenv("WATCHDOG_PID", own, 1);
     }
     if (sd_watchdog_enabled(0, &allowed_us) <= 0)
         return;
-    double half_s = (double)allowed_us / 2e6;
-    ev_timer_init(&watchdog->timer, on_timer, half_s, half_s);
+    double quarter_s = (double)allowed_us / 4e6;
+    ev_timer_init(&watchdog->timer, on_timer, quarter_s, quarter_s);
+    watchdog->timer.data = watchdog;
     ev_timer_start(loop, &watchdog->timer);
     ev_unref(loop); /* it does not keep the loop running */
     watchdog->running = true;

@@ -27,16 +27,20 @@ void service_manager_successor(pid_t process);
 
 struct service_watchdog {
     struct ev_loop *loop;
-    ev_timer timer; /* half of the time that systemd allows */
+    ev_timer
+        timer; /* a quarter of the time that systemd allows: one that is not alive is asked again */
     bool running;
+    bool (*is_alive)(void *owner);
+    void *owner;
 };
 
 /*
- * Tells systemd from the loop that the loop turns, if it wants to know. `handed_over`: the process
- * has taken over from another one, to which the environment's WATCHDOG_PID refers.
+ * Tells systemd from the loop that the loop turns, if it wants to know and `is_alive` says that
+ * everything else does as well. `handed_over`: the process has taken over from another one, to
+ * which the environment's WATCHDOG_PID refers.
  */
 void service_manager_watch(struct service_watchdog *watchdog, struct ev_loop *loop,
-                           bool handed_over);
+                           bool handed_over, bool (*is_alive)(void *owner), void *owner);
 void service_manager_unwatch(struct service_watchdog *watchdog);
 
 #endif

@@ -79,11 +79,17 @@ static void route_free(struct route_stats *r)
     free(r);
 }
 
-struct route_stats *stats_hold(struct stats *stats, const char *listener, const char *route)
+struct route_stats *stats_find(struct stats *stats, const char *listener, const char *route)
 {
     struct route_stats *r = *list_of(stats, listener, route);
     while (r != NULL && (strcmp(r->listener, listener) != 0 || strcmp(r->route, route) != 0))
         r = r->next_alike;
+    return r;
+}
+
+struct route_stats *stats_hold(struct stats *stats, const char *listener, const char *route)
+{
+    struct route_stats *r = stats_find(stats, listener, route);
     if (r != NULL)
         return stats_hold_again(r);
     r = calloc(1, sizeof(*r));
@@ -117,6 +123,42 @@ void stats_release(struct stats *stats, struct route_stats *r)
 const struct route_stats *stats_first(const struct stats *stats)
 {
     return stats->first;
+}
+
+/* ---- adding up ---- */
+
+static void histogram_sum(struct stats_histogram *to, const struct stats_histogram *from)
+{
+    for (int i = 0; i <= STATS_BUCKETS; i++)
+        to->counts[i] += from->counts[i];
+    to->sum_us += from->sum_us;
+}
+
+bool stats_add(struct stats *stats, const struct route_stats *from)
+{
+    struct route_stats *to = stats_hold(stats, from->listener, from->route);
+    if (to == NULL)
+        return false;
+    to->active += from->active;
+    to->round_trips_saved += from->round_trips_saved;
+    to->saved_us += from->saved_us;
+    to->bytes_c2s += from->bytes_c2s;
+    to->bytes_s2c += from->bytes_s2c;
+    for (int outcome = 0; outcome < TURBO_OUTCOME_COUNT; outcome++) {
+        for (int reason = 0; reason < TURBO_REASON_COUNT; reason++)
+            to->connections[outcome][reason] += from->connections[outcome][reason];
+        histogram_sum(&to->first_response[outcome], &from->first_response[outcome]);
+        histogram_sum(&to->first_answer[outcome], &from->first_answer[outcome]);
+    }
+    return true;
+}
+
+void stats_forget(struct stats *stats)
+{
+    while (stats->first != NULL) {
+        stats->first->references = 1;
+        stats_release(stats, stats->first);
+    }
 }
 
 /* ---- counting ---- */

@@ -5,6 +5,7 @@
 #ifndef PROXY_OPS_STATS_H
 #define PROXY_OPS_STATS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -46,8 +47,16 @@ struct route_stats *stats_hold(struct stats *stats, const char *listener, const 
 /* The same again, for a connection. NULL is allowed, here and below. */
 struct route_stats *stats_hold_again(struct route_stats *route);
 void stats_release(struct stats *stats, struct route_stats *route);
+/* NULL: nobody holds it. */
+struct route_stats *stats_find(struct stats *stats, const char *listener, const char *route);
 /* All of them, in the order in which they came, by `next`. */
 const struct route_stats *stats_first(const struct stats *stats);
+
+/* Sums of several workers': adds what one has of a route, which is held until stats_forget. False:
+ * out of memory. */
+bool stats_add(struct stats *sums, const struct route_stats *route);
+/* Of sums, which nobody else holds: all of them. */
+void stats_forget(struct stats *sums);
 
 /* A connection is under way; of each that began exactly one stats_ended or stats_left is told. */
 void stats_began(struct route_stats *route);

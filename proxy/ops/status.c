@@ -3,15 +3,13 @@
 #include <jansson.h>
 #include <unistd.h>
 
-#include "proxy/generation.h"
-#include "proxy/listener.h"
 #include "proxy/ops/process.h"
 #include "proxy/ops/stats.h"
-#include "proxy/worker.h"
+#include "proxy/ops/totals.h"
 
 /* What is written; the first value that there was no memory for makes all of it worthless. */
 struct page {
-    const struct worker *worker;
+    const struct totals *totals;
     bool incomplete;
 };
 
@@ -63,10 +61,11 @@ static json_t *ended(struct page *p, const struct route_stats *r)
     return object;
 }
 
-static json_t *route(struct page *p, const struct route_stats *r, const char *upstream)
+static json_t *route(struct page *p, const struct route_stats *r, const char *name,
+                     const char *upstream)
 {
     json_t *object = json_object();
-    put_text(p, object, "name", r->route);
+    put_text(p, object, "name", name);
     put_text(p, object, "upstream", upstream);
     put_number(p, object, "active", r->active);
     put(p, object, "ended", ended(p, r));
@@ -77,83 +76,76 @@ static json_t *route(struct page *p, const struct route_stats *r, const char *up
     return object;
 }
 
-static json_t *routes(struct page *p, const struct listener *l)
+static json_t *routes(struct page *p, const struct totals_listener *l)
 {
-    const struct generation *g = listener_generation(l);
-    const struct config_listener *settings = listener_settings(l);
+    const struct config_listener *settings = l->settings;
     json_t *array = json_array();
-    add(p, array, route(p, generation_stats(g, settings, NULL), NULL));
+    add(p, array, route(p, totals_route(p->totals, settings->name, ""), "", NULL));
     for (size_t i = 0; i < settings->route_count; i++) {
         const struct config_route *r = &settings->routes[i];
         add(p, array,
-            route(p, generation_stats(g, settings, r), g->config->upstreams[r->upstream].name));
+            route(p, totals_route(p->totals, settings->name, r->name), r->name,
+                  l->config->upstreams[r->upstream].name));
     }
     return array;
 }
 
-static json_t *listener(struct page *p, const struct listener *l)
+static json_t *listener(struct page *p, const struct totals_listener *l)
 {
-    struct udp_endpoint *udp = listener_udp(l);
     json_t *object = json_object();
-    put_text(p, object, "name", listener_settings(l)->name);
-    put_text(p, object, "address", listener_text(l));
-    put_bool(p, object, "open", listener_is_open(l));
-    put_bool(p, object, "leaving", listener_is_leaving(l));
-    put_number(p, object, "connections", listener_connections(l));
-    if (udp != NULL)
-        put_number(p, object, "pending", turbo_endpoint_pending(udp_endpoint_turbo(udp)));
+    put_text(p, object, "name", l->settings->name);
+    put_text(p, object, "address", l->text);
+    put_bool(p, object, "open", l->open);
+    put_bool(p, object, "leaving", l->leaving);
+    put_number(p, object, "connections", l->connections);
+    if (l->settings->kind == ENDPOINT_TURBO)
+        put_number(p, object, "pending", l->pending);
     put(p, object, "routes", routes(p, l));
     return object;
 }
 
 static json_t *listeners(struct page *p)
 {
-    const struct worker *w = p->worker;
+    const struct totals *t = p->totals;
     json_t *array = json_array();
-    for (size_t i = 0; i < w->listener_count; i++)
-        add(p, array, listener(p, w->listeners[i]));
-    for (size_t i = 0; i < w->leaving_count; i++)
-        add(p, array, listener(p, w->leaving[i]));
+    for (size_t i = 0; i < t->listener_count + t->leaving_count; i++)
+        add(p, array, listener(p, &t->listeners[i]));
     return array;
 }
 
 /* ---- upstreams ---- */
 
-static json_t *server(struct page *p, const struct server *s, uint32_t weight)
+static json_t *server(struct page *p, const struct totals_server *s)
 {
     json_t *object = json_object();
     put_text(p, object, "address", s->text);
-    put_number(p, object, "weight", weight);
-    put_bool(p, object, "up", s->health.out_until == 0);
+    put_number(p, object, "weight", s->weight);
+    put_bool(p, object, "up", s->up != 0);
     put_number(p, object, "connections", s->connections);
     put_number(p, object, "connected", s->connected);
     put_number(p, object, "failed", s->failed);
-    put_number(p, object, "checks", s->checked);
-    put_number(p, object, "failed_checks", s->check_failed);
+    put_number(p, object, "checks", s->passed_checks + s->failed_checks);
+    put_number(p, object, "failed_checks", s->failed_checks);
     return object;
 }
 
-static json_t *upstream(struct page *p, const struct upstream *u)
+static json_t *upstream(struct page *p, const struct totals_upstream *u)
 {
     json_t *object = json_object(), *servers = json_array();
     put_text(p, object, "name", u->settings->name);
     put_text(p, object, "protocol", u->settings->kind == ENDPOINT_TURBO ? "turbo" : "tcp");
     put_number(p, object, "pending", u->pending);
-    for (size_t i = 0; i < upstream_reported(u); i++) {
-        uint32_t weight;
-        const struct server *s = upstream_report(u, i, &weight);
-        add(p, servers, server(p, s, weight));
-    }
+    for (size_t i = 0; i < u->server_count; i++)
+        add(p, servers, server(p, &u->servers[i]));
     put(p, object, "servers", servers);
     return object;
 }
 
 static json_t *upstreams(struct page *p)
 {
-    const struct generation *g = p->worker->generation;
     json_t *array = json_array();
-    for (size_t i = 0; i < g->config->upstream_count; i++)
-        add(p, array, upstream(p, g->upstreams[i]));
+    for (size_t i = 0; i < p->totals->config->upstream_count; i++)
+        add(p, array, upstream(p, &p->totals->upstreams[i]));
     return array;
 }
 
@@ -161,12 +153,22 @@ static json_t *upstreams(struct page *p)
 
 static json_t *connections(struct page *p)
 {
-    const struct worker *w = p->worker;
     json_t *object = json_object();
-    put_number(p, object, "active", w->connections);
-    put_number(p, object, "arrivals", w->arrival_count);
-    put_number(p, object, "max", w->connections_max);
+    put_number(p, object, "active", totals_connections(p->totals));
+    put_number(p, object, "arrivals", p->totals->arrivals);
+    put_number(p, object, "max", p->totals->connections_max);
     return object;
+}
+
+static json_t *workers(struct page *p)
+{
+    json_t *array = json_array();
+    for (unsigned i = 0; i < p->totals->workers; i++) {
+        json_t *object = json_object();
+        put_number(p, object, "connections", p->totals->connections[i]);
+        add(p, array, object);
+    }
+    return array;
 }
 
 static json_t *whole(struct page *p, const struct process *process)
@@ -177,17 +179,18 @@ static json_t *whole(struct page *p, const struct process *process)
     put_seconds(p, object, "started", process->started_us);
     put_seconds(p, object, "configured", process->reloaded_us);
     put_bool(p, object, "last_reload_succeeded", !process->reload_failed);
-    put_bool(p, object, "accepting", p->worker->accepting);
-    put_bool(p, object, "draining", p->worker->draining);
+    put_bool(p, object, "accepting", p->totals->accepting);
+    put_bool(p, object, "draining", p->totals->draining);
     put(p, object, "connections", connections(p));
+    put(p, object, "workers", workers(p));
     put(p, object, "listeners", listeners(p));
     put(p, object, "upstreams", upstreams(p));
     return object;
 }
 
-bool status_write(const struct worker *w, const struct process *process, FILE *out)
+bool status_write(const struct totals *t, const struct process *process, FILE *out)
 {
-    struct page page = {.worker = w};
+    struct page page = {.totals = t};
     json_t *status = whole(&page, process);
     bool complete = !page.incomplete && json_dumpf(status, out, JSON_INDENT(2)) == 0;
     (void)fputc('\n', out);

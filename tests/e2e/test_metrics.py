@@ -3,6 +3,7 @@
 import socket
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Callable, Iterable
 
@@ -15,13 +16,14 @@ from harness.scripted import FLIGHT, FLIGHT_CHUNKS, converse, echo, finish, flig
 from harness.servers import Nginx
 from harness.sockets import DeadPort, TcpServer, connect, is_reset
 from harness.wait import wait_until
-from harness.wire import REFUSED, WireClient, tombstone
+from harness.wire import REFUSED, WireClient, session_id, tombstone
 
 TURBO, RESUMED, CLASSIC, OPAQUE, UNKNOWN, SILENT, REFUSALS, VISITS, REFUSED_VISITS = (
     300, 100, 200, 150, 50, 50, 20, 130, 10)
 QUESTION = b"a question"
 PING = b"PING\n"
 AT_ONCE = 16
+WORKERS = 3
 
 EDGE = """
     listener {{ name: "front" address: "127.0.0.1:0" session_rate: 100000 source_rate: 100000
@@ -30,7 +32,8 @@ EDGE = """
                 route {{ name: "web" upstream: "servers" }} }}
     upstream {{ name: "servers" server {{ address: "127.0.0.1:{server}" }} }}
     admin {{ address: "127.0.0.1:0" }}
-"""
+    process {{ workers: %d }}
+""" % WORKERS
 
 SIDECAR = """
     listener {{ name: "local" protocol: TCP address: "127.0.0.1:0" route {{ upstream: "edge" }} }}
@@ -40,7 +43,8 @@ SIDECAR = """
     upstream {{ name: "full" protocol: TURBO turbo: ALWAYS
                 server {{ address: "127.0.0.1:{full.port}" udp_port: {full.udp_port} }} }}
     admin {{ address: "127.0.0.1:0" }}
-"""
+    process {{ workers: %d }}
+""" % WORKERS
 
 
 def flight_or_echo(connection: socket.socket) -> None:
@@ -94,22 +98,30 @@ def many(kinds: Iterable[tuple[Callable[[Proxy], None], int]], edge: Proxy) -> N
         list(pool.map(lambda visit: visit(edge), mixed))
 
 
+def hello_for(worker: int) -> bytes:
+    """One whose session belongs to this worker."""
+    return next(hello for hello in iter(client_hello, None) if session_id(hello)[1] % WORKERS == worker)
+
+
 class Full:
-    """The edge's second listener, which takes one session at once."""
+    """The edge's second listener, of which each worker takes one session at once."""
 
     def __init__(self, edge: Proxy, admin: Admin) -> None:
         self.port, self.udp_port = edge.listeners[1].port, edge.listeners[1].udp_port
         self._admin = admin
 
     def while_full(self, act: Callable[[], None]) -> None:
-        """One session waits for TCP meanwhile: all others are refused."""
-        with WireClient(self) as first:
-            first.send_hello()
-            first.receive_stream(len(FLIGHT))
-            assert self._pending() == 1
+        """One session of each worker waits for TCP meanwhile: all others are refused."""
+        with ExitStack() as stack:
+            sessions = [stack.enter_context(WireClient(self, hello_for(worker))) for worker in range(WORKERS)]
+            for session in sessions:
+                session.send_hello()
+                session.receive_stream(len(FLIGHT))
+            assert self._pending() == WORKERS
             act()
-            with first.join(QUESTION) as tcp:
-                assert finish(tcp) == QUESTION
+            for session in sessions:
+                with session.join(QUESTION) as tcp:
+                    assert finish(tcp) == QUESTION
         assert self._pending() == 0
 
     def _pending(self) -> float:
@@ -166,9 +178,9 @@ def test_a_thousand_mixed_connections_are_counted_as_they_were(proxies: Proxies,
               (unknown, UNKNOWN), (silent, SILENT)], edge)
         full = Full(edge, edge_admin)
         full.while_full(full.be_refused)
-        directly = TURBO + RESUMED + CLASSIC + OPAQUE + UNKNOWN + SILENT + 1
+        directly = TURBO + RESUMED + CLASSIC + OPAQUE + UNKNOWN + SILENT + WORKERS
         records, metrics = wait_for_all(edge, edge_admin, directly)
-        did = Counter({("web", "turbo", "none"): TURBO + 1, ("web", "resumed-on-tcp", "none"): RESUMED,
+        did = Counter({("web", "turbo", "none"): TURBO + WORKERS, ("web", "resumed-on-tcp", "none"): RESUMED,
                        ("web", "classic", "client-classic"): CLASSIC,
                        ("web", "opaque", "not-tls"): OPAQUE,
                        ("", "failed", "unknown-session"): UNKNOWN,
@@ -184,7 +196,7 @@ def test_a_thousand_mixed_connections_are_counted_as_they_were(proxies: Proxies,
         through, told = wait_for_all(sidecar, sidecar_admin, visits)
         assert_same(told, through, BOUNDS)
         assert endings(through)["full", "classic", "refused"] > 0
-        all_records, all_metrics = wait_for_all(edge, edge_admin, directly + visits + 1)
+        all_records, all_metrics = wait_for_all(edge, edge_admin, directly + visits + WORKERS)
         assert_same(all_metrics, all_records, BOUNDS)
         for admin in (edge_admin, sidecar_admin):
             assert_idle(admin)
@@ -210,7 +222,7 @@ def assert_sessions(metrics: Metrics) -> None:
     assert metrics.by("turbotls_sessions_limited_total", "limit", listener="full") == {
         ("sessions",): REFUSALS}
     assert metrics.get("turbotls_udp_refused_total", listener="full", answer="refused") == REFUSALS
-    assert metrics.get("turbotls_sessions_total", listener="full") == 1
+    assert metrics.get("turbotls_sessions_total", listener="full") == WORKERS
 
 
 def assert_flights(metrics: Metrics, records: list[Record]) -> None:
@@ -223,6 +235,7 @@ def assert_flights(metrics: Metrics, records: list[Record]) -> None:
 def assert_idle(admin: Admin) -> None:
     metrics, status = admin.metrics(), admin.status()
     assert metrics.sum("turbotls_connections_active") == status["connections"]["active"] == 0
+    assert metrics.sum("turbotls_worker_connections") == 0
     assert metrics.sum("turbotls_sessions_pending") == metrics.sum("turbotls_upstream_pending") == 0
     ended = Counter()
     for listener in status["listeners"]:
@@ -246,7 +259,10 @@ def test_connections_are_counted_while_they_are_open(proxies: Proxies, folder: P
         metrics = admin.metrics()
         assert metrics.get("turbotls_connections_active", listener="front", route="") == 2
         assert metrics.get("turbotls_connections_active", listener="front", route="web") == 3
-        assert admin.status()["listeners"][0]["connections"] == 5
+        shares = {(str(i),): worker["connections"] for i, worker in enumerate(admin.status()["workers"])}
+        assert len(shares) == metrics.get("turbotls_workers") == WORKERS and sum(shares.values()) == 5
+        assert metrics.by("turbotls_worker_connections", "worker") == Counter(shares) - Counter()
+        assert admin.status()["listeners"][0]["connections"] == admin.status()["connections"]["active"] == 5
         for client in clients:
             finish(client)
             client.close()

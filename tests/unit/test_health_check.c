@@ -176,6 +176,90 @@ static void with_another_configuration_the_checks_are_its(void **state)
     generation_release(before);
 }
 
+/* ---- two workers ---- */
+
+static struct worker *create_mate(struct fixture *f)
+{
+    struct worker *mate = worker_create_among(f->config, &f->log, f->mates, 1);
+    assert_non_null(mate);
+    return mate;
+}
+
+/* The mate's server, once its loop has turned. */
+static const struct health *health_at(struct worker *mate, size_t server)
+{
+    ev_run(mate->loop, EVRUN_NOWAIT);
+    return &mate->generation->upstreams[0]->servers[server]->health;
+}
+
+static void what_one_worker_finds_all_of_them_know(void **state)
+{
+    struct fixture *f = *state;
+    struct workmates mates = {.count = 2};
+    struct pool pool = {.hosts = {"127.0.0.1", "127.0.0.7"},
+                        .refuse = {false, true},
+                        .back_off_s = 1000.,
+                        .check_interval_s = OFTEN};
+    f->mates = &mates;
+    pool_run(f, &pool, "tcp");
+    struct worker *mate = create_mate(f);
+    assert_true(worker_listen(f->worker));
+    assert_true(worker_listen(mate));
+    assert_null(mate->generation->upstreams[0]->checks);
+    UNTIL(f, health_at(mate, 1)->out_until != 0);
+    assert_int_equal(health_at(mate, 0)->out_until, 0);
+    assert_int_equal(mate->generation->upstreams[0]->servers[1]->checked, 0);
+    int fd = pool_revive(f, &pool, 1);
+    UNTIL(f, health_at(mate, 1)->out_until == 0);
+    /* What changed everywhere is said once. */
+    assert_int_equal(fixture_log_count(f, "a server is left out"), 1);
+    assert_int_equal(fixture_log_count(f, "a server is back"), 1);
+    worker_destroy(mate);
+    socket_close(fd);
+    pool_stop(&pool);
+}
+
+/* The first one has not noticed: no client of its own was there. */
+static void one_that_a_mate_leaves_out_is_back_as_well(void **state)
+{
+    struct fixture *f = *state;
+    struct workmates mates = {.count = 2};
+    struct pool pool = {.hosts = {"127.0.0.1"}, .check_interval_s = OFTEN};
+    f->mates = &mates;
+    pool_run(f, &pool, "tcp");
+    struct worker *mate = create_mate(f);
+    mate->generation->upstreams[0]->servers[0]->health.out_until = TURBO_NEVER;
+    assert_true(worker_listen(f->worker));
+    assert_true(worker_listen(mate));
+    UNTIL(f, health_at(mate, 0)->out_until == 0);
+    assert_int_equal(fixture_log_count(f, "a server is back"), 1);
+    worker_destroy(mate);
+}
+
+/* With another configuration the same place may be another server. */
+static void what_was_found_under_another_configuration_is_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct workmates mates = {.count = 2};
+    struct pool pool = {.hosts = {"127.0.0.1"}, .check_interval_s = 1000.};
+    f->mates = &mates;
+    pool_run(f, &pool, "tcp");
+    struct worker *mate = create_mate(f);
+    assert_true(worker_listen(f->worker));
+    assert_true(worker_listen(mate));
+    tell_others(check_of(f, 0), false, false);
+    struct config *before = mate->generation->config;
+    mate->generation->config = config_create();
+    assert_int_equal(health_at(mate, 0)->out_until, 0);
+    config_release(mate->generation->config);
+    mate->generation->config = before;
+    tell_others(check_of(f, 0), false, false);
+    assert_true(health_at(mate, 0)->out_until != 0);
+    tell_others(check_of(f, 0), true, false); /* nobody hears it any more */
+    worker_destroy(mate);
+    tell_others(check_of(f, 0), true, false);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -189,6 +273,9 @@ int main(void)
         FIXTURE_CASE(want_of_descriptors_is_not_the_servers_fault),
         FIXTURE_CASE(they_stop_with_a_check_under_way),
         FIXTURE_CASE(with_another_configuration_the_checks_are_its),
+        FIXTURE_CASE(what_one_worker_finds_all_of_them_know),
+        FIXTURE_CASE(one_that_a_mate_leaves_out_is_back_as_well),
+        FIXTURE_CASE(what_was_found_under_another_configuration_is_nothing),
     };
     return cmocka_run_group_tests_name("health checks", tests, NULL, NULL);
 }

@@ -9,6 +9,7 @@
 #include "proxy/listener.h"
 #include "proxy/ops/metrics.h"
 #include "proxy/ops/process.h"
+#include "proxy/ops/totals.h"
 
 static char *page;
 
@@ -18,7 +19,10 @@ static const char *write_page(struct fixture *f, const struct process *process)
     free(page);
     FILE *out = open_memstream(&page, &length);
     assert_non_null(out);
-    metrics_write(f->worker, process, out);
+    struct totals *totals = totals_create(f->worker);
+    assert_non_null(totals);
+    metrics_write(totals, process, out);
+    totals_destroy(totals);
     assert_int_equal(fclose(out), 0);
     return page;
 }

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <ev.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,14 +102,22 @@ static void on_patience(struct ev_loop *loop, ev_timer *timer, int events)
     ev_timer_stop(loop, timer);
 }
 
-static void watch(bool handed_over)
+/* `owner`: how often it is yet to say yes. */
+static bool is_alive(void *owner)
+{
+    int *times = owner;
+
+    return (*times)-- > 0;
+}
+
+static void watch_workers(bool handed_over, int alive)
 {
     struct ev_loop *loop = ev_loop_new(0);
     struct service_watchdog watchdog;
     ev_timer patience;
 
     assert_non_null(loop);
-    service_manager_watch(&watchdog, loop, handed_over);
+    service_manager_watch(&watchdog, loop, handed_over, is_alive, &alive);
     ev_timer_init(&patience, on_patience, 0.02, 0.);
     ev_timer_start(loop, &patience);
     ev_run(loop, 0);
@@ -117,11 +126,27 @@ static void watch(bool handed_over)
     ev_loop_destroy(loop);
 }
 
+static void watch(bool handed_over)
+{
+    watch_workers(handed_over, INT_MAX);
+}
+
 static void the_watchdog_hears_that_the_loop_turns(void **state)
 {
     ask_for_watchdog(getpid());
     watch(false);
     assert_string_equal(told(*state), "WATCHDOG=1");
+}
+
+static void it_hears_nothing_while_a_worker_does_not_answer(void **state)
+{
+    ask_for_watchdog(getpid());
+    watch_workers(false, 2);
+    assert_string_equal(told(*state), "WATCHDOG=1");
+    assert_string_equal(told(*state), "WATCHDOG=1");
+    assert_string_equal(told(*state), "");
+    watch_workers(false, 0);
+    assert_string_equal(told(*state), "");
 }
 
 static void one_that_does_not_read_costs_no_time(void **state)
@@ -161,6 +186,7 @@ int main(void)
         CASE(without_a_manager_nothing_happens),
         CASE(one_that_does_not_read_costs_no_time),
         CASE(the_watchdog_hears_that_the_loop_turns),
+        CASE(it_hears_nothing_while_a_worker_does_not_answer),
         CASE(nobody_asked_for_it),
         CASE(a_successor_takes_it_over),
     };

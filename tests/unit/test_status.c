@@ -10,6 +10,7 @@
 #include "proxy/listener.h"
 #include "proxy/ops/process.h"
 #include "proxy/ops/status.h"
+#include "proxy/ops/totals.h"
 
 static const struct process process = {
     .memory = -1, .started_us = 1790000000500000, .reloaded_us = 1790000001000000};
@@ -22,7 +23,10 @@ static json_t *look(struct fixture *f)
     json_error_t error;
     FILE *out = open_memstream(&text, &length);
     assert_non_null(out);
-    assert_true(status_write(f->worker, &process, out));
+    struct totals *totals = totals_create(f->worker);
+    assert_non_null(totals);
+    assert_true(status_write(totals, &process, out));
+    totals_destroy(totals);
     assert_int_equal(fclose(out), 0);
     json_t *status = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
     if (status == NULL)

@@ -145,7 +145,7 @@ void fixture_reconfigure(struct fixture *f, const char *text, ...)
 
 void fixture_run_worker(struct fixture *f)
 {
-    f->worker = worker_create(f->config, &f->log);
+    f->worker = worker_create_among(f->config, &f->log, f->mates, 0);
     assert_non_null(f->worker);
     f->loop = f->worker->loop;
     ev_io_init(&f->server_io, on_accept, f->server_fd, EV_READ);

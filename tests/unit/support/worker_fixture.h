@@ -26,6 +26,7 @@ enum { FIXTURE_SERVED_MAX = 32, FIXTURE_LOG_BYTES = 256 * 1024 };
 struct fixture {
     struct config *config;
     struct log log;
+    struct workmates *mates; /* of several, of which it is the first; NULL: it is alone */
     struct worker *worker;
     struct ev_loop *loop;
     uint16_t server_port; /* the upstream's, listening on 127.0.0.1 */
