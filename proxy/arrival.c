@@ -69,7 +69,7 @@ void arrival_drop_plans(struct arrival *a)
     drop_query(&a->record);
 }
 
-void arrival_dismiss(struct arrival *a)
+void arrival_leave(struct arrival *a)
 {
     struct worker *w = a->worker;
     ev_io_stop(w->loop, &a->io);
@@ -77,6 +77,7 @@ void arrival_dismiss(struct arrival *a)
     ev_timer_stop(w->loop, &a->sniff);
     arrival_drop_plans(a);
     talk_end(a->talk);
+    a->talk = NULL;
     if (a->previous != NULL)
         a->previous->next = a->next;
     else
@@ -87,6 +88,11 @@ void arrival_dismiss(struct arrival *a)
         w->oldest_arrival = a->previous;
     w->arrival_count--;
     server_release(a->server);
+}
+
+void arrival_dismiss(struct arrival *a)
+{
+    arrival_leave(a);
     free(a->bytes);
     a->tag = 0;
     free(a);
@@ -430,6 +436,7 @@ struct arrival *arrival_create(struct listener *listener, int fd)
 void arrival_begin(struct arrival *a)
 {
     struct worker *w = a->worker;
+    a->next = a->previous = NULL;
     link_in(a);
     worker_connection_began(w);
     ev_io_start(w->loop, &a->io);

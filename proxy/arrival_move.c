@@ -1,5 +1,4 @@
 #include <stdlib.h>
-#include <string.h>
 
 #include "proxy/arrival_parts.h"
 #include "proxy/listener.h"
@@ -13,13 +12,9 @@
 struct removal {
     struct message message;
     struct listener_group *group; /* held: of the listener that it came by */
-    int fd;
-    uint8_t *bytes;
-    size_t length, capacity;
+    struct arrival *arrival;      /* whose connection is begun anew where it goes */
     struct address client, server;
     turbo_time started;
-    bool only_joins;
-    enum turbo_reason otherwise;
 };
 
 /* ---- where it comes from ---- */
@@ -44,14 +39,12 @@ bool arrival_is_undecided(const struct arrival *a)
             listener_is_pending(a->connection.listener));
 }
 
-/* The record is begun anew where it goes. */
 static void leave(struct arrival *a)
 {
     struct worker *w = a->worker;
+    arrival_leave(a);
     connection_arrived(&a->connection); /* what was asked goes along */
-    struct connection connection = a->connection;
-    arrival_dismiss(a);
-    connection_dismiss(&connection);
+    connection_dismiss(&a->connection);
     worker_connection_ended(w);
 }
 
@@ -66,16 +59,10 @@ static void move(struct arrival *a, struct worker *to)
     }
     r->message.deliver = deliver;
     r->group = listener_group_hold(listener_group(a->connection.listener));
-    r->fd = a->fd;
-    r->bytes = a->bytes;
-    r->length = a->length;
-    r->capacity = a->capacity;
+    r->arrival = a;
     r->client = a->connection.access.client;
     r->server = a->asked.server;
     r->started = a->connection.access.started;
-    r->only_joins = a->only_joins;
-    r->otherwise = a->otherwise;
-    a->bytes = NULL;
     worker_connection_sent(a->worker);
     atomic_fetch_add_explicit(&r->group->connections, 1, memory_order_relaxed);
     leave(a);
@@ -98,43 +85,41 @@ bool arrival_moves(struct arrival *a)
 
 /* ---- where it goes ---- */
 
-static void free_removal(struct removal *r)
+static void settle_in(const struct removal *r, struct listener *listener)
 {
-    atomic_fetch_sub_explicit(&r->group->connections, 1, memory_order_relaxed);
-    listener_group_release(r->group);
-    free(r->bytes);
-    free(r);
-}
-
-static void settle_in(struct removal *r, struct listener *listener)
-{
-    struct arrival *a = arrival_create(listener, r->fd);
-    if (a == NULL)
-        return;
-    a->at_home = a->spoke = true;
-    a->bytes = r->bytes;
-    a->length = r->length;
-    a->capacity = r->capacity;
-    a->only_joins = r->only_joins;
-    a->otherwise = r->otherwise;
-    a->stage = ARRIVAL_OPENING;
-    r->bytes = NULL;
+    struct arrival *a = r->arrival;
+    a->worker = listener_worker(listener);
+    a->at_home = true;
     connection_begin(&a->connection, &a->asked, listener, &r->client, &r->server, r->started);
     arrival_begin(a);
+    if (a->opening.kind == TURBO_OPENING_CLASSIC) {
+        arrival_act(a);
+        return;
+    }
+    turbo_opening_init(&a->opening); /* this worker knows more ids */
     arrival_judge(a, 0);
+}
+
+static void drop(struct arrival *a)
+{
+    socket_reset(a->fd);
+    free(a->bytes);
+    free(a);
 }
 
 static void deliver(struct message *message, struct worker *worker)
 {
     struct removal *r = (struct removal *)message;
     struct listener *listener = worker == NULL ? NULL : worker_listener(worker, r->group);
+    atomic_fetch_sub_explicit(&r->group->connections, 1, memory_order_relaxed);
     if (listener == NULL)
-        socket_reset(r->fd);
+        drop(r->arrival);
     else
         settle_in(r, listener);
+    listener_group_release(r->group);
+    free(r);
     if (worker != NULL) {
         worker_connection_received(worker);
         worker_check_drained(worker);
     }
-    free_removal(r);
 }

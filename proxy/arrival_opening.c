@@ -119,6 +119,26 @@ static enum turbo_prefix never_known(void *owner, const uint8_t *bytes, size_t l
     return TURBO_PREFIX_NONE;
 }
 
+void arrival_act(struct arrival *a)
+{
+    switch (a->opening.kind) {
+    case TURBO_OPENING_MORE: break;
+    case TURBO_OPENING_CLASSIC:
+        prove_address(a);
+        classic(a);
+        break;
+    case TURBO_OPENING_TOMBSTONE:
+        if (arrival_endpoint(a) == NULL) {
+            other(a);
+            break;
+        }
+        prove_address(a);
+        tombstone(a);
+        break;
+    case TURBO_OPENING_OTHER: other(a); break;
+    }
+}
+
 /* Looks at the bytes from `from` on. */
 void arrival_judge(struct arrival *a, size_t from)
 {
@@ -135,20 +155,5 @@ void arrival_judge(struct arrival *a, size_t from)
                        endpoint == NULL ? never_known : turbo_opener_prefix_known, &opener);
     if (!a->at_home && a->opening.kind != TURBO_OPENING_MORE && arrival_moves(a))
         return;
-    switch (a->opening.kind) {
-    case TURBO_OPENING_MORE: break;
-    case TURBO_OPENING_CLASSIC:
-        prove_address(a);
-        classic(a);
-        break;
-    case TURBO_OPENING_TOMBSTONE:
-        if (endpoint == NULL) {
-            other(a);
-            break;
-        }
-        prove_address(a);
-        tombstone(a);
-        break;
-    case TURBO_OPENING_OTHER: other(a); break;
-    }
+    arrival_act(a);
 }

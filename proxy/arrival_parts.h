@@ -61,7 +61,9 @@ struct arrival {
 
 /* NULL: it is not a turbo listener's. */
 struct turbo_endpoint *arrival_endpoint(const struct arrival *arrival);
-/* Frees it, but for what was taken out of it: its socket and its connection. */
+/* It is none of its worker's any more; its socket, its connection and its bytes are left. */
+void arrival_leave(struct arrival *arrival);
+/* The same, and frees it, but for what was taken out of it: its socket and its connection. */
 void arrival_dismiss(struct arrival *arrival);
 /* It leads nowhere. It is a connection all the same, and has its access line. */
 void arrival_end(struct arrival *arrival, enum turbo_reason reason, bool reset);
@@ -95,6 +97,8 @@ void arrival_drop_front(struct arrival *arrival, size_t length);
 
 /* Looks at the bytes from `from` on: what are they? May end the arrival. */
 void arrival_judge(struct arrival *arrival, size_t from);
+/* The same once that is known. */
+void arrival_act(struct arrival *arrival);
 /* NULL: it has none, or not all of it is there. */
 const struct turbo_client_hello *arrival_hello(const struct arrival *arrival);
 

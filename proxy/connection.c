@@ -79,7 +79,6 @@ static void release(struct connection *c)
     struct generation *generation = c->generation;
     struct listener *listener = c->listener;
     memset(c, 0, sizeof(*c));
-    listener_connection_ended(listener);
     generation_release(generation);
     listener_release(listener);
 }
@@ -93,6 +92,7 @@ void connection_end(struct connection *c, const struct server *server)
                                  .upstream =
                                      route == NULL ? NULL : connection_upstream(c)->settings->name,
                                  .server = server == NULL ? NULL : server->text};
+    listener_connection_ended(c->listener); /* its place is free when its record is read */
     access_end(&c->access, &names, worker->log, worker->now);
     stats_ended(stats_of(c), &c->access);
     release(c);
@@ -100,6 +100,7 @@ void connection_end(struct connection *c, const struct server *server)
 
 void connection_dismiss(struct connection *c)
 {
+    listener_connection_ended(c->listener);
     access_free(&c->access);
     stats_left(stats_of(c));
     release(c);
