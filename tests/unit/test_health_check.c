@@ -205,6 +205,7 @@ static void what_one_worker_finds_all_of_them_know(void **state)
     struct worker *mate = create_mate(f);
     assert_true(worker_listen(f->worker));
     assert_true(worker_listen(mate));
+    ev_io_stop(f->loop, &f->server_io); /* however often it is checked */
     assert_null(mate->generation->upstreams[0]->checks);
     UNTIL(f, health_at(mate, 1)->out_until != 0);
     assert_int_equal(health_at(mate, 0)->out_until, 0);
