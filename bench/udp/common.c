@@ -78,11 +78,12 @@ uint64_t load_number(void)
 
 static int wrong(void)
 {
-    (void)fprintf(stderr, "usage: udp_load serve PORT\n"
-                          "       udp_load visit turbo|classic|both PORT AT_ONCE RATE SECONDS\n"
-                          "       udp_load hold PORT COUNT SECONDS\n"
-                          "       udp_load flood KIND PORT RATE SECONDS\n"
-                          "bench/udp/run.py runs it, and its --help says more\n");
+    (void)fprintf(stderr,
+                  "usage: udp_load serve PORT\n"
+                  "       udp_load visit turbo|classic|both PORT AT_ONCE RATE SECONDS WAIT_MS\n"
+                  "       udp_load hold PORT COUNT SECONDS\n"
+                  "       udp_load flood KIND PORT RATE SECONDS\n"
+                  "bench/udp/run.py runs it, and its --help says more\n");
     return 2;
 }
 
@@ -111,7 +112,7 @@ static int run(int count, char **arguments, struct order *order)
         order->seconds = number(arguments[5]);
         return load_flood(order, arguments[2]);
     }
-    if (strcmp(what, "visit") != 0 || count != 7)
+    if (strcmp(what, "visit") != 0 || count != 8)
         return wrong();
     order->turbo = strcmp(arguments[2], "classic") != 0;
     order->classic = strcmp(arguments[2], "turbo") != 0;
@@ -119,6 +120,7 @@ static int run(int count, char **arguments, struct order *order)
     order->at_once = (uint32_t)number(arguments[4]);
     order->rate = number(arguments[5]);
     order->seconds = number(arguments[6]);
+    order->wait_us = (uint32_t)(number(arguments[7]) * 1000);
     return load_visit(order);
 }
 

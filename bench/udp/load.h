@@ -19,6 +19,7 @@ struct order {
     double rate;    /* a second; 0: as fast as it goes */
     double seconds; /* 0: until SIGTERM */
     uint32_t at_once;
+    uint32_t wait_us;    /* so long a turbo client waits for the flight by UDP */
     bool turbo, classic; /* which clients there are; they take turns */
 };
 

@@ -37,6 +37,7 @@ KINDS = "random", "orphan", "payload", "wrong-id", "hello", "short", "long"
 PARTS = "sessions", "junk", "pending", "memory"
 AT_ONCE = 16
 VISITS_A_SECOND = 200
+FIRST_WAIT_MS = 5
 HELD = 1000
 PENDING_SECONDS = 10
 MANY = "50000"  # sessions a second that an edge lets in where that is not what is measured
@@ -97,13 +98,18 @@ class Bench:
             for process in processes:
                 process.stop()
 
-    def command(self, *arguments, nice=0):
-        return ["nice", "-n", str(nice), *pinned(self.options.load_core, [self.load, *arguments])]
+    def command(self, *arguments, first=True):
+        """On the core that they share with the flood clients go first: the edge is measured, not that core."""
+        if self.options.realtime:
+            order = ["chrt", "--rr", "2" if first else "1"]
+        else:
+            order = ["nice", "-n", "0" if first else "10"]
+        return [*order, *pinned(self.options.load_core, [self.load, *arguments])]
 
-    def visits(self, edge, way, rate, at_once=AT_ONCE):
-        """By way: how many went how, and how long they took."""
+    def visits(self, edge, way, rate, at_once=AT_ONCE, wait_ms=50):
+        """By way: how many went how, and how long they took. `wait_ms`: for the flight by UDP (protocol §6.5)."""
         seconds = self.options.seconds
-        done = subprocess.run(self.command("visit", way, edge.port, at_once, rate, seconds), stdout=subprocess.PIPE, text=True, check=True)
+        done = subprocess.run(self.command("visit", way, edge.port, at_once, rate, seconds, wait_ms), stdout=subprocess.PIPE, text=True, check=True)
         found = {}
         for name, per_second, turbo, resumed, classic, failed, median, late in csv.reader(done.stdout.splitlines()):
             served = int(turbo) + int(resumed) + int(classic)
@@ -148,8 +154,8 @@ class Bench:
         seconds, flood = self.options.seconds, None
         before, dropped, since = edge.spent(), edge.drops(), time.monotonic()
         if kind is not None:
-            flood = subprocess.Popen(self.command("flood", kind, edge.port, 0, seconds, nice=10), stdout=subprocess.PIPE, text=True)
-        visits = self.visits(edge, "both", VISITS_A_SECOND)
+            flood = subprocess.Popen(self.command("flood", kind, edge.port, 0, seconds, first=False), stdout=subprocess.PIPE, text=True)
+        visits = self.visits(edge, "both", VISITS_A_SECOND, wait_ms=FIRST_WAIT_MS)
         sent = lasted = 0.0
         if flood is not None:
             sent, lasted = map(float, flood.communicate()[0].split(",")[1:])
@@ -209,7 +215,7 @@ class Bench:
             self.tell("memory", "after", "private_bytes", edge.memory())
 
     def run(self):
-        server = Process("server", [self.load, "serve", SERVER_PORT], self.options.load_core, self.folder / "server.log")
+        server = Process("server", self.command("serve", SERVER_PORT), self.options.load_core, self.folder / "server.log")
         with self.running(server):
             wait_until(lambda: server.check() is None and listens(SERVER_PORT), "the server listens")
             self.out.writerow(["part", "case", "what", "value"])
@@ -231,6 +237,7 @@ def read_options():
     parser.add_argument("--program", type=pathlib.Path, help="the turbotls-proxy to measure (BUILD/bin/turbotls-proxy)")
     parser.add_argument("--edge-core", default="0", help="where the edge runs (%(default)s)")
     parser.add_argument("--load-core", default="1", help="… and all the others (%(default)s)")
+    parser.add_argument("--realtime", action="store_true", help="before everything else on these cores (chrt --rr 1; root): for a machine that others use as well")
     options = parser.parse_args()
     unknown = set(options.only.split(",")) - set(PARTS)
     if unknown:
@@ -240,12 +247,14 @@ def read_options():
     return options
 
 
-def enter_namespace():
+def enter_namespace(options):
     """A network of our own, with nothing but the loopback, and without memory of closed connections."""
     if os.environ.get("BENCH_UDP_INSIDE") is None:
         as_root = [] if os.geteuid() == 0 else ["--map-root-user"]
         os.environ["BENCH_UDP_INSIDE"] = "1"
-        os.execvp("unshare", ["unshare", "--net", *as_root, sys.executable, *sys.argv])
+        before = ["chrt", "--rr", "1"] if options.realtime else []
+        command = [*before, "unshare", "--net", *as_root, sys.executable, *sys.argv]
+        os.execvp(command[0], command)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     pathlib.Path("/proc/sys/net/ipv4/tcp_max_tw_buckets").write_text("0")
     pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").write_text("10000 65000")
@@ -253,7 +262,7 @@ def enter_namespace():
 
 def main():
     options = read_options()
-    enter_namespace()
+    enter_namespace(options)
     with tempfile.TemporaryDirectory() as folder:
         try:
             Bench(options, pathlib.Path(folder)).run()

@@ -18,9 +18,9 @@ enum {
     CHUNK = 1182,
     CHUNKS = (FLIGHT_BYTES + CHUNK - 1) / CHUNK,
     REQUESTS = CHUNKS + 3,
-    WAIT_US = 50000, /* flat, as where UDP is always used (protocol §6.2) */
     GIVE_UP_US = 10000000,
     PROFILE1 = 0x10,
+    REFUSED = 0x30,
     REPLAY = 1,
     EVENTS = 64,
     AT_ONCE_MAX = 1024,
@@ -142,17 +142,23 @@ static struct visit *visit_of(struct visitor *v, const uint8_t *id)
     return NULL;
 }
 
+static void hear_chunk(struct visitor *v, struct visit *visit, uint32_t number)
+{
+    visit->chunks |= 1u << (number - 1);
+    if (chunks_in_order(visit) == CHUNKS)
+        open_tcp(v, visit);
+}
+
 static void hear_udp(struct visitor *v)
 {
     uint8_t bytes[2048];
     while (recv(v->udp, bytes, sizeof(bytes), 0) >= HEADER_BYTES) {
         uint32_t number = bytes[HEADER_BYTES - 1];
         struct visit *visit = visit_of(v, bytes);
-        if (visit == NULL || bytes[ID_BYTES] != PROFILE1 || number < 1 || number > CHUNKS)
-            continue;
-        visit->chunks |= 1u << (number - 1);
-        if (chunks_in_order(visit) == CHUNKS)
+        if (visit != NULL && bytes[ID_BYTES] == REFUSED && visit->chunks == 0)
             open_tcp(v, visit);
+        else if (visit != NULL && bytes[ID_BYTES] == PROFILE1 && number >= 1 && number <= CHUNKS)
+            hear_chunk(v, visit, number);
     }
 }
 
@@ -196,7 +202,7 @@ static void begin(struct visitor *v, uint32_t index)
 
 static void look_after(struct visitor *v, struct visit *visit, uint64_t now)
 {
-    if (visit->step == ASKING && now >= visit->began + WAIT_US)
+    if (visit->step == ASKING && now >= visit->began + v->order->wait_us)
         open_tcp(v, visit);
     if (visit->step != IDLE && now >= visit->began + GIVE_UP_US)
         over(v, visit, true);
