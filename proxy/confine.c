@@ -53,7 +53,8 @@ static bool is_other(const char *now, const char *next)
 bool confine_keep(const struct config *now, struct config *next)
 {
     bool differs = now->sandbox != next->sandbox || now->mark != next->mark ||
-                   is_other(now->user, next->user) || is_other(now->group, next->group);
+                   now->workers != next->workers || is_other(now->user, next->user) ||
+                   is_other(now->group, next->group);
 
     next->mark = now->mark; /* which connections would have at once, or fail for */
     return differs;

@@ -66,9 +66,11 @@ static bool reload(void *owner, struct config_errors *errors)
                   LOG_NUMBER("listeners", config->listener_count),
                   LOG_NUMBER("upstreams", config->upstream_count));
         if (restart)
-            log_write(&s->log, LOG_LEVEL_WARNING,
-                      "another user, group, sandbox or mark takes effect with the next start",
-                      NULL);
+            log_write(
+                &s->log, LOG_LEVEL_WARNING,
+                "another user, group, sandbox, mark or number of workers takes effect with the "
+                "next start",
+                NULL);
     } else {
         tell_errors(s, errors);
         log_write(&s->log, LOG_LEVEL_ERROR, NOT_RELOADED, NULL);

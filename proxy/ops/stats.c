@@ -134,6 +134,15 @@ static void histogram_sum(struct stats_histogram *to, const struct stats_histogr
     to->sum_us += from->sum_us;
 }
 
+static void outcome_sum(struct route_stats *to, const struct route_stats *from, int outcome)
+{
+    to->ended[outcome] += from->ended[outcome];
+    for (int reason = 0; reason < TURBO_REASON_COUNT; reason++)
+        to->connections[outcome][reason] += from->connections[outcome][reason];
+    histogram_sum(&to->first_response[outcome], &from->first_response[outcome]);
+    histogram_sum(&to->first_answer[outcome], &from->first_answer[outcome]);
+}
+
 bool stats_add(struct stats *stats, const struct route_stats *from)
 {
     struct route_stats *to = stats_hold(stats, from->listener, from->route);
@@ -144,12 +153,9 @@ bool stats_add(struct stats *stats, const struct route_stats *from)
     to->saved_us += from->saved_us;
     to->bytes_c2s += from->bytes_c2s;
     to->bytes_s2c += from->bytes_s2c;
-    for (int outcome = 0; outcome < TURBO_OUTCOME_COUNT; outcome++) {
-        for (int reason = 0; reason < TURBO_REASON_COUNT; reason++)
-            to->connections[outcome][reason] += from->connections[outcome][reason];
-        histogram_sum(&to->first_response[outcome], &from->first_response[outcome]);
-        histogram_sum(&to->first_answer[outcome], &from->first_answer[outcome]);
-    }
+    for (int outcome = 0; outcome < TURBO_OUTCOME_COUNT; outcome++)
+        if (from->ended[outcome] > 0) /* as a rule two or three of them */
+            outcome_sum(to, from, outcome);
     return true;
 }
 
@@ -192,6 +198,7 @@ void stats_ended(struct route_stats *r, const struct access *access)
     if (r == NULL)
         return;
     stats_left(r);
+    r->ended[access->outcome]++;
     r->connections[access->outcome][access->reason]++;
     r->bytes_c2s += access->bytes_c2s;
     r->bytes_s2c += access->bytes_s2c;

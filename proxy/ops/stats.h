@@ -29,7 +29,8 @@ struct route_stats {
     char *listener, *route;         /* route "": connections that ended before they had one */
     unsigned references;            /* connections and configurations */
     uint64_t active;                /* connections now */
-    uint64_t connections[TURBO_OUTCOME_COUNT][TURBO_REASON_COUNT]; /* ended, by how they went */
+    uint64_t ended[TURBO_OUTCOME_COUNT];
+    uint64_t connections[TURBO_OUTCOME_COUNT][TURBO_REASON_COUNT]; /* those, by why as well */
     uint64_t round_trips_saved; /* one for each connection whose outcome is turbo … */
     uint64_t saved_us;          /* … and how long these round trips were */
     uint64_t bytes_c2s, bytes_s2c;

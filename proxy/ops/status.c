@@ -52,12 +52,8 @@ static void put_seconds(struct page *p, json_t *object, const char *name, uint64
 static json_t *ended(struct page *p, const struct route_stats *r)
 {
     json_t *object = json_object();
-    for (int outcome = 0; outcome < TURBO_OUTCOME_COUNT; outcome++) {
-        uint64_t count = 0;
-        for (int reason = 0; reason < TURBO_REASON_COUNT; reason++)
-            count += r->connections[outcome][reason];
-        put_number(p, object, turbo_outcome_text((enum turbo_outcome)outcome), count);
-    }
+    for (int outcome = 0; outcome < TURBO_OUTCOME_COUNT; outcome++)
+        put_number(p, object, turbo_outcome_text((enum turbo_outcome)outcome), r->ended[outcome]);
     return object;
 }
 

@@ -166,7 +166,7 @@ def test_who_did_not_need_the_capability_at_the_start_does_not_get_it(proxies: P
 
         # Another mark is for the next start: now nothing could be connected to.
         reload(proxy, open_folder, configuration([PORT], server.port, f'user: "{USER}" mark: 7'))
-        proxy.stderr.wait_for(lambda line: "another user, group, sandbox or mark takes effect with the next start" in line)
+        proxy.stderr.wait_for(lambda line: "another user, group, sandbox, mark or number of workers takes effect with the next start" in line)
         assert_echoes(PORT)
 
 

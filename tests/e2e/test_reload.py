@@ -335,13 +335,15 @@ def test_the_log_changes_as_well(start: Start, server: TcpServer) -> None:
 def test_what_takes_a_restart_is_told(start: Start, server: TcpServer) -> None:
     settings = one_server(server, a_listener())
     daemon = start(settings)
-    words = "another user, group, sandbox or mark takes effect with the next start"
+    words = "another user, group, sandbox, mark or number of workers takes effect with the next start"
     assert daemon.reload(settings.text())
     assert daemon.reload(settings.text() + 'process { user: "nobody" }')
     daemon.wait_for(words)
     assert daemon.reload(settings.text() + 'process { user: "nobody" }')
-    daemon.stop()
     assert len(daemon.entries(words)) == 1
+    assert daemon.reload(settings.text() + 'process { user: "nobody" workers: 7 }')
+    daemon.stop()
+    assert len(daemon.entries(words)) == 2
 
 
 def test_a_hundred_reloads_cost_nothing(start: Start, server: TcpServer) -> None:

@@ -107,6 +107,7 @@ static void histograms_add_up(void **state)
     (void)state;
     struct stats *sums = stats_create();
     struct route_stats route = {.listener = strdup("edge"), .route = strdup("web")};
+    route.ended[TURBO_OUTCOME_TURBO] = route.ended[TURBO_OUTCOME_CLASSIC] = 2;
     route.first_response[TURBO_OUTCOME_TURBO].counts[3] = 5;
     route.first_answer[TURBO_OUTCOME_CLASSIC].counts[STATS_BUCKETS] = 7;
     route.first_answer[TURBO_OUTCOME_CLASSIC].sum_us = 11;
@@ -116,6 +117,7 @@ static void histograms_add_up(void **state)
     assert_true(stats_add(sums, &route));
     assert_true(stats_add(sums, &route));
     const struct route_stats *r = stats_find(sums, "edge", "web");
+    assert_int_equal(r->ended[TURBO_OUTCOME_CLASSIC], 4);
     assert_int_equal(r->first_response[TURBO_OUTCOME_TURBO].counts[3], 10);
     assert_int_equal(r->first_answer[TURBO_OUTCOME_CLASSIC].counts[STATS_BUCKETS], 14);
     assert_int_equal(r->first_answer[TURBO_OUTCOME_CLASSIC].sum_us, 22);
