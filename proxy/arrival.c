@@ -449,10 +449,11 @@ void arrival_start(struct listener *listener, int fd, const struct address *clie
     struct arrival *a = arrival_create(listener, fd);
     if (a == NULL)
         return;
-    if (!listener_is_leaving(listener) && listener_is_full(listener))
-        a->otherwise = TURBO_REASON_LISTENER_FULL;
-    a->only_joins = listener_is_leaving(listener) || listener_is_full(listener);
     connection_accepted(&a->connection, &a->asked, listener, client, fd);
+    bool leaving = listener_is_leaving(listener), full = listener_was_full(listener);
+    if (!leaving && full)
+        a->otherwise = TURBO_REASON_LISTENER_FULL;
+    a->only_joins = leaving || full;
     arrival_begin(a);
     if (!networks_hold(&a->connection.settings->proxy_from, client))
         arrival_next_stage(a);

@@ -64,7 +64,7 @@ static void move(struct arrival *a, struct worker *to)
     r->server = a->asked.server;
     r->started = a->connection.access.started;
     worker_connection_sent(a->worker);
-    atomic_fetch_add_explicit(&r->group->connections, 1, memory_order_relaxed);
+    (void)listener_group_began(r->group, 0);
     leave(a);
     inbox_put(&to->inbox, &r->message);
 }
@@ -91,6 +91,7 @@ static void settle_in(const struct removal *r, struct listener *listener)
     a->worker = listener_worker(listener);
     a->at_home = true;
     connection_begin(&a->connection, &a->asked, listener, &r->client, &r->server, r->started);
+    listener_group_ended(r->group); /* it has been counted anew */
     arrival_begin(a);
     if (a->opening.kind == TURBO_OPENING_CLASSIC) {
         arrival_act(a);
@@ -100,20 +101,20 @@ static void settle_in(const struct removal *r, struct listener *listener)
     arrival_judge(a, 0);
 }
 
-static void drop(struct arrival *a)
+static void drop(const struct removal *r)
 {
-    socket_reset(a->fd);
-    free(a->bytes);
-    free(a);
+    listener_group_ended(r->group);
+    socket_reset(r->arrival->fd);
+    free(r->arrival->bytes);
+    free(r->arrival);
 }
 
 static void deliver(struct message *message, struct worker *worker)
 {
     struct removal *r = (struct removal *)message;
     struct listener *listener = worker == NULL ? NULL : worker_listener(worker, r->group);
-    atomic_fetch_sub_explicit(&r->group->connections, 1, memory_order_relaxed);
     if (listener == NULL)
-        drop(r->arrival);
+        drop(r);
     else
         settle_in(r, listener);
     listener_group_release(r->group);

@@ -45,7 +45,8 @@ static void start_plain(struct listener *l, int fd, const struct address *client
     struct connection c;
     struct connection_asked asked;
     connection_accepted(&c, &asked, l, client, fd);
-    enum turbo_reason refused = connection_place(&c, NULL);
+    enum turbo_reason refused =
+        listener_was_full(l) ? TURBO_REASON_LISTENER_FULL : connection_place(&c, NULL);
     if (refused != TURBO_REASON_NONE) {
         reset(&c, fd, refused);
         return;
@@ -363,18 +364,22 @@ size_t listener_connections(const struct listener *l)
 
 bool listener_is_full(const struct listener *l)
 {
-    size_t connections = atomic_load_explicit(&l->group->connections, memory_order_relaxed);
-    return l->settings->connections_max > 0 && connections >= l->settings->connections_max;
+    return listener_group_is_full(l->group, l->settings->connections_max);
+}
+
+bool listener_was_full(const struct listener *l)
+{
+    return l->was_full;
 }
 
 void listener_connection_began(struct listener *l)
 {
     l->connections++;
-    atomic_fetch_add_explicit(&l->group->connections, 1, memory_order_relaxed);
+    l->was_full = !listener_group_began(l->group, l->settings->connections_max);
 }
 
 void listener_connection_ended(struct listener *l)
 {
     l->connections--;
-    atomic_fetch_sub_explicit(&l->group->connections, 1, memory_order_relaxed);
+    listener_group_ended(l->group);
 }

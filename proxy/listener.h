@@ -56,8 +56,10 @@ bool listener_is_pending(const struct listener *listener);
 void listener_shed(struct listener *listener);
 /* Its connections now. */
 size_t listener_connections(const struct listener *listener);
-/* Has it as many as its own limit allows? */
+/* Has it as many as its own limit allows? Other workers' count: it may soon have. */
 bool listener_is_full(const struct listener *listener);
+/* Had it, before the connection that began last? Then that one is too many. */
+bool listener_was_full(const struct listener *listener);
 void listener_connection_began(struct listener *listener);
 void listener_connection_ended(struct listener *listener);
 /* Its sockets, which stay its own: TCP while it is open, and UDP. Returns how many. */

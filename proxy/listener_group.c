@@ -37,6 +37,23 @@ void listener_group_release(struct listener_group *g)
     free(g);
 }
 
+/* Acquired and released: whoever sees a session's connection also sees that it is pending. */
+bool listener_group_began(struct listener_group *g, size_t most)
+{
+    size_t before = atomic_fetch_add_explicit(&g->connections, 1, memory_order_acq_rel);
+    return most == 0 || before < most;
+}
+
+void listener_group_ended(struct listener_group *g)
+{
+    atomic_fetch_sub_explicit(&g->connections, 1, memory_order_acq_rel);
+}
+
+bool listener_group_is_full(const struct listener_group *g, size_t most)
+{
+    return most > 0 && atomic_load_explicit(&g->connections, memory_order_acquire) >= most;
+}
+
 void listener_group_opened_udp(struct listener_group *g)
 {
     atomic_fetch_add_explicit(&g->udp_open, 1, memory_order_relaxed);

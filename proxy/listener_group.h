@@ -31,6 +31,11 @@ struct listener_group *listener_group_hold(struct listener_group *group);
 /* NULL is allowed. */
 void listener_group_release(struct listener_group *group);
 
+/* One connection more, or less. False: there were `most` already (0: any number may be). */
+bool listener_group_began(struct listener_group *group, size_t most);
+void listener_group_ended(struct listener_group *group);
+bool listener_group_is_full(const struct listener_group *group, size_t most);
+
 /* One more is read from. */
 void listener_group_opened_udp(struct listener_group *group);
 /*

@@ -85,9 +85,10 @@ static void start_connection(struct udp_endpoint *e, struct turbo_server *sessio
     struct address client, server = asked_address(e, &path);
     struct connection c;
     struct connection_asked asked;
-    bool full = listener_is_full(e->listener);
     address_from_turbo(&path.peer, &client);
+    listener_note_pending(e->listener); /* before it counts: its TCP is let in where that is full */
     connection_begin(&c, &asked, e->listener, &client, &server, e->worker->now);
+    bool full = listener_was_full(e->listener);
     struct side *near = NULL;
     if (!full && connection_place(&c, hello) == TURBO_REASON_NONE && has_room(e, &c, session))
         near = turbo_server_side(e->worker, e, session, connection_upstream(&c));

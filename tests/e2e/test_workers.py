@@ -9,12 +9,15 @@ import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from dataclasses import replace
+from http.client import HTTPException
 from pathlib import Path
 from typing import Callable, Iterator
 
 import pytest
 
 from harness.activate import __file__ as ACTIVATE
+from harness.admin import Admin
 from harness.daemon import READY, REPLACED, Daemon
 from harness.hello import client_hello, read_exactly
 from harness.pki import SERVER_NAME, Pki
@@ -368,6 +371,54 @@ def test_a_listener_that_goes_finishes_what_is_pending(start: Start, server: Tcp
     for _ in range(ROUNDS if heirs else 0):
         converse(edge.port)
     assert sum(entry["outcome"] == "turbo" for entry in edge.wait_for("connection", ROUNDS)) == ROUNDS
+
+
+def test_all_of_it_at_once(start: Start, server: TcpServer, stack: ExitStack) -> None:
+    """Sessions, classic connections, junk, reloads, questions to the administration, and a new process."""
+    port = unused_port()
+    settings = settings_of(server.port, 3, port)
+    settings = replace(settings, more=settings.more + 'admin { address: "127.0.0.1:0" }\n', listeners=[
+        replace(settings.listeners[0], more="source_rate: 100000 session_rate: 100000")])
+    edge = start(settings)
+    done = threading.Event()
+
+    def junk() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+            while not done.is_set():
+                udp.sendto(os.urandom(40), ("127.0.0.1", port))
+
+    def ask() -> None:
+        while not done.is_set():
+            with suppress(ConnectionError, HTTPException):
+                Admin(edge).metrics()
+                Admin(edge).status()
+
+    def visit(number: int) -> None:
+        with WireClient(edge) as client:
+            if number % 3:
+                client.send_hello()
+            if not number % 3 or client.receive().flags & REFUSED:  # as while the next process waits
+                converse(edge.port, hello=client.hello)
+                return
+            assert client.receive_stream(len(FLIGHT)) == FLIGHT
+            joins(client)
+
+    with ThreadPoolExecutor(12) as pool:
+        others = [pool.submit(each) for each in (junk, ask)]
+        try:
+            visits = [pool.submit(visit, number) for number in range(AT_ONCE)]
+            for number in range(1, 10):
+                wait_until("some are done", lambda: sum(each.done() for each in visits) >= number * AT_ONCE // 12)
+                other = Listener("127.0.0.2:0", ("TURBO", "TCP")[number % 2])
+                assert edge.reload(settings.with_listeners(*settings.listeners, *[other][:number % 3]).text())
+                if number in (4, 7):
+                    edge.replace()
+            for each in visits:
+                each.result()
+        finally:
+            done.set()
+        for each in others:
+            each.result()
 
 
 @pytest.mark.parametrize("then", [2, 1, 3, 5])
