@@ -88,6 +88,7 @@ void arrival_leave(struct arrival *a)
         w->oldest_arrival = a->previous;
     w->arrival_count--;
     server_release(a->server);
+    a->server = NULL;
 }
 
 void arrival_dismiss(struct arrival *a)

@@ -23,7 +23,7 @@ struct listener {
     struct listener_group *group; /* held */
     struct udp_endpoint *udp;
     size_t connections;
-    bool was_full; /* before the last of them began */
+    bool was_full;   /* before the last of them began */
     bool is_pending; /* as its group was told */
     bool leaving;
     bool has_heir; /* which waits for the port */

@@ -217,6 +217,18 @@ def test_words_that_are_no_tls_come_in_parts(proxies: Proxies, stack: ExitStack)
                 assert finish(tcp) == b"HELO there"
 
 
+def test_who_is_silent_first_joins_too(proxies: Proxies, server: TcpServer, stack: ExitStack) -> None:
+    """Whoever has accepted it has connected to the server meanwhile, which may have wanted to speak first."""
+    edge = edge_of(proxies, server, 3, "--sniff-timeout", "0.01")
+    for number in range(1, ROUNDS + 1):
+        with connect(edge.port) as tcp:
+            wait_until("the server is tried", lambda: server.accepted >= 2 * number - 1)
+            client = begun(edge, stack)
+            tcp.sendall(tombstone(client.session, client.consumed()) + client.hello + b"joined")
+            assert finish(tcp) == b"joined"
+    assert edge.outcomes(ROUNDS) == {"turbo"}
+
+
 # ---- behind somebody in front ----
 
 def test_who_comes_through_a_balancer_joins_as_well(proxies: Proxies, server: TcpServer, stack: ExitStack,
