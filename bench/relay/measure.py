@@ -21,19 +21,18 @@ PARALLEL = 64
 PARALLEL_PAIRS = 16  # UDP counts as lost after 50 ms
 TURBO = r'^turbotls_connections_total{.*outcome="turbo"'
 PENDING = r"^turbotls_sessions_pending{"
-PENDING_MAX = 1024  # sessions of a listener, by default
 GIB = 1 << 30
 SIZES = {
     "full": {
-        "rounds": 11, "turbo_share": 0.99, "connections": 10000, "tls": 1000, "bytes": GIB, "idle": [5000, 9500], "memory_rounds": 1,
+        "rounds": 11, "turbo_share": 0.99, "connections": 10000, "tls": 1000, "pending": 1024, "bytes": GIB, "idle": [5000, 9500], "memory_rounds": 1,
         "settle": 4, "latency": 1000, "ping_pong": 10000,
     },
     "quick": {
-        "rounds": 1, "turbo_share": 0.99, "connections": 5000, "tls": 1000, "bytes": GIB // 2, "idle": [2000], "memory_rounds": 1,
+        "rounds": 1, "turbo_share": 0.99, "connections": 5000, "tls": 1000, "pending": 1024, "bytes": GIB // 2, "idle": [2000], "memory_rounds": 1,
         "settle": 4, "latency": 500, "ping_pong": 5000,
     },
     "smoke": {
-        "rounds": 1, "turbo_share": 0.01, "connections": 300, "tls": 20, "bytes": GIB // 64, "idle": [100], "memory_rounds": 1,
+        "rounds": 1, "turbo_share": 0.01, "connections": 100, "tls": 10, "pending": 64, "bytes": GIB // 256, "idle": [100], "memory_rounds": 1,
         "settle": 0.1, "latency": 20, "ping_pong": 100,
     },
 }  # fmt: skip
@@ -277,14 +276,15 @@ def measure_growth(bench):
 
 def growth_of_pending(bench, name, number):
     """Beside sessions that wait in vain for TCP: as many as may be, where the new ones need no room among them."""
-    limit = PENDING_MAX + (2 * PARALLEL if name == "pair" else 0)
+    pending = bench.size["pending"]
+    limit = pending + (2 * PARALLEL if name == "pair" else 0)
     with bench.subject(name, names=openings.NAMES, sessions=limit) as subject:
         bench.warm_up(subject)
         connections_once(bench, subject, number, "growth", "0 pending", bench.size["connections"])
-        openings.flood(subject.udp_port, PENDING_MAX)
-        expect(subject, PENDING, PENDING_MAX * 0.99, f"{PENDING_MAX} sessions were pending")
-        connections_once(bench, subject, number, "growth", f"{PENDING_MAX} pending", bench.size["connections"])
-        if subject.metric(PENDING) < PENDING_MAX * 0.9:
+        openings.flood(subject.udp_port, pending)
+        expect(subject, PENDING, pending * 0.99, f"{pending} sessions were pending")
+        connections_once(bench, subject, number, "growth", f"{pending} pending", bench.size["connections"])
+        if subject.metric(PENDING) < pending * 0.9:
             raise Failed("the pending sessions expired too early; take --quick")
 
 

@@ -26,7 +26,7 @@ done
 for process in sidecar edge; do
     has connections pseudo pair "$process" cpu_us
     has connections pseudo pair-classic "$process" cpu_us
-    has growth '1024 pending' pair "$process" cpu_us
+    has growth '64 pending' pair "$process" cpu_us
     has bulk '8 down' pair "$process" cpu_s_per_gib
     has memory '100 after 32 KiB' pair "$process" bytes
 done
