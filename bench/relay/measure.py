@@ -19,6 +19,7 @@ PEERS = ["haproxy", "nginx", "sniproxy"]
 OURS = ["tcp_tcp", "edge_classic", "pair_classic", "pair"]
 PARALLEL = 64
 PARALLEL_PAIRS = 16  # UDP counts as lost after 50 ms
+TLS_COSTS = 4  # as many connections fewer at once
 TURBO = r'^turbotls_connections_total{.*outcome="turbo"'
 PENDING = r"^turbotls_sessions_pending{"
 GIB = 1 << 30
@@ -102,7 +103,8 @@ class Bench:
 
     def tls_connections(self, subject, count):
         program = self.build / "bin" / "relay_tls"
-        return self.run([program, "connect", f"127.0.0.1:{subject.port}", count, parallel(subject)], subject)
+        words = [program, "connect", f"127.0.0.1:{subject.port}", count, parallel(subject) // TLS_COSTS]
+        return self.run(words, subject)
 
     def warm_up(self, subject):
         self.connections(subject, min(500, self.size["connections"]))
@@ -258,34 +260,45 @@ def measure_latency(bench):
 
 
 def measure_growth(bench):
-    """The same connections beside none, beside many idle ones, and beside none again."""
-    count, idle = bench.size["connections"], bench.size["idle"][-1]
-    names = bench.wanted([*PEERS, "tcp_tcp", "edge_classic"])
+    """One process with nothing else to do and another beside it that has much, in turns."""
+    for name in bench.wanted([*PEERS, "tcp_tcp", "edge_classic"]):
+        growth_of_idle(bench, name)
+        say(f"growth: {name.replace('_', '-')}, idle connections")
+    for name in bench.wanted(["edge_classic", "pair"]):
+        growth_of_pending(bench, name)
+        say(f"growth: {name.replace('_', '-')}, pending sessions")
+
+
+def growth_in_turns(bench, calm, busy, cases, prepare=lambda: None):
+    bench.warm_up(calm)
+    bench.warm_up(busy)
     for number in range(1, bench.rounds + 1):
-        for name in names if number % 2 else reversed(names):
-            with bench.subject(name) as subject:
-                bench.warm_up(subject)
-                connections_once(bench, subject, number, "growth", "0 idle", count)
-                held = Held(bench, subject, idle)
-                connections_once(bench, subject, number, "growth", f"{idle} idle", count)
-                held.close()
-        for name in bench.wanted(["edge_classic", "pair"]):
-            growth_of_pending(bench, name, number)
-        say(f"growth: round {number} of {bench.rounds}")
+        both = list(zip((calm, busy), cases))
+        for subject, case in both if number % 2 else reversed(both):
+            prepare()
+            connections_once(bench, subject, number, "growth", case, bench.size["connections"])
 
 
-def growth_of_pending(bench, name, number):
-    """Beside sessions that wait in vain for TCP: as many as may be, where the new ones need no room among them."""
-    pending = bench.size["pending"]
-    limit = pending + (2 * PARALLEL if name == "pair" else 0)
-    with bench.subject(name, names=openings.NAMES, sessions=limit) as subject:
-        bench.warm_up(subject)
-        connections_once(bench, subject, number, "growth", "0 pending", bench.size["connections"])
-        openings.flood(subject.udp_port, pending)
-        expect(subject, PENDING, pending * 0.99, f"{pending} sessions were pending")
-        connections_once(bench, subject, number, "growth", f"{pending} pending", bench.size["connections"])
-        if subject.metric(PENDING) < pending * 0.9:
-            raise Failed("the pending sessions expired too early; take --quick")
+def growth_of_idle(bench, name):
+    count = bench.size["idle"][-1]
+    with bench.subject(name) as calm, bench.subject(name) as busy:
+        held = Held(bench, busy, count)
+        growth_in_turns(bench, calm, busy, ("0 idle", f"{count} idle"))
+        held.close()
+
+
+def growth_of_pending(bench, name):
+    """Sessions that wait in vain for TCP: as many as may be, or for a pair, whose own need room, nearly as many."""
+    count = bench.size["pending"]
+    limit = count + (4 * PARALLEL_PAIRS if name == "pair" else 0)
+    options = {"names": openings.NAMES, "sessions": limit}
+    with bench.subject(name, **options) as calm, bench.subject(name, **options) as busy:
+
+        def prepare():
+            openings.flood(busy.udp_port, int(count - busy.metric(PENDING)))
+            expect(busy, PENDING, count * 0.99, f"{count} sessions were pending")
+
+        growth_in_turns(bench, calm, busy, ("0 pending", f"{count} pending"), prepare)
 
 
 def measure_workers(bench):
