@@ -22,8 +22,8 @@ Measures, in one run and taking turns, what goes through
 and prints tables: medians of the rounds, and how ours stands to the peer with the best median: the median of the rounds'
 ratios, since what a machine does at one time it does to both. Groups:
 
-  connections  64 at once, 16 through pairs: new connections a second, and processor time of the proxy for each: a ClientHello of 517 bytes, 3,000
-               bytes of answer, 100 more, and the end, all of it only looking like TLS
+  connections  new connections a second, and processor time of the proxy for each: a ClientHello of 517 bytes, 3,000
+               bytes of answer, 100 more, and the end, all of it only looking like TLS; 64 at once, through pairs 16
   tls          the same with real TLS 1.3 (OpenSSL), which hides what a relay costs behind what TLS does
   bulk         Gbit/s, and CPU seconds per GiB; 1 and 8 connections, up (from the client) and down
   memory       private memory for each of many idle connections; after 32 KiB went each way through each; after all
