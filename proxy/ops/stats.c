@@ -143,28 +143,30 @@ static void outcome_sum(struct route_stats *to, const struct route_stats *from, 
     histogram_sum(&to->first_answer[outcome], &from->first_answer[outcome]);
 }
 
-bool stats_add(struct stats *stats, const struct route_stats *from)
+bool stats_add(struct stats *sums, const struct route_stats *route)
 {
-    struct route_stats *to = stats_hold(stats, from->listener, from->route);
+    struct route_stats *to = stats_hold(sums, route->listener, route->route);
     if (to == NULL)
         return false;
-    to->active += from->active;
-    to->round_trips_saved += from->round_trips_saved;
-    to->saved_us += from->saved_us;
-    to->bytes_c2s += from->bytes_c2s;
-    to->bytes_s2c += from->bytes_s2c;
+    to->active += route->active;
+    to->round_trips_saved += route->round_trips_saved;
+    to->saved_us += route->saved_us;
+    to->bytes_c2s += route->bytes_c2s;
+    to->bytes_s2c += route->bytes_s2c;
     for (int outcome = 0; outcome < TURBO_OUTCOME_COUNT; outcome++)
-        if (from->ended[outcome] > 0) /* as a rule two or three of them */
-            outcome_sum(to, from, outcome);
+        if (route->ended[outcome] > 0) /* as a rule two or three of them */
+            outcome_sum(to, route, outcome);
     return true;
 }
 
-void stats_forget(struct stats *stats)
+void stats_forget(struct stats *sums)
 {
-    while (stats->first != NULL) {
-        stats->first->references = 1;
-        stats_release(stats, stats->first);
+    struct route_stats *next;
+    for (struct route_stats *r = sums->first; r != NULL; r = next) {
+        next = r->next;
+        route_free(r);
     }
+    *sums = (struct stats){.first = NULL};
 }
 
 /* ---- counting ---- */

@@ -106,6 +106,8 @@ static bool make_upstreams(struct totals *t, const struct generation *g)
     size_t servers = 0, count = g->config->upstream_count;
     for (size_t i = 0; i < count; i++)
         servers += upstream_reported(g->upstreams[i]);
+    if (servers == 0) /* no checked configuration is without */
+        return false;
     t->upstreams = calloc(count, sizeof(*t->upstreams));
     t->servers = calloc(servers, sizeof(*t->servers));
     if (t->upstreams == NULL || t->servers == NULL)
