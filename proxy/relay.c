@@ -150,9 +150,9 @@ static enum verdict settle(struct relay *r, enum end end)
     side->ops->destroy(side);
     plain->owner = &r->owner;
     r->sides[end] = plain;
-    if (r->ended[end])
+    if (r->flows[end].ended)
         plain_watch_reset(plain); /* nobody will read from it again */
-    if (r->finished[relay_other(end)])
+    if (r->flows[relay_other(end)].finished)
         plain->ops->finish(plain);
     return MOVED;
 }
@@ -165,17 +165,17 @@ static void watch(struct relay *r)
     for (int end = NEAR; end <= FAR; end++) {
         enum end from = relay_other((enum end)end);
         blocked[end] = relay_is_holding(r, from) ||
-                       (!r->ended[from] && r->sides[end]->ops->room(r->sides[end]) == 0);
+                       (!r->flows[from].ended && r->sides[end]->ops->room(r->sides[end]) == 0);
     }
     for (int end = NEAR; end <= FAR; end++) {
-        bool readable = !r->ended[end] && !blocked[relay_other((enum end)end)];
+        bool readable = !r->flows[end].ended && !blocked[relay_other((enum end)end)];
         r->sides[end]->ops->watch(r->sides[end], readable, blocked[end]);
     }
 }
 
 static bool over(const struct relay *r)
 {
-    return r->finished[NEAR] && r->finished[FAR];
+    return r->flows[NEAR].finished && r->flows[FAR].finished;
 }
 
 enum outcome { GONE, /* the relay is no more */ IDLE, BUSY };

@@ -43,13 +43,13 @@ static bool deliver(struct relay *r, enum end left)
 static bool discard(struct relay *r, enum end left)
 {
     struct side *side = r->sides[left];
-    for (int i = 0; i < RELAY_ROUNDS_A_TURN && !r->ended[left]; i++) {
+    for (int i = 0; i < RELAY_ROUNDS_A_TURN && !r->flows[left].ended; i++) {
         ssize_t n = side->ops->read(side, relay_worker(r)->scratch, WORKER_SCRATCH_BYTES);
         if (n == SIDE_AGAIN)
             break;
         if (n < 0)
             return false;
-        r->ended[left] = n == SIDE_END;
+        r->flows[left].ended = n == SIDE_END;
     }
     return side->lost == 0;
 }
@@ -71,7 +71,7 @@ void relay_run_doomed(struct relay *r)
         reset_and_destroy(r, left, false);
         return;
     }
-    r->sides[left]->ops->watch(r->sides[left], !r->ended[left], holding);
+    r->sides[left]->ops->watch(r->sides[left], !r->flows[left].ended, holding);
     ev_timer_stop(relay_worker(r)->loop, &doom->timer);
     if (doom->until != 0) {
         ev_timer_set(&doom->timer, DOOM_LOOK_SECONDS, 0.);
@@ -93,7 +93,8 @@ static bool has_last_words(const struct relay *r, enum end lost)
 {
     const struct side *left = r->sides[relay_other(lost)];
     bool is_session = left->ops->settled != NULL;
-    return (is_session || r->ended[lost]) && (relay_is_holding(r, lost) || undelivered(left) > 0);
+    return (is_session || r->flows[lost].ended) &&
+           (relay_is_holding(r, lost) || undelivered(left) > 0);
 }
 
 void relay_pass_reset_on(struct relay *r, enum end lost, bool unreached)

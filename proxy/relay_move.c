@@ -4,6 +4,9 @@
 #include "proxy/relay_parts.h"
 #include "proxy/worker.h"
 
+/* What is cheaper to splice than to copy, when it comes in one read: docs/performance.md. */
+enum { BULK_BYTES = 16 * 1024 };
+
 static void count(struct relay *r, enum end from, size_t bytes)
 {
     turbo_time now = relay_worker(r)->now;
@@ -68,18 +71,18 @@ static enum verdict write_cargo(struct relay *r, enum end from)
 /* Both ends are closed, with nothing more to come: that tells the last end as well. */
 static bool closes_anyway(const struct relay *r, enum end from)
 {
-    return r->finished[relay_other(from)] && r->sides[NEAR]->ops->splices != NULL &&
+    return r->flows[relay_other(from)].finished && r->sides[NEAR]->ops->splices != NULL &&
            r->sides[FAR]->ops->splices != NULL;
 }
 
 static enum verdict pass_end_on(struct relay *r, enum end from)
 {
     struct side *to = r->sides[relay_other(from)];
-    if (r->finished[from])
+    if (r->flows[from].finished)
         return STUCK;
     if (!closes_anyway(r, from))
         to->ops->finish(to);
-    r->finished[from] = true;
+    r->flows[from].finished = true;
     return MOVED;
 }
 
@@ -89,7 +92,7 @@ static enum verdict nothing_read(struct relay *r, enum end from, ssize_t result)
     switch (result) {
     case SIDE_AGAIN: return STUCK;
     case SIDE_END:
-        r->ended[from] = true;
+        r->flows[from].ended = true;
         r->active_at = relay_worker(r)->now; /* from now on the limit is another one */
         return pass_end_on(r, from);
     case SIDE_UNREACHED: return SENDER_UNREACHED;
@@ -108,6 +111,7 @@ static enum verdict splice_some(struct relay *r, enum end from, struct pump_pipe
         return nothing_read(r, from, n);
     }
     count(r, from, (size_t)n);
+    r->flows[from].bulk = n >= BULK_BYTES;
     ssize_t written = to->ops->write_pipe(to, pipe->read_end, (size_t)n);
     pipe->bytes = (size_t)(written < 0 ? n : n - written);
     if (written == n || written < 0 || !hold_pipe(r, from, pipe)) {
@@ -128,6 +132,7 @@ static enum verdict copy_some(struct relay *r, enum end from, size_t room)
     if (n <= 0)
         return nothing_read(r, from, n);
     count(r, from, (size_t)n);
+    r->flows[from].bulk = n >= BULK_BYTES;
     ssize_t written = to->ops->write(to, scratch, (size_t)n);
     if (written < 0)
         return RECEIVER_LOST;
@@ -145,19 +150,20 @@ enum verdict relay_move_held(struct relay *r, enum end from)
 {
     if (r->cargo[from] != NULL)
         return write_cargo(r, from);
-    return r->ended[from] ? pass_end_on(r, from) : STUCK;
+    return r->flows[from].ended ? pass_end_on(r, from) : STUCK;
 }
 
 enum verdict relay_move(struct relay *r, enum end from)
 {
     struct side *source = r->sides[from], *to = r->sides[relay_other(from)];
     struct pump_pipe pipe;
-    if (relay_is_holding(r, from) || r->ended[from])
+    if (relay_is_holding(r, from) || r->flows[from].ended)
         return relay_move_held(r, from);
     size_t room = to->ops->room(to);
     if (room == 0)
         return STUCK;
-    if (splices(source) && splices(to) && pump_borrow(&relay_worker(r)->pipes, &pipe))
+    if (r->flows[from].bulk && splices(source) && splices(to) &&
+        pump_borrow(&relay_worker(r)->pipes, &pipe))
         return splice_some(r, from, &pipe);
     return copy_some(r, from, room);
 }

@@ -25,11 +25,14 @@ struct cargo {
 struct relay {
     struct side_owner owner; /* of the sides */
     uint32_t tag;
-    bool ended[2];    /* ended[end]: sides[end] has given its end */
-    bool finished[2]; /* and the other side was told */
+    struct flow {
+        bool ended : 1;    /* the sending side has given its end */
+        bool finished : 1; /* and the receiving side was told */
+        bool bulk : 1;     /* so much came at once the last time that splicing is cheaper */
+    } flows[2];            /* flows[end]: from sides[end] to the other, as cargo[end] */
     struct relay *next, *previous;
     struct side *sides[2];
-    struct cargo *cargo[2]; /* cargo[end]: from sides[end] to the other; NULL: nothing is held */
+    struct cargo *cargo[2]; /* NULL: nothing is held */
     struct doom *doom;      /* NULL: all is well */
     turbo_time active_at;   /* bytes moved, or a side ended, the last time */
     struct connection connection;

@@ -26,7 +26,7 @@ static turbo_time after(turbo_time since, double seconds)
 static struct limit limit_of(const struct relay *r)
 {
     const struct connection *c = &r->connection;
-    bool half_closed = r->ended[NEAR] || r->ended[FAR];
+    bool half_closed = r->flows[NEAR].ended || r->flows[FAR].ended;
     struct limit limit = {.at = after(r->active_at, half_closed ? c->settings->half_closed_timeout_s
                                                                 : c->settings->idle_timeout_s),
                           .reason = TURBO_REASON_IDLE};

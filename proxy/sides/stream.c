@@ -8,7 +8,7 @@
 
 #include "tunnel/net/socket.h"
 
-enum { ENOUGH_SPLICED = 16 * 1024, BEHIND_MARK_BYTES = 4096 };
+enum { BEHIND_MARK_BYTES = 4096 };
 
 void stream_init(struct stream *s, void (*callback)(struct ev_loop *loop, ev_io *io, int events),
                  void *data)
@@ -145,8 +145,8 @@ ssize_t stream_read_pipe(struct stream *s, int write_end, size_t capacity)
     ssize_t n = splice(s->io.fd, NULL, write_end, NULL, capacity, flags);
     if ((n == 0 || is_again(n)) && is_at_mark(s->io.fd))
         n = copy_behind_mark(s->io.fd, write_end);
-    /* A pipe is full of small pieces long before it is full of bytes. */
-    return read_result(s, n, ENOUGH_SPLICED);
+    /* Whether there is more the loop tells for less than a call in vain does. */
+    return read_result(s, n, capacity);
 }
 
 ssize_t stream_write(struct stream *s, const uint8_t *data, size_t length)

@@ -95,7 +95,7 @@ static void what_a_slow_reader_takes_postpones_it(void **state)
     UNTIL(f, relay_is_holding(relay, FAR));
     peer_finish(f->served[0]);
     fixture_let_happen(f);
-    relay->ended[FAR] = true; /* nothing more is read: only what is held moves */
+    relay->flows[FAR].ended = true; /* nothing more is read: only what is held moves */
     turbo_time before = f->worker->now;
     relay->active_at = long_ago(f);
     peer_hear(client);
