@@ -35,8 +35,8 @@ ratios, since what a machine does at one time it does to both. Groups:
 
   --only LIST        of these groups (all)
   --subjects LIST    only these (all): direct,haproxy,haproxy-splice,nginx,nginx-64k,sniproxy,tcp-tcp,edge-classic,pair,…
-  --quick            1 round and smaller samples: about 2 minutes instead of 15
-  --rounds N         samples of each (11)
+  --quick            3 rounds, and fewer idle connections: about 4 minutes instead of 20
+  --rounds N         samples of each (21)
   --csv FILE         every single value (build/bench/relay-DATE-TIME.csv); report.py FILE prints the tables again
   --build DIR        where the programs were built (build)
   --program FILE     the turbotls-proxy to measure (DIR/bin/turbotls-proxy)

@@ -10,7 +10,7 @@ import sys
 import tempfile
 
 import report
-from measure import Bench, backends, say
+from measure import Bench, backends, clean_up_when_ended, say
 from processes import STOP_SECONDS, Failed, wait_until
 
 SUBJECTS = ["haproxy", "nginx", "sniproxy", "tcp_tcp", "edge_classic", "pair"]
@@ -66,6 +66,7 @@ def main():
     arguments = parser.parse_args()
     arguments.size, arguments.rounds, arguments.proxy_core, arguments.load_core = "quick", 1, "0", "1"
     arguments.other = None
+    clean_up_when_ended()
     columns = {}
     with tempfile.TemporaryDirectory(prefix="bench-relay-") as directory:
         directory = pathlib.Path(directory)
