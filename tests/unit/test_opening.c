@@ -243,6 +243,73 @@ static void a_draft_id_that_looks_like_tls_loses_to_tls(void **state)
     assert_int_equal(kind_of(hello.bytes, hello.length, &draft, &taken), TURBO_OPENING_CLASSIC);
 }
 
+/* ---- whose it is ---- */
+
+enum { OWNERS = 5 };
+
+/* After `length` of the bytes. */
+static int owner_of(const uint8_t *data, size_t length)
+{
+    struct draft none = {0};
+    struct turbo_opening opening;
+    turbo_opening_init(&opening);
+    turbo_opening_push(&opening, data, length, known, &none);
+    return turbo_opening_owner(&opening, check_sha256, data, length, OWNERS);
+}
+
+static void a_hello_is_its_ids_owners_once_it_is_whole(void **state)
+{
+    (void)state;
+    bool seen[OWNERS] = {false};
+    for (unsigned random = 0; random < 64; random++) {
+        hello_simple(&hello, random);
+        struct turbo_id id;
+        turbo_id_from_hello(&id, check_sha256, hello.bytes, hello.length);
+        assert_int_equal(owner_of(hello.bytes, hello.length), id.bytes[TURBO_SHARE_BYTE] % OWNERS);
+        hello.bytes[hello.length] = 23; /* what comes behind it does not count */
+        assert_int_equal(owner_of(hello.bytes, hello.length + 1),
+                         id.bytes[TURBO_SHARE_BYTE] % OWNERS);
+        seen[id.bytes[TURBO_SHARE_BYTE] % OWNERS] = true;
+    }
+    for (size_t i = 0; i < OWNERS; i++)
+        assert_true(seen[i]);
+    for (size_t length = 0; length < hello.length; length++)
+        assert_int_equal(owner_of(hello.bytes, length), -1);
+}
+
+static void a_hello_that_is_too_large_for_an_id_is_anybodys(void **state)
+{
+    (void)state;
+    hello_make(&hello, &(struct hello_spec){.server_name = "a.example", .size = 20000});
+    assert_int_equal(owner_of(hello.bytes, hello.length), -1);
+}
+
+static void anything_else_is_told_by_its_second_byte(void **state)
+{
+    (void)state;
+    static const uint8_t firsts[] = {0x80, 0xbf, 'G', 0, 0xff, 0x16};
+    for (size_t i = 0; i < COUNT(firsts); i++) {
+        for (unsigned second = 0; second < 256; second++) {
+            uint8_t bytes[TURBO_TOMBSTONE_BYTES] = {firsts[i], (uint8_t)second, 0x80};
+            if (firsts[i] == 0x16 && second == 0x03)
+                continue; /* a record */
+            assert_int_equal(owner_of(bytes, 0), -1);
+            assert_int_equal(owner_of(bytes, 1), -1);
+            for (size_t length = 2; length <= sizeof(bytes); length++)
+                assert_int_equal(owner_of(bytes, length), second % OWNERS);
+        }
+    }
+}
+
+/* It began like a record, and its id may have as well. */
+static void a_record_without_a_hello_is_its_second_bytes_owners(void **state)
+{
+    (void)state;
+    static const uint8_t alert[] = {0x16, 0x03, 0x01, 0, 2, 77, 0};
+    assert_int_equal(owner_of(alert, 2), -1);
+    assert_int_equal(owner_of(alert, sizeof(alert)), 3 % OWNERS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -256,6 +323,10 @@ int main(void)
         CASE(text_and_other_protocols_are_other),
         CASE(the_id_of_a_pending_draft_session_is_recognized),
         CASE(a_draft_id_that_looks_like_tls_loses_to_tls),
+        CASE(a_hello_is_its_ids_owners_once_it_is_whole),
+        CASE(a_hello_that_is_too_large_for_an_id_is_anybodys),
+        CASE(anything_else_is_told_by_its_second_byte),
+        CASE(a_record_without_a_hello_is_its_second_bytes_owners),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -480,6 +480,153 @@ static void own_connections_are_marked(void **state)
     close_pair(&p);
 }
 
+/* ---- several at one address ---- */
+
+enum { SHARERS = 5, LEAST = 16, SHARE_BYTE = 1 };
+
+static void share_udp(struct address *address, int fds[static SHARERS])
+{
+    for (int i = 0; i < SHARERS; i++) {
+        fds[i] = socket_listen(SOCK_DGRAM, address, false, i == 0 ? SOCKET_FIRST : SOCKET_ANOTHER);
+        assert_well_made(fds[i]);
+    }
+    assert_true(socket_steer(fds[SHARERS - 1], SHARE_BYTE, LEAST, SHARERS));
+}
+
+static void close_all(const int *fds, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        socket_close(fds[i]);
+}
+
+/* From a port of its own: without the program, that would decide. Loopback: it is there at once. */
+static void send_from_anywhere(const struct address *to, uint8_t byte, size_t length)
+{
+    uint8_t data[64] = {0x80, byte, 0x80};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(sendto(fd, data, length, 0, &to->any, to->length), length);
+    socket_close(fd);
+}
+
+/* Byte SHARE_BYTE of the next datagram; -1: there is none. */
+static int next_at(int fd)
+{
+    uint8_t data[64];
+    ssize_t n = recv(fd, data, sizeof(data), 0);
+    return n > SHARE_BYTE ? data[SHARE_BYTE] : -1;
+}
+
+static void assert_steered(const struct address *address, const int fds[static SHARERS])
+{
+    for (unsigned byte = 0; byte < 256; byte += 3) {
+        send_from_anywhere(address, (uint8_t)byte, byte % 2 == 0 ? LEAST : 40);
+        for (unsigned i = 0; i < SHARERS; i++)
+            assert_int_equal(next_at(fds[i]), i == byte % SHARERS ? (int)byte : -1);
+    }
+}
+
+static void datagrams_reach_the_socket_that_their_byte_names(void **state)
+{
+    (void)state;
+    struct address address = literal("127.0.0.1", 0);
+    int fds[SHARERS];
+    share_udp(&address, fds);
+    assert_steered(&address, fds);
+    close_all(fds, SHARERS);
+}
+
+/* Their order is the kernel's, whoever has the descriptors, and in which order. */
+static void that_outlives_who_opened_them(void **state)
+{
+    (void)state;
+    struct address address = literal("127.0.0.1", 0);
+    int fds[SHARERS], copies[SHARERS];
+    share_udp(&address, fds);
+    for (int i = SHARERS; i-- > 0;)
+        copies[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
+    close_all(fds, SHARERS);
+    assert_steered(&address, copies);
+    assert_true(socket_steer(copies[0], SHARE_BYTE, LEAST, SHARERS)); /* again, by the next one */
+    assert_steered(&address, copies);
+    close_all(copies, SHARERS);
+}
+
+static void short_datagrams_reach_any_of_them(void **state)
+{
+    (void)state;
+    struct address address = literal("127.0.0.1", 0);
+    int fds[SHARERS], reached = 0;
+    share_udp(&address, fds);
+    for (int i = 0; i < 64; i++)
+        send_from_anywhere(&address, 7, 2 + (size_t)i % (LEAST - 2));
+    for (int i = 0; i < SHARERS; i++) {
+        int here = 0;
+        while (next_at(fds[i]) == 7)
+            here++;
+        assert_true(here < 64); /* by where they came from: not all to one */
+        reached += here;
+    }
+    assert_int_equal(reached, 64);
+    close_all(fds, SHARERS);
+}
+
+static void the_first_wants_the_port_for_itself(void **state)
+{
+    (void)state;
+    static const int types[] = {SOCK_STREAM, SOCK_DGRAM};
+    for (size_t i = 0; i < COUNT(types); i++) {
+        struct address address = literal("127.0.0.1", 0);
+        int first = socket_listen(types[i], &address, false, SOCKET_FIRST);
+        int another = socket_listen(types[i], &address, false, SOCKET_ANOTHER);
+        assert_well_made(first);
+        assert_well_made(another);
+        static const enum socket_share intruders[] = {SOCKET_FIRST, SOCKET_ALONE};
+        for (size_t k = 0; k < COUNT(intruders); k++) {
+            assert_int_equal(socket_listen(types[i], &address, false, intruders[k]), -1);
+            assert_int_equal(errno, EADDRINUSE);
+        }
+        socket_close(another);
+        socket_close(first);
+        int alone = socket_listen(types[i], &address, false, SOCKET_ALONE);
+        assert_well_made(alone);
+        assert_int_equal(socket_listen(types[i], &address, false, SOCKET_ANOTHER), -1);
+        assert_int_equal(errno, EADDRINUSE);
+        socket_close(alone);
+    }
+}
+
+static void connections_are_divided_among_them(void **state)
+{
+    (void)state;
+    struct address address = literal("127.0.0.1", 0), seen;
+    int listeners[] = {socket_listen(SOCK_STREAM, &address, false, SOCKET_FIRST),
+                       socket_listen(SOCK_STREAM, &address, false, SOCKET_ANOTHER)};
+    int clients[40], accepted[COUNT(listeners)] = {0};
+    for (size_t i = 0; i < COUNT(clients); i++) {
+        clients[i] = socket_connect_tcp(&address, 0);
+        wait_for(clients[i], POLLOUT);
+    }
+    for (size_t i = 0; i < COUNT(listeners); i++) {
+        int fd;
+        while ((fd = socket_accept(listeners[i], &seen)) >= 0) {
+            accepted[i]++;
+            socket_close(fd);
+        }
+    }
+    assert_int_equal(accepted[0] + accepted[1], COUNT(clients));
+    assert_true(accepted[0] > 2 && accepted[1] > 2);
+    close_all(clients, COUNT(clients));
+    close_all(listeners, COUNT(listeners));
+}
+
+static void only_a_socket_can_be_steered(void **state)
+{
+    (void)state;
+    assert_false(socket_steer(-1, SHARE_BYTE, LEAST, 2));
+    assert_int_equal(errno, EBADF);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -502,6 +649,12 @@ int main(void)
         CASE(on_a_dual_stack_socket_the_connections_family_counts),
         CASE(a_listener_is_transparent_for_both_families_or_must_not),
         CASE(own_connections_are_marked),
+        CASE(datagrams_reach_the_socket_that_their_byte_names),
+        CASE(that_outlives_who_opened_them),
+        CASE(short_datagrams_reach_any_of_them),
+        CASE(the_first_wants_the_port_for_itself),
+        CASE(connections_are_divided_among_them),
+        CASE(only_a_socket_can_be_steered),
     };
     return cmocka_run_group_tests_name("socket", tests, NULL, NULL);
 }
