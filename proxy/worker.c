@@ -1,8 +1,11 @@
 #include "proxy/worker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
 #include "proxy/arrival.h"
 #include "proxy/generation.h"
@@ -12,6 +15,7 @@
 #include "proxy/sides/plain.h"
 #include "proxy/worker_parts.h"
 #include "tunnel/net/clock.h"
+#include "tunnel/net/socket.h"
 
 static void report_failure(struct log *log, const char *what, const char *why)
 {
@@ -50,13 +54,41 @@ static void on_woken(struct worker *w)
         w->mates->woken(w->mates->owner, w);
 }
 
+/* The one that the next call to open one returns. */
+static int next_descriptor(void)
+{
+    int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+    socket_close(fd);
+    return fd;
+}
+
+/* libev does not tell: -1 where it is not the one that it opened first. */
+static int confirm_epoll(int fd)
+{
+    bool is_one = epoll_ctl(fd, EPOLL_CTL_DEL, STDERR_FILENO, NULL) != 0 && errno == ENOENT;
+    return is_one ? fd : -1;
+}
+
+static void create_loop(struct worker *w)
+{
+    int expected = next_descriptor();
+    w->loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOSIGMASK);
+    w->epoll = w->loop == NULL ? -1 : confirm_epoll(expected);
+}
+
+void worker_forget(const struct worker *w, int fd)
+{
+    if (w->epoll >= 0)
+        (void)epoll_ctl(w->epoll, EPOLL_CTL_DEL, fd, NULL);
+}
+
 static bool set_up(struct worker *w, struct config *config)
 {
     const char *error = NULL;
     w->stats = stats_create();
     w->generation = w->stats == NULL ? NULL : generation_create(config, w->stats, NULL);
     w->scratch = malloc(WORKER_SCRATCH_BYTES);
-    w->loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOSIGMASK);
+    create_loop(w);
     if (w->scratch == NULL || w->loop == NULL || w->generation == NULL || w->stats == NULL) {
         report_failure(w->log, "cannot start an event loop", strerror(errno));
         return false;

@@ -50,6 +50,7 @@ struct worker {
     struct workmates alone; /* these, when there are no others */
     struct inbox inbox;
     struct ev_loop *loop;
+    int epoll;      /* the loop's own; -1: not known */
     turbo_time now; /* the proxy's clock, read once in each turn of the loop */
     struct log *log;
     struct generation *generation; /* the configuration in force, and its upstreams */
@@ -143,6 +144,12 @@ void worker_drain(struct worker *worker);
 void worker_destroy(struct worker *worker);
 
 /* ---- for connections ---- */
+
+/*
+ * Nothing watches `fd` any more, and it goes to another worker: the loop would leave it in its set
+ * until an event comes, and then take it out by its number, which may be another's by then.
+ */
+void worker_forget(const struct worker *worker, int fd);
 
 void worker_connection_began(struct worker *worker);
 void worker_connection_ended(struct worker *worker);
