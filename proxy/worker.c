@@ -62,18 +62,11 @@ static int next_descriptor(void)
     return fd;
 }
 
-/* libev does not tell: -1 where it is not the one that it opened first. */
-static int confirm_epoll(int fd)
+/* libev does not tell: -1 where it is not what it opened first. `pollable` is not in its set. */
+static int confirm_epoll(int fd, int pollable)
 {
-    bool is_one = epoll_ctl(fd, EPOLL_CTL_DEL, STDERR_FILENO, NULL) != 0 && errno == ENOENT;
+    bool is_one = epoll_ctl(fd, EPOLL_CTL_DEL, pollable, NULL) != 0 && errno == ENOENT;
     return is_one ? fd : -1;
-}
-
-static void create_loop(struct worker *w)
-{
-    int expected = next_descriptor();
-    w->loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOSIGMASK);
-    w->epoll = w->loop == NULL ? -1 : confirm_epoll(expected);
 }
 
 void worker_forget(const struct worker *w, int fd)
@@ -88,7 +81,8 @@ static bool set_up(struct worker *w, struct config *config)
     w->stats = stats_create();
     w->generation = w->stats == NULL ? NULL : generation_create(config, w->stats, NULL);
     w->scratch = malloc(WORKER_SCRATCH_BYTES);
-    create_loop(w);
+    int epoll = next_descriptor();
+    w->loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOSIGMASK);
     if (w->scratch == NULL || w->loop == NULL || w->generation == NULL || w->stats == NULL) {
         report_failure(w->log, "cannot start an event loop", strerror(errno));
         return false;
@@ -98,6 +92,7 @@ static bool set_up(struct worker *w, struct config *config)
         report_failure(w->log, "cannot hear from other workers", strerror(errno));
         return false;
     }
+    w->epoll = confirm_epoll(epoll, w->inbox.fd);
     w->hangups = hangups_create(w->loop, plain_was_reset);
     if (w->hangups == NULL) {
         report_failure(w->log, "cannot watch for resets", strerror(errno));
@@ -128,6 +123,7 @@ struct worker *worker_create_among(struct config *config, struct log *log, struc
     w->mates = mates != NULL ? mates : &w->alone;
     w->index = index;
     w->mates->workers[index] = w;
+    w->epoll = -1;
     w->log = log;
     w->accepting = true;
     w->handover_timeout_s = (double)TURBO_HANDOVER_TIME / (double)TURBO_SECOND;
