@@ -167,8 +167,14 @@ def also(sites: Sites, records: str) -> Iterator[None]:
         sites.knot.change(ZONE, sites.records)
 
 
-def test_a_record_counts_until_its_ttl_has_passed(sidecar: Sidecar) -> None:
-    sites = sidecar.sites
+@pytest.fixture
+def alone(proxies: Proxies, sites: Sites, edges: Proxy, tmp_path: Path) -> Sidecar:
+    """With one worker: each remembers for itself what it has learned."""
+    return Sidecar(proxies, sites, tmp_path, listeners() + upstream() + "process { workers: 1 }\n")
+
+
+def test_a_record_counts_until_its_ttl_has_passed(alone: Sidecar) -> None:
+    sites, sidecar = alone.sites, alone
     addresses = f"brief 60 A {EDGE}\n lasting 60 A {EDGE}\n"
     with also(sites, f"{addresses} brief 1 HTTPS {TURBO}\n lasting 60 HTTPS {TURBO}"):
         sidecar.expect_turbo("brief")
@@ -179,8 +185,8 @@ def test_a_record_counts_until_its_ttl_has_passed(sidecar: Sidecar) -> None:
         assert sites.asked("lasting") == 1
 
 
-def test_who_spoke_turbo_before_does_while_the_dns_is_silent(sidecar: Sidecar) -> None:
-    sites = sidecar.sites
+def test_who_spoke_turbo_before_does_while_the_dns_is_silent(alone: Sidecar) -> None:
+    sites, sidecar = alone.sites, alone
     with also(sites, f"again 1 A {EDGE}\n again 1 HTTPS {TURBO}"):
         sidecar.expect_turbo("again")
         sites.tap.held.add(HTTPS)

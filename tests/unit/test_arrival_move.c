@@ -1,0 +1,172 @@
+/* A connection that begins at one worker and goes on at another: it is lost on no way, and counted
+ * on all. */
+#include "tests/unit/support/worker_fixture.h"
+
+#include <unistd.h>
+
+#include "proxy/crew.h"
+#include "proxy/listener.h"
+#include "proxy/listener_group.h"
+
+/* Both workers are this thread's: what is on its way stays there until the other one's loop runs.
+ */
+static struct crew *crew;
+
+static void start(struct fixture *f, const char *more)
+{
+    fixture_configure(
+        f,
+        "listener { address: '127.0.0.1:0' name: 'a' %s route { upstream: 'u' } } "
+        "upstream { name: 'u' server { address: '127.0.0.1:%u' } } process { workers: 2 } "
+        "drain_timeout_seconds: 1000",
+        more, f->server_port);
+    crew = crew_create(f->config, &f->log, 2);
+    assert_non_null(crew);
+    if (!crew_open(crew, NULL))
+        fail_msg("%s", fixture_log(f));
+    crew_accept(crew);
+    f->loop = crew_worker(crew, 0)->loop;
+}
+
+static struct worker *worker(unsigned index)
+{
+    return crew_worker(crew, index);
+}
+
+static struct listener_group *group(void)
+{
+    return listener_group(worker(0)->listeners[0]);
+}
+
+/* The fixture's peers live in the first one's loop. */
+static void end(struct fixture *f)
+{
+    for (struct peer *p = f->peers; p != NULL; p = p->next)
+        peer_deafen(p);
+    crew_destroy(crew);
+    crew = NULL;
+}
+
+static void turn(unsigned index)
+{
+    for (int i = 0; i < 16; i++)
+        ev_run(worker(index)->loop, EVRUN_NOWAIT);
+}
+
+static bool is_on_its_way(unsigned to)
+{
+    return worker(to)->inbox.newest != NULL;
+}
+
+/* A connection that the first one has accepted, and the second one is to have. What says so are two
+ * bytes of an id that nobody has. */
+static struct peer *send_on(struct fixture *f)
+{
+    static const uint8_t second_ones[] = {0x80, 0x01};
+    uint16_t port = address_port(listener_address(worker(0)->listeners[0]));
+    for (;;) {
+        struct peer *client = fixture_connect(f, "127.0.0.1", port);
+        UNTIL(f, peer_is_up(client));
+        peer_send(client, second_ones, sizeof(second_ones));
+        turn(0);
+        if (is_on_its_way(1))
+            return client;
+        peer_reset(client); /* the second one's from the first */
+        turn(1);
+        turn(0);
+    }
+}
+
+static void it_is_counted_on_its_way(void **state)
+{
+    struct fixture *f = *state;
+    start(f, "");
+    struct peer *client = send_on(f);
+    size_t others = worker(1)->connections;
+    assert_int_equal(worker(0)->connections, 0);
+    assert_int_equal(group()->connections, others + 1);
+    assert_int_equal(worker(0)->mates->connections, others + 1);
+    turn(1);
+    assert_int_equal(worker(1)->connections, others + 1);
+    assert_int_equal(group()->connections, others + 1);
+    assert_int_equal(worker(0)->mates->connections, others + 1);
+    peer_reset(client);
+    UNTIL(f, (turn(1), worker(1)->connections == 0));
+    assert_int_equal(group()->connections, 0);
+    assert_int_equal(worker(0)->mates->connections, 0);
+    end(f);
+}
+
+static void it_takes_no_more_than_its_place(void **state)
+{
+    struct fixture *f = *state;
+    start(f, "max_connections: 1");
+    send_on(f);
+    assert_true(listener_is_full(worker(0)->listeners[0]));
+    turn(1);
+    assert_true(listener_is_full(worker(0)->listeners[0]));
+    assert_int_equal(group()->connections, 1);
+    end(f);
+}
+
+static void it_is_reset_where_nobody_takes_it_any_more(void **state)
+{
+    struct fixture *f = *state;
+    start(f, "");
+    struct peer *client = send_on(f);
+    end(f); /* the fixture sees that no descriptor is left */
+    assert_true(peer_was_reset(client));
+}
+
+static void a_drain_waits_for_it(void **state)
+{
+    struct fixture *f = *state;
+    start(f, "opening_timeout_seconds: 1000");
+    struct peer *client = send_on(f);
+    crew_drain(crew);
+    turn(0);
+    assert_false(peer_was_reset(client));
+    turn(1);
+    assert_int_equal(worker(1)->connections, 1);
+    turn(0);
+    peer_reset(client);
+    UNTIL(f, (turn(1), worker(1)->connections == 0));
+    assert_int_equal(worker(0)->mates->connections, 0);
+    assert_true(is_on_its_way(0) || worker(0)->draining);
+    end(f);
+}
+
+/* What listened is the next one's, but what it has accepted is its own. */
+static void it_arrives_where_its_listener_is_leaving(void **state)
+{
+    struct fixture *f = *state;
+    start(f, "");
+    struct peer *client = send_on(f);
+    fixture_configure(
+        f,
+        "listener { protocol: TCP address: '127.0.0.2:0' route { upstream: 'u' } } "
+        "upstream { name: 'u' server { address: '127.0.0.1:%u' } } process { workers: 2 }",
+        f->server_port);
+    struct listener_group *before = group();
+    assert_true(crew_reconfigure(crew, f->config));
+    turn(0);
+    turn(1);
+    assert_non_null(worker_listener(worker(1), before));
+    assert_int_equal(worker(1)->connections, 1);
+    assert_false(peer_was_reset(client));
+    peer_reset(client);
+    UNTIL(f, (turn(1), turn(0), worker(1)->leaving_count == 0 && worker(0)->leaving_count == 0));
+    end(f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        FIXTURE_CASE(it_is_counted_on_its_way),
+        FIXTURE_CASE(it_takes_no_more_than_its_place),
+        FIXTURE_CASE(it_is_reset_where_nobody_takes_it_any_more),
+        FIXTURE_CASE(a_drain_waits_for_it),
+        FIXTURE_CASE(it_arrives_where_its_listener_is_leaving),
+    };
+    return cmocka_run_group_tests_name("arrival, move", tests, NULL, NULL);
+}
