@@ -111,17 +111,19 @@ class Bench:
     def warm_up(self, subject):
         self.connections(subject, min(500, self.size["connections"]))
 
-    def in_turns(self, subjects, group, measure, backend=BACKEND_PORT):
+    def in_turns(self, subjects, group, measure, backend=BACKEND_PORT, repeat=1):
         """Starts all of them, and measures each in each round: from the first to the last, then back again."""
+        rounds = self.rounds * repeat
         with contextlib.ExitStack() as stack:
             started = [stack.enter_context(self.subject(name, backend)) for name in self.wanted(subjects)]
             for subject in started:
                 if backend == BACKEND_PORT:
                     self.warm_up(subject)
-            for number in range(1, self.rounds + 1):
+            for number in range(1, rounds + 1):
                 for subject in started if number % 2 else reversed(started):
                     measure(subject, number)
-                say(f"{group}: round {number} of {self.rounds}")
+                if number % repeat == 0:
+                    say(f"{group}: round {number} of {rounds}")
 
 
 def cpu_of(subject, work):
@@ -159,9 +161,9 @@ def connections_once(bench, subject, number, group, case, count, connect=Bench.c
 
 def measure_connections(bench):
     def once(subject, number):
-        connections_once(bench, subject, number, "connections", "pseudo", bench.size["connections"])
+        connections_once(bench, subject, number, "connections", "pseudo", bench.size["connections"] // 4)
 
-    bench.in_turns(["direct", *PEERS, *OURS], "connections", once)
+    bench.in_turns(["direct", *PEERS, *OURS], "connections", once, repeat=4)
 
 
 def measure_tls(bench):
