@@ -20,6 +20,7 @@ PEERS = ["haproxy", "nginx", "sniproxy"]
 OURS = ["tcp_tcp", "edge_classic", "pair_classic", "pair"]
 PARALLEL = 64
 PARALLEL_PAIRS = 16  # UDP counts as lost after 50 ms
+FINER = 4  # as many rounds more, of smaller samples, where they can be
 TLS_COSTS = 4  # as many connections fewer at once
 TURBO = r'^turbotls_connections_total{.*outcome="turbo"'
 PENDING = r"^turbotls_sessions_pending{"
@@ -101,10 +102,12 @@ class Bench:
             started.stop()
 
     def connections(self, subject, count):
+        subject.opened += count
         return self.load("connections", subject, count=count, parallel=parallel(subject))
 
     def tls_connections(self, subject, count):
         program = self.build / "bin" / "relay_tls"
+        subject.opened += count
         words = [program, "connect", f"127.0.0.1:{subject.port}", count, parallel(subject) // TLS_COSTS]
         return self.run(words, subject)
 
@@ -134,10 +137,11 @@ def cpu_of(subject, work):
     return result, {name: after[name] - before[name] for name in after}
 
 
-def check_turbo(bench, subject, before, count):
+def check_turbo(bench, subject):
     """A pair's connections are not measured as turbo unless they were; they are counted when they have ended."""
     share = bench.size["turbo_share"]
-    expect(subject, TURBO, before + share * count, f"{share:.0%} of {count} connections had used UDP")
+    what = f"{share:.0%} of the {subject.opened} connections until now had used UDP"
+    expect(subject, TURBO, share * subject.opened, what)
 
 
 def expect(subject, pattern, least, what):
@@ -150,10 +154,9 @@ def expect(subject, pattern, least, what):
 
 
 def connections_once(bench, subject, number, group, case, count, connect=Bench.connections):
-    before = subject.metric(TURBO) if subject.name == "pair" else 0
     result, spent = cpu_of(subject, lambda: connect(bench, subject, count))
     if subject.name == "pair":
-        check_turbo(bench, subject, before, count)
+        check_turbo(bench, subject)
     bench.note(group, case, subject.name, "", number, per_second=count / result["seconds"])
     for process, nanoseconds in spent.items():
         bench.note(group, case, subject.name, process, number, cpu_us=nanoseconds / 1e3 / count)
@@ -161,9 +164,9 @@ def connections_once(bench, subject, number, group, case, count, connect=Bench.c
 
 def measure_connections(bench):
     def once(subject, number):
-        connections_once(bench, subject, number, "connections", "pseudo", bench.size["connections"] // 4)
+        connections_once(bench, subject, number, "connections", "pseudo", bench.size["connections"] // FINER)
 
-    bench.in_turns(["direct", *PEERS, *OURS], "connections", once, repeat=4)
+    bench.in_turns(["direct", *PEERS, *OURS], "connections", once, repeat=FINER)
 
 
 def measure_tls(bench):
@@ -276,11 +279,11 @@ def measure_growth(bench):
 def growth_in_turns(bench, calm, busy, cases, prepare=lambda: None):
     bench.warm_up(calm)
     bench.warm_up(busy)
-    for number in range(1, bench.rounds + 1):
+    for number in range(1, FINER * bench.rounds + 1):
         both = list(zip((calm, busy), cases))
         for subject, case in both if number % 2 else reversed(both):
             prepare()
-            connections_once(bench, subject, number, "growth", case, bench.size["connections"])
+            connections_once(bench, subject, number, "growth", case, bench.size["connections"] // FINER)
 
 
 def growth_of_idle(bench, name):

@@ -101,6 +101,7 @@ class Subject:
         self.ports = ports or [port]
         self.udp_port = udp_port or port  # of the edge
         self.processes = processes
+        self.opened = 0  # new connections that were measured, or opened to warm up
         self.metrics_port = metrics_port
 
     def cpu_ns(self):
