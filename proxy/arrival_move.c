@@ -44,7 +44,6 @@ static void leave(struct arrival *a)
     struct worker *w = a->worker;
     arrival_leave(a);
     worker_forget(w, a->fd);
-    connection_arrived(&a->connection); /* what was asked goes along */
     connection_dismiss(&a->connection);
     worker_connection_ended(w);
 }

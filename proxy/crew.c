@@ -196,10 +196,21 @@ struct crew *crew_create(struct config *config, struct log *log, unsigned count)
     return crew;
 }
 
+static void end_threads(struct crew *crew)
+{
+    atomic_store(&crew->ending, true);
+    if (crew->running > 0)
+        wake_others(crew);
+    for (unsigned i = 1; i <= crew->running; i++)
+        pthread_join(crew->members[i].thread, NULL);
+    crew->running = 0;
+}
+
 void crew_destroy(struct crew *crew)
 {
     if (crew == NULL)
         return;
+    end_threads(crew); /* they run where something else has failed after their start */
     for (unsigned i = crew->mates.count; i-- > 0;) { /* the first one is told when others end */
         worker_destroy(crew->mates.workers[i]);
         if (i > 0)
@@ -239,16 +250,6 @@ static int start_thread(struct crew *crew, unsigned index)
     int error = pthread_create(&crew->members[index].thread, NULL, run, crew->mates.workers[index]);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return error;
-}
-
-static void end_threads(struct crew *crew)
-{
-    atomic_store(&crew->ending, true);
-    for (unsigned i = 1; i <= crew->running; i++)
-        inbox_wake(&crew->mates.workers[i]->inbox);
-    for (unsigned i = 1; i <= crew->running; i++)
-        pthread_join(crew->members[i].thread, NULL);
-    crew->running = 0;
 }
 
 bool crew_start(struct crew *crew)

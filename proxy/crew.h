@@ -29,7 +29,7 @@ unsigned crew_wanted(const struct config *config, const struct inherited *inheri
  * NULL, with an explanation in the log.
  */
 struct crew *crew_create(struct config *config, struct log *log, unsigned count);
-/* The threads must have ended. NULL is allowed. */
+/* Ends the threads, if they run. NULL is allowed. */
 void crew_destroy(struct crew *crew);
 
 unsigned crew_count(const struct crew *crew);

@@ -90,9 +90,11 @@ static void give_up(struct side *near, struct side *far, const struct connection
     struct side_owner nobody = {.wake = NULL, .worker = worker};
     struct connection c = *connection;
     log_event(worker->log, LOG_LEVEL_ERROR, "out of memory: a connection is reset", LOG_END);
-    if (far != NULL)
-        far->ops->destroy(far);
     near->owner = &nobody;
+    if (far != NULL) {
+        far->owner = &nobody; /* its owner, an arrival, is no more */
+        far->ops->destroy(far);
+    }
     near->ops->reset(near, true);
     near->ops->destroy(near);
     connection_dismiss(&c);

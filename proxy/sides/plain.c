@@ -243,7 +243,7 @@ void plain_was_reset(void *side)
 {
     struct plain *p = plain_of(side);
     p->base.lost = SIDE_RESET;
-    p->tcp.drained = false; /* there may be last words */
+    stream_lost(&p->tcp); /* there may be last words */
     side_wake(&p->base);
 }
 

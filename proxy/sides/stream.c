@@ -13,7 +13,7 @@ enum { BEHIND_MARK_BYTES = 4096 };
 void stream_init(struct stream *s, void (*callback)(struct ev_loop *loop, ev_io *io, int events),
                  void *data)
 {
-    s->blocked = s->drained = s->unread = s->ended = s->hangup = false;
+    s->blocked = s->drained = s->unread = s->ended = s->hangup = s->lost = false;
     ev_io_init(&s->io, callback, -1, 0);
     s->io.data = data;
 }
@@ -49,6 +49,12 @@ bool stream_ready(struct stream *s, struct ev_loop *loop, int events)
         return true;
     watch(s, loop, watched(s) & ~EV_READ);
     return (events & EV_WRITE) != 0;
+}
+
+void stream_lost(struct stream *s)
+{
+    s->lost = true;
+    s->drained = false;
 }
 
 int stream_release(struct stream *s, struct ev_loop *loop)
@@ -87,7 +93,7 @@ static bool is_again(ssize_t n)
 static ssize_t read_result(struct stream *s, ssize_t n, size_t enough)
 {
     bool again = is_again(n);
-    s->drained = again || (n > 0 && (size_t)n < enough);
+    s->drained = again || (n > 0 && (size_t)n < enough && !s->lost);
     s->ended = n == 0;
     if (again)
         return SIDE_AGAIN;
@@ -99,7 +105,7 @@ static ssize_t write_result(struct stream *s, ssize_t n, size_t length)
     if (is_again(n))
         n = 0;
     if (n < 0) {
-        s->drained = false; /* what it said before may still be read */
+        stream_lost(s);
         return SIDE_RESET;
     }
     s->blocked = (size_t)n < length;

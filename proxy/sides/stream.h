@@ -18,6 +18,7 @@ struct stream {
     bool unread;  /* nobody wants to read, though the loop may still tell: see stream_watch */
     bool ended;   /* it has given its end, and is ready to be read for good */
     bool hangup;  /* its owner's: a reset alone is told of (net/hangup.h) */
+    bool lost;    /* the loop need not say anything any more: it is read until it fails */
 };
 
 /* Without a socket yet. */
@@ -31,6 +32,8 @@ static inline int stream_fd(const struct stream *stream)
 }
 /* First thing in the owner's callback. False: it is nothing that was waited for (stream_watch). */
 bool stream_ready(struct stream *stream, struct ev_loop *loop, int events);
+/* It was reset; what it said before may still be read, all at once. */
+void stream_lost(struct stream *stream);
 /* Gives the socket up to the caller: -1 when there is none. */
 int stream_release(struct stream *stream, struct ev_loop *loop);
 /* Closes the socket, if there is one; with `reset` the peer is told that it was not in order. */

@@ -10,6 +10,8 @@
 #include "proxy/sides/stream.h"
 #include "tunnel/net/socket.h"
 
+enum { PIECES = 100 };
+
 struct connection {
     struct ev_loop *loop;
     struct stream stream;
@@ -127,6 +129,35 @@ static void bytes_pass_through_a_pipe_as_well(void **state)
     pump_close_all(&pool);
 }
 
+/* In more pieces than a pipe has places: the loop would say that there are more, but is not asked.
+ */
+static void the_last_words_of_one_that_is_lost_are_read_at_once(void **state)
+{
+    struct connection *c = *state;
+    struct pump_pool pool = {.max = 1};
+    struct pump_pipe pipe = {0};
+    uint8_t buffer[PIECES];
+    size_t heard = 0;
+    ssize_t n;
+    assert_true(pump_borrow(&pool, &pipe));
+    for (int i = 0; i < PIECES; i++)
+        assert_int_equal(write(c->peer, "x", 1), 1);
+    while (socket_unsent(c->peer) > 0)
+        continue;
+    socket_reset(c->peer);
+    c->peer = -1;
+    wait_readable(c);
+    stream_lost(&c->stream);
+    while ((n = stream_read_pipe(&c->stream, pipe.write_end, sizeof(buffer))) > 0) {
+        assert_int_equal(read(pipe.read_end, buffer, sizeof(buffer)), n);
+        heard += (size_t)n;
+    }
+    assert_int_equal(n, SIDE_RESET);
+    assert_int_equal(heard, PIECES);
+    pump_return(&pool, &pipe);
+    pump_close_all(&pool);
+}
+
 /* To stop and begin again would be two system calls. */
 static void who_does_not_read_goes_on_being_watched_until_something_comes(void **state)
 {
@@ -183,6 +214,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_reset_is_no_end, setup, teardown),
         cmocka_unit_test_setup_teardown(it_says_when_it_takes_no_more, setup, teardown),
         cmocka_unit_test_setup_teardown(bytes_pass_through_a_pipe_as_well, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_last_words_of_one_that_is_lost_are_read_at_once, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(
             who_does_not_read_goes_on_being_watched_until_something_comes, setup, teardown),
         cmocka_unit_test_setup_teardown(behind_the_end_it_is_not_watched, setup, teardown),
