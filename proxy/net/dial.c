@@ -240,11 +240,15 @@ static void on_known(struct ev_loop *loop, ev_timer *timer, int revents)
 /* False: out of memory. */
 static bool begin(struct dial *d, struct resolver *resolver, const struct dial_target *target)
 {
-    if (target->address_count == 0) {
+    struct address literal;
+    if (target->address_count > 0)
+        try_addresses(d, target->addresses, target->address_count);
+    else if (address_from_literal(&literal, target->host, 0))
+        try_addresses(d, &literal, 1);
+    else {
         d->query = resolver_resolve(resolver, target->host, on_resolved, d);
         return d->query != NULL;
     }
-    try_addresses(d, target->addresses, target->address_count);
     ev_feed_event(d->loop, &d->known, EV_TIMER);
     return true;
 }

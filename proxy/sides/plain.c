@@ -450,6 +450,7 @@ static void on_up(void *owner, int fd, const struct address *peer, struct server
     assert(p->base.tag == PLAIN_TAG);
     opening_of(p)->reach = NULL;
     stream_open(&p->tcp, fd);
+    p->tcp.drained = true; /* the loop is going to tell when the server speaks */
     p->base.server = server;
     speak(p);
 }

@@ -80,7 +80,7 @@ static void resolved(struct caller *c, const char *const *hosts, size_t count)
     struct address addresses[CALLER_STARTS_MAX];
     for (size_t i = 0; i < count; i++)
         assert_true(address_from_literal(&addresses[i], hosts[i], 0));
-    resolver_cancel(c->dial->query);
+    ev_clear_pending(c->dial->loop, &c->dial->known); /* that it is a literal */
     on_resolved(c->dial, addresses, count, NULL);
 }
 
