@@ -217,11 +217,13 @@ static bool may_be_segments(int error)
 int udp_send(int fd, int family, const struct udp_datagram *datagrams, int count,
              struct udp_offload *offload)
 {
-    bool runs = offload != NULL && !offload->refused;
+    bool runs = offload != NULL && offload->refused == 0;
+    if (offload != NULL && offload->refused > 0)
+        offload->refused--;
     int sent = send_all(fd, family, datagrams, count, runs);
     if (sent < 0 && runs && may_be_segments(errno)) {
         sent = send_all(fd, family, datagrams, count, false);
-        offload->refused = sent > 0;
+        offload->refused = sent > 0 ? UDP_REFUSED_SENDS : 0;
     }
     return sent < 0 ? 0 : sent;
 }

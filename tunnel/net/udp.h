@@ -23,9 +23,11 @@ struct udp_datagram {
     uint8_t data[TURBO_DATAGRAM_MAX + 1];
 };
 
-/* What a socket's kernel and device will not do, as found out on the way. */
+/* What a socket's kernel or device will not do, as found out on the way; or a single path, whose
+ * MTU is small, so it is not for ever. */
+enum { UDP_REFUSED_SENDS = 1024 };
 struct udp_offload {
-    bool refused; /* nothing is left to be cut any more */
+    unsigned refused; /* so often nothing is left to be cut, before it is tried again */
 };
 
 /*
@@ -40,8 +42,8 @@ int udp_receive(int fd, struct udp_datagram out[static UDP_BATCH]);
  * again with the rest (sendmmsg keeps the reason to itself); 0: errno tells why the first was not.
  *
  * `offload`: the socket's, zero at first: equal ones may leave as one; where that is refused, they
- * leave one by one, now and later. NULL: each leaves by itself, so that a queue that is full does
- * not drop all of them at once.
+ * leave one by one, now and for a while. NULL: each leaves by itself, so that a queue that is full
+ * does not drop all of them at once.
  */
 int udp_send(int fd, int family, const struct udp_datagram *datagrams, int count,
              struct udp_offload *offload);
