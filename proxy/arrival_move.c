@@ -117,6 +117,8 @@ static void deliver(struct message *message, struct worker *worker)
         drop(r);
     else
         settle_in(r, listener);
+    if (listener != NULL && !listener_is_open(listener))
+        worker->has_closed = true; /* while it was on its way: is it too late to join? */
     listener_group_release(r->group);
     free(r);
     if (worker != NULL) {

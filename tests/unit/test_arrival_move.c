@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include "proxy/arrival_parts.h"
 #include "proxy/crew.h"
 #include "proxy/listener.h"
 #include "proxy/listener_group.h"
@@ -60,13 +61,16 @@ static bool is_on_its_way(unsigned to)
 
 /* A connection that the first one has accepted, and the second one is to have. What says so are two
  * bytes of an id that nobody has. */
-static struct peer *send_on(struct fixture *f)
+static struct peer *send_on_as(struct fixture *f, bool only_joins)
 {
     static const uint8_t second_ones[] = {0x80, 0x01};
     uint16_t port = address_port(listener_address(worker(0)->listeners[0]));
     for (;;) {
         struct peer *client = fixture_connect(f, "127.0.0.1", port);
         UNTIL(f, peer_is_up(client));
+        turn(0);
+        if (worker(0)->arrivals != NULL)
+            worker(0)->arrivals->only_joins = only_joins;
         peer_send(client, second_ones, sizeof(second_ones));
         turn(0);
         if (is_on_its_way(1))
@@ -75,6 +79,11 @@ static struct peer *send_on(struct fixture *f)
         turn(1);
         turn(0);
     }
+}
+
+static struct peer *send_on(struct fixture *f)
+{
+    return send_on_as(f, false);
 }
 
 static void it_is_counted_on_its_way(void **state)
@@ -159,6 +168,19 @@ static void it_arrives_where_its_listener_is_leaving(void **state)
     end(f);
 }
 
+/* Nobody waits for the rest of an id that can only be too late. */
+static void who_may_only_join_ends_where_that_is_over(void **state)
+{
+    struct fixture *f = *state;
+    start(f, "opening_timeout_seconds: 1000");
+    struct peer *client = send_on_as(f, true);
+    crew_drain(crew);
+    turn(1);
+    UNTIL(f, peer_was_reset(client));
+    assert_int_equal(worker(0)->mates->connections, 0);
+    end(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -167,6 +189,7 @@ int main(void)
         FIXTURE_CASE(it_is_reset_where_nobody_takes_it_any_more),
         FIXTURE_CASE(a_drain_waits_for_it),
         FIXTURE_CASE(it_arrives_where_its_listener_is_leaving),
+        FIXTURE_CASE(who_may_only_join_ends_where_that_is_over),
     };
     return cmocka_run_group_tests_name("arrival, move", tests, NULL, NULL);
 }
