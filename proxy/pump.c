@@ -19,6 +19,7 @@ bool pump_borrow(struct pump_pool *pool, struct pump_pipe *pipe)
     int ends[2];
     if (pool->open >= pool->max || pipe2(ends, O_NONBLOCK | O_CLOEXEC) != 0)
         return false;
+    (void)fcntl(ends[0], F_SETPIPE_SZ, PUMP_PIPE_BYTES); /* where it may not be larger: 64 KiB */
     pool->open++;
     *pipe = (struct pump_pipe){.read_end = ends[0], .write_end = ends[1]};
     return true;

@@ -11,8 +11,8 @@
 #include <stddef.h>
 
 enum {
-    PUMP_POOL_MAX = 16,         /* idle pipes kept; more are closed */
-    PUMP_PIPE_BYTES = 64 * 1024 /* what one pipe holds: the kernel's default */
+    PUMP_POOL_MAX = 16,          /* idle pipes kept; more are closed */
+    PUMP_PIPE_BYTES = 256 * 1024 /* of one: docs/performance.md, "The pump" */
 };
 
 struct pump_pipe {

@@ -12,7 +12,7 @@ enum {
     FILES_A_WORKER = 12,  /* epoll, its inbox, resolver */
     FILES_A_LISTENER = 3, /* TCP, UDP, its timer */
     FILES_A_PIPE = 2,
-    PIPES_MAX = 256,
+    PIPES_MAX = 128,
     PIPES_SHARE = 16, /* of the files, one in so many becomes a pipe */
     CONNECTIONS_MIN = 4,
     ARRIVALS_SHARE = 4,  /* of the connections, a quarter */
