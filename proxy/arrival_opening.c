@@ -71,6 +71,21 @@ static void prove_address(const struct arrival *a)
         turbo_endpoint_prove(arrival_endpoint(a), a->worker->now, &client);
 }
 
+/* The listener is closed, and had no session left: as an endpoint that knows none. */
+static enum turbo_join join_nothing(const struct turbo_tombstone *tombstone)
+{
+    return tombstone->replay && tombstone->consumed == 0 ? TURBO_JOIN_FRESH : TURBO_JOIN_RESET;
+}
+
+static enum turbo_join try_to_join(const struct arrival *a, struct turbo_server **session)
+{
+    const struct turbo_tombstone *tombstone = &a->opening.tombstone;
+    struct turbo_address client = client_of(a);
+    return arrival_endpoint(a) == NULL ? join_nothing(tombstone)
+                                       : turbo_endpoint_join(arrival_endpoint(a), a->worker->now,
+                                                             tombstone, &client, session);
+}
+
 static void tombstone(struct arrival *a)
 {
     struct turbo_server *session;
@@ -78,10 +93,8 @@ static void tombstone(struct arrival *a)
         arrival_become_relay(a, TURBO_OUTCOME_OPAQUE, TURBO_REASON_NOT_TLS);
         return;
     }
-    struct turbo_address client = client_of(a);
     arrival_drop_front(a, turbo_tombstone_bytes(a->opening.tombstone.dialect));
-    switch (turbo_endpoint_join(arrival_endpoint(a), a->worker->now, &a->opening.tombstone, &client,
-                                &session)) {
+    switch (try_to_join(a, &session)) {
     case TURBO_JOIN_SESSION: join(a, session); break;
     case TURBO_JOIN_FRESH:
         a->afresh = true;
@@ -128,7 +141,7 @@ void arrival_act(struct arrival *a)
         classic(a);
         break;
     case TURBO_OPENING_TOMBSTONE:
-        if (arrival_endpoint(a) == NULL) {
+        if (a->connection.settings->kind != ENDPOINT_TURBO) {
             other(a);
             break;
         }

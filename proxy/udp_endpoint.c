@@ -66,7 +66,9 @@ static bool has_room(const struct udp_endpoint *e, const struct connection *c,
 {
     struct turbo_path path = turbo_server_path(session);
     bool proven = turbo_endpoint_is_proven(e->turbo, e->worker->now, &path.peer);
-    return upstream_has_room(connection_upstream(c), proven) && worker_has_room_for_udp(e->worker);
+    unsigned owners = listener_group(e->listener)->owners;
+    return upstream_has_room(connection_upstream(c), proven, owners) &&
+           worker_has_room_for_udp(e->worker);
 }
 
 /* The address that the client asked; the port is the one it is going to connect to. */

@@ -11,6 +11,8 @@
 #include "proxy/targets.h"
 #include "proxy/worker.h"
 
+enum { PENDING_LEAST = 8 }; /* a burst is not divided evenly */
+
 static const turbo_time COMPLAINT_PAUSE = 10 * TURBO_SECOND;
 
 /* ---- its life ---- */
@@ -170,9 +172,10 @@ const struct server *upstream_report(const struct upstream *u, size_t index, uin
     return u->settings->requested ? targets_total(u->targets) : u->servers[index];
 }
 
-bool upstream_has_room(const struct upstream *u, bool proven)
+bool upstream_has_room(const struct upstream *u, bool proven, unsigned owners)
 {
-    return u->pending < (proven ? TURBO_PENDING_DEFAULT : TURBO_PENDING_UNPROVEN);
+    uint32_t room = (proven ? TURBO_PENDING_DEFAULT : TURBO_PENDING_UNPROVEN) / owners;
+    return u->pending < (room > PENDING_LEAST ? room : PENDING_LEAST);
 }
 
 /* ---- how it went ---- */

@@ -65,9 +65,12 @@ size_t upstream_reported(const struct upstream *upstream);
 const struct server *upstream_report(const struct upstream *upstream, size_t index,
                                      uint32_t *weight);
 
-/* May one more session that began on UDP connect to it (§7.1)? From a source that is `proven`: is
- * there room at all; from another: in the half that strangers may have. */
-bool upstream_has_room(const struct upstream *upstream, bool proven);
+/*
+ * May one more session that began on UDP connect to it (§7.1)? From a source that is `proven`: is
+ * there room at all; from another: in the half that strangers may have. `owners` workers have
+ * sessions, and each a part of the room, but for a few that each may always have.
+ */
+bool upstream_has_room(const struct upstream *upstream, bool proven, unsigned owners);
 
 /*
  * What became of an attempt to connect to one of its servers, a client's or a check: the server's

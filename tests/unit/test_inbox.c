@@ -184,7 +184,7 @@ static void what_is_there_at_the_end_is_told_so(void **state)
     assert_int_equal(w.returned, 3);
     assert_int_equal(w.wakings, 0);
     inbox_close(&w.inbox); /* again */
-    struct inbox never = {0};
+    struct inbox never = {.fd = -1};
     inbox_close(&never);
 }
 

@@ -31,15 +31,30 @@ static void pending_sessions_are_limited(void **state)
     struct fixture *f = *state;
     fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream tcp:127.0.0.1:%u", f->server_port);
     struct upstream *u = fixture_upstream(f);
-    assert_true(upstream_has_room(u, false));
+    assert_true(upstream_has_room(u, false, 1));
     u->pending = TURBO_PENDING_UNPROVEN - 1;
-    assert_true(upstream_has_room(u, false));
+    assert_true(upstream_has_room(u, false, 1));
     u->pending = TURBO_PENDING_UNPROVEN;
-    assert_false(upstream_has_room(u, false));
+    assert_false(upstream_has_room(u, false, 1));
     u->pending = TURBO_PENDING_DEFAULT - 1;
-    assert_true(upstream_has_room(u, true));
+    assert_true(upstream_has_room(u, true, 1));
     u->pending++;
-    assert_false(upstream_has_room(u, true));
+    assert_false(upstream_has_room(u, true, 1));
+}
+
+static void workers_divide_the_room_but_for_a_few_sessions_each(void **state)
+{
+    struct fixture *f = *state;
+    fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream tcp:127.0.0.1:%u", f->server_port);
+    struct upstream *u = fixture_upstream(f);
+    u->pending = TURBO_PENDING_DEFAULT / 2 - 1;
+    assert_true(upstream_has_room(u, true, 2));
+    u->pending++;
+    assert_false(upstream_has_room(u, true, 2));
+    u->pending = 7;
+    assert_true(upstream_has_room(u, false, CONFIG_WORKERS_MAX));
+    u->pending++;
+    assert_false(upstream_has_room(u, true, CONFIG_WORKERS_MAX));
 }
 
 /* ---- its servers, without a worker ---- */
