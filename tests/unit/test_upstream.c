@@ -268,6 +268,7 @@ int main(void)
         FIXTURE_CASE(a_plain_upstream_opens_a_socket),
         FIXTURE_CASE(a_turbo_upstream_opens_a_session),
         FIXTURE_CASE(pending_sessions_are_limited),
+        FIXTURE_CASE(workers_divide_the_room_but_for_a_few_sessions_each),
         CASE(servers_are_picked_by_weight),
         CASE(a_connection_tries_each_once_those_of_weight_0_last),
         CASE(one_that_is_out_is_not_picked_while_another_is_up),
