@@ -88,7 +88,7 @@ static enum turbo_join try_to_join(const struct arrival *a, struct turbo_server 
 
 static void tombstone(struct arrival *a)
 {
-    struct turbo_server *session;
+    struct turbo_server *session = NULL;
     if (a->afresh) {
         arrival_become_relay(a, TURBO_OUTCOME_OPAQUE, TURBO_REASON_NOT_TLS);
         return;
