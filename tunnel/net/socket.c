@@ -166,7 +166,10 @@ bool socket_steer(int fd, unsigned offset, unsigned least, unsigned count)
         BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, count),
         BPF_STMT(BPF_RET | BPF_A, 0),
     };
-    struct sock_fprog filter = {.len = sizeof(program) / sizeof(program[0]), .filter = program};
+    struct sock_fprog filter;
+    memset(&filter, 0, sizeof(filter)); /* and what lies between its members */
+    filter.len = sizeof(program) / sizeof(program[0]);
+    filter.filter = program;
     return setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &filter, sizeof(filter)) == 0;
 }
 
