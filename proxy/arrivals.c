@@ -34,10 +34,9 @@ static bool is_anybodys(const struct arrival *a)
 static void leave(struct arrival *a)
 {
     struct worker *w = a->worker;
-    struct connection connection = a->connection;
+    connection_dismiss(&a->connection);
     socket_close(a->fd);
     arrival_dismiss(a);
-    connection_dismiss(&connection);
     worker_connection_ended(w);
 }
 
