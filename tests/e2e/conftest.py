@@ -1,6 +1,8 @@
 """Fixtures that every end-to-end test may use."""
 
 import os
+import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import Iterator
 
@@ -8,7 +10,9 @@ import pytest
 
 from harness.pki import Pki
 from harness.proxy import Proxies, Proxy
+from harness.scripted import flight_then_echo
 from harness.sites import Sites
+from harness.sockets import TcpServer
 from harness.starttls import Ways
 
 
@@ -23,6 +27,17 @@ def proxies() -> Iterator[Proxies]:
     started = Proxies()
     yield started
     started.stop()
+
+
+@pytest.fixture
+def server() -> Iterator[TcpServer]:
+    """Answers a ClientHello with a flight, and the rest with itself. Its clients may be cut off, as their proxy is."""
+    def serve(connection: socket.socket) -> None:
+        with suppress(ConnectionError, EOFError):
+            flight_then_echo(connection)
+
+    with TcpServer(serve) as started:
+        yield started
 
 
 @pytest.fixture

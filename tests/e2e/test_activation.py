@@ -4,9 +4,8 @@ import signal
 import socket
 import sys
 import threading
-from contextlib import suppress
 from pathlib import Path
-from typing import Iterator, Sequence
+from typing import Iterator
 
 import pytest
 
@@ -15,24 +14,13 @@ from harness.hello import client_hello
 from harness.process import Child
 from harness.programs import program, sanitized_proxy
 from harness.proxy import parse_listener
-from harness.scripted import FLIGHT, continue_after_hello, converse, finish, flight_then_echo
+from harness.scripted import FLIGHT, continue_after_hello, converse, finish
 from harness.settings import Listener, Settings, to_server
 from harness.sockets import TcpServer, connect, unused_port
 from harness.wait import wait_until
 from harness.wire import WireClient
 
 ACTIVATE = Path(__file__).with_name("harness") / "activate.py"
-
-
-@pytest.fixture
-def server() -> Iterator[TcpServer]:
-    """Whose clients may be cut off, as their proxy is."""
-    def serve(connection: socket.socket) -> None:
-        with suppress(ConnectionError, EOFError):
-            flight_then_echo(connection)
-
-    with TcpServer(serve) as started:
-        yield started
 
 
 class Manager:

@@ -50,7 +50,8 @@ def test_upstreams_are_found_where_the_dns_says(proxies: Proxies, tmp_path: Path
     with Knot(tmp_path, {"example.test": "www 60 A 127.0.0.1"}) as knot, Tap(knot.host) as tap, \
             TcpServer(flight_then_echo) as server:
         names = Names(tmp_path, {}, servers=[tap.host])
-        proxy = proxies.start(listen="tcp:127.0.0.1:0", names=names, upstream=f"tcp:www.example.test:{server.port}")
+        proxy = proxies.start(listen="tcp:127.0.0.1:0", names=names, upstream=f"tcp:www.example.test:{server.port}",
+                              options=["--workers", "1"])  # each asks once
         converse(proxy.port)
         converse(proxy.port)
         assert tap.asked("www.example.test", _TYPE_A) == 1

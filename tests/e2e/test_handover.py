@@ -3,7 +3,6 @@
 import os
 import signal
 import socket
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Callable, Iterator
@@ -14,7 +13,7 @@ from harness.daemon import NOT_RELOADED, NOT_REPLACED, READY, REPLACED, STARTED,
 from harness.hello import client_hello, read_exactly
 from harness.load import Load, TlsEcho
 from harness.pki import Pki
-from harness.scripted import FLIGHT, converse, finish, flight_then_echo
+from harness.scripted import FLIGHT, converse, finish
 from harness.settings import Listener, Settings, to_server
 from harness.sockets import TcpServer, connect, unused_port
 from harness.wait import DEADLINE_S, wait_until
@@ -101,17 +100,6 @@ def test_nobody_notices_reloads_and_new_binaries(start: Start, echo: TlsEcho, pk
 
 
 # ---- one thing at a time ----
-
-@pytest.fixture
-def server() -> Iterator[TcpServer]:
-    """Whose clients may be cut off, as their proxy is."""
-    def serve(connection: socket.socket) -> None:
-        with suppress(ConnectionError, EOFError):
-            flight_then_echo(connection)
-
-    with TcpServer(serve) as started:
-        yield started
-
 
 @pytest.fixture
 def edge(start: Start, server: TcpServer) -> Daemon:

@@ -28,7 +28,7 @@ from harness.sandwich import Client as SandwichClient
 from harness.scripted import FLIGHT, continue_after_hello, converse, echo, finish, flight_then_echo
 from harness.settings import Listener, Settings, to_server
 from harness.sockets import TcpServer, connect, is_reset, unused_port, wait_until_taken
-from harness.wait import DEADLINE_S, wait_until
+from harness.wait import wait_until
 from harness.wire import REFUSED, WireClient, random_id, tombstone
 
 ROUNDS = 12
@@ -38,17 +38,6 @@ PENDING_AT_ONCE = 30
 SYS_TGKILL = 234
 
 Start = Callable[..., Daemon]
-
-
-@pytest.fixture
-def server() -> Iterator[TcpServer]:
-    """Whose clients may be cut off, as their proxy is."""
-    def serve(connection: socket.socket) -> None:
-        with suppress(ConnectionError, EOFError):
-            flight_then_echo(connection)
-
-    with TcpServer(serve) as started:
-        yield started
 
 
 @pytest.fixture
