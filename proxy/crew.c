@@ -15,9 +15,7 @@
 #include "proxy/worker_parts.h"
 
 struct member {
-    struct crew *crew;
     pthread_t thread;
-    bool runs;
     struct log log;            /* of all but the first */
     _Atomic unsigned answered; /* the last call that it has answered */
     struct succession next;
@@ -184,10 +182,9 @@ struct crew *crew_create(struct config *config, struct log *log, unsigned count)
     crew->mates.count = count;
     crew->mates.woken = on_woken;
     crew->mates.owner = crew;
+    for (unsigned i = 1; i < count; i++)
+        set_up_log(crew, i, config);
     for (unsigned i = 0; i < count; i++) {
-        crew->members[i].crew = crew;
-        if (i > 0)
-            set_up_log(crew, i, config);
         if (worker_create_among(config, log_of(crew, i), &crew->mates, i) == NULL) {
             crew_destroy(crew);
             return NULL;

@@ -3,8 +3,11 @@
 #include "tests/unit/support/worker_fixture.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "proxy/crew.h"
@@ -33,6 +36,31 @@ static void end(struct crew *crew)
     crew_drain(crew);
     crew_run(crew);
     crew_destroy(crew);
+}
+
+/* ---- beginning ---- */
+
+/* In a process of its own, whose limit cannot be raised again. */
+static int fail_to_create(struct fixture *f)
+{
+    const struct rlimit few = {.rlim_cur = 20, .rlim_max = 20};
+    if (setrlimit(RLIMIT_NOFILE, &few) != 0 || crew_create(f->config, &f->log, 2) != NULL)
+        return 1;
+    return fcntl(STDIN_FILENO, F_GETFD) < 0 ? 2 : 0;
+}
+
+static void one_that_cannot_be_created_closes_nothing_of_others(void **state)
+{
+    struct fixture *f = *state;
+    int status;
+    fixture_parse(f, "--listen turbo:127.0.0.1:0 --upstream tcp:127.0.0.1:%u", f->server_port);
+    assert_true(fcntl(STDIN_FILENO, F_GETFD) >= 0);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(fail_to_create(f));
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
 }
 
 /* ---- standing still ---- */
@@ -218,6 +246,7 @@ static void so_many_workers_are_wanted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        FIXTURE_CASE(one_that_cannot_be_created_closes_nothing_of_others),
         FIXTURE_CASE(nobody_moves_until_all_may),
         FIXTURE_CASE(a_change_that_one_cannot_make_nobody_makes),
         FIXTURE_CASE(who_comes_after_has_the_sockets_in_their_order),
