@@ -46,7 +46,7 @@ bool inherited_from_environment(struct inherited *inherited, char *error, size_t
 const char *inherited_add(struct inherited *inherited, int fd);
 /*
  * The first socket of `type` that is bound to `address`, as the caller's; -1: there is none. Port 0
- * matches none. On a host without IPv6 dual stack is 0.0.0.0, as socket_listen_tcp_dual has it.
+ * matches none. On a host without IPv6 dual stack is 0.0.0.0, as socket_listen has it.
  */
 int inherited_take(struct inherited *inherited, int type, const struct address *address,
                    bool dual_stack);

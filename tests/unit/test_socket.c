@@ -154,7 +154,7 @@ static void a_dual_stack_socket_takes_ipv4_as_well(void **state)
 {
     (void)state;
     struct address any = literal("192.0.2.1", 0), v4 = literal("127.0.0.1", 0), seen;
-    int listener = socket_listen_tcp_dual(&any);
+    int listener = socket_listen(SOCK_STREAM, &any, true, SOCKET_ALONE);
     assert_well_made(listener);
     struct address bound = local_address(listener);
     assert_int_equal(address_family(&any), AF_INET6);
@@ -165,7 +165,7 @@ static void a_dual_stack_socket_takes_ipv4_as_well(void **state)
     int server = socket_accept(listener, &seen);
     assert_int_equal(address_family(&seen), AF_INET);
     address_set_port(&any, 0);
-    int udp = socket_listen_udp_dual(&any);
+    int udp = socket_listen(SOCK_DGRAM, &any, true, SOCKET_ALONE);
     assert_int_equal(option(udp, IPPROTO_IPV6, IPV6_V6ONLY), 0);
     socket_close(udp);
     socket_close(server);
@@ -194,7 +194,8 @@ static void without_ipv6_both_families_are_ipv4(void **state)
     address_wildcard(&tcp, AF_INET6, 0);
     udp = tcp;
     without_ipv6 = true;
-    int fds[] = {socket_listen_tcp_dual(&tcp), socket_listen_udp_dual(&udp)};
+    int fds[] = {socket_listen(SOCK_STREAM, &tcp, true, SOCKET_ALONE),
+                 socket_listen(SOCK_DGRAM, &udp, true, SOCKET_ALONE)};
     assert_int_equal(socket_listen_tcp(&ipv6), -1); /* what was asked for by name is not replaced */
     without_ipv6 = false;
     assert_well_made(fds[0]);
@@ -269,7 +270,7 @@ static void udp_is_not_fragmented(void **state)
     (void)state;
     struct pair p = connect_pair("127.0.0.1");
     struct address v4 = literal("0.0.0.0", 0), v6 = literal("::", 0);
-    int fds[] = {socket_listen_udp(&v4), socket_listen_udp_dual(&v6),
+    int fds[] = {socket_listen_udp(&v4), socket_listen(SOCK_DGRAM, &v6, true, SOCKET_ALONE),
                  socket_connect_udp(&p.address, p.client, 0)};
     assert_int_equal(option(fds[0], IPPROTO_IP, IP_MTU_DISCOVER), IP_PMTUDISC_PROBE);
     assert_int_equal(option(fds[1], IPPROTO_IPV6, IPV6_MTU_DISCOVER), IPV6_PMTUDISC_PROBE);
@@ -423,7 +424,7 @@ static void on_a_dual_stack_socket_the_connections_family_counts(void **state)
 {
     (void)state;
     struct address any = literal("::", 0), v4 = literal("127.0.0.1", 0), seen;
-    int listener = socket_listen_tcp_dual(&any);
+    int listener = socket_listen(SOCK_STREAM, &any, true, SOCKET_ALONE);
     address_set_port(&v4, address_port(&any));
     int client = socket_connect_tcp(&v4, 0);
     wait_for(listener, POLLIN);
@@ -437,7 +438,8 @@ static void on_a_dual_stack_socket_the_connections_family_counts(void **state)
 static void make_transparent(void)
 {
     struct address v4 = literal("127.0.0.1", 0), v6 = literal("::1", 0), any = literal("::", 0);
-    int fds[] = {socket_listen_tcp(&v4), socket_listen_tcp(&v6), socket_listen_tcp_dual(&any)};
+    int fds[] = {socket_listen_tcp(&v4), socket_listen_tcp(&v6),
+                 socket_listen(SOCK_STREAM, &any, true, SOCKET_ALONE)};
     for (size_t i = 0; i < COUNT(fds); i++) {
         CHILD_CHECK(socket_be_transparent(fds[i], i == 0 ? AF_INET : AF_INET6));
         CHILD_CHECK(option(fds[i], IPPROTO_IP, IP_TRANSPARENT) == 1);

@@ -30,7 +30,7 @@ static void assert_answered_from(const char *listening, const char *asked, const
 {
     struct address listener = literal(strcmp(listening, "*") == 0 ? "::" : listening, 0);
     bool dual = strcmp(listening, "*") == 0;
-    int server = dual ? socket_listen_udp_dual(&listener) : socket_listen_udp(&listener);
+    int server = socket_listen(SOCK_DGRAM, &listener, dual, SOCKET_ALONE);
     assert_true(server >= 0);
     struct address to = literal(asked, address_port(&listener)), from = literal(client, 0);
     int fd = socket(address_family(&from), SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -188,7 +188,7 @@ static struct flights flights_open(const char *listening, const char *asked)
     struct flights f;
     bool dual = strcmp(listening, "*") == 0;
     struct address listener = literal(dual ? "::" : listening, 0);
-    f.server = dual ? socket_listen_udp_dual(&listener) : socket_listen_udp(&listener);
+    f.server = socket_listen(SOCK_DGRAM, &listener, dual, SOCKET_ALONE);
     struct address to = literal(asked, address_port(&listener));
     for (size_t i = 0; i < FLIGHTS; i++) {
         struct udp_datagram in[UDP_BATCH];

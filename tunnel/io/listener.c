@@ -50,7 +50,7 @@ static int listen_tcp(const struct tunnel_listen *settings, struct address *addr
 {
     if (!address_of(settings, settings->port, address, error))
         return -1;
-    int fd = settings->host == NULL ? socket_listen_tcp_dual(address) : socket_listen_tcp(address);
+    int fd = socket_listen(SOCK_STREAM, address, settings->host == NULL, SOCKET_ALONE);
     if (fd < 0)
         cannot(error, settings, "TCP", settings->port);
     return fd;
@@ -61,7 +61,7 @@ static int listen_udp(const struct tunnel_listen *settings, struct address *addr
 {
     if (!address_of(settings, port, address, error))
         return -1;
-    int fd = settings->host == NULL ? socket_listen_udp_dual(address) : socket_listen_udp(address);
+    int fd = socket_listen(SOCK_DGRAM, address, settings->host == NULL, SOCKET_ALONE);
     if (fd < 0)
         cannot(error, settings, "UDP", port);
     return fd;

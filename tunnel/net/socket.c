@@ -145,16 +145,6 @@ int socket_listen_udp(struct address *address)
     return socket_listen(SOCK_DGRAM, address, false, SOCKET_ALONE);
 }
 
-int socket_listen_tcp_dual(struct address *address)
-{
-    return socket_listen(SOCK_STREAM, address, true, SOCKET_ALONE);
-}
-
-int socket_listen_udp_dual(struct address *address)
-{
-    return socket_listen(SOCK_DGRAM, address, true, SOCKET_ALONE);
-}
-
 bool socket_steer(int fd, unsigned offset, unsigned least, unsigned count)
 {
     /* The program sees the payload from offset 0; a number that no socket has means any. */

@@ -16,15 +16,10 @@ int socket_listen_tcp(struct address *address);
 /* The same for UDP; the socket tells which local address each datagram asked. */
 int socket_listen_udp(struct address *address);
 /*
- * The same on every address of both families. Of `address` the port counts; it becomes [::], or
- * 0.0.0.0 on a host without IPv6.
- */
-int socket_listen_tcp_dual(struct address *address);
-int socket_listen_udp_dual(struct address *address);
-/*
- * One of several sockets at one address (SO_REUSEPORT), each with a thread of its own. ALONE and
- * FIRST fail with EADDRINUSE where anybody has the port; ANOTHER joins the FIRST, as its owner's
- * other processes could. `dual` and `address` as above.
+ * The same of either type, and one of several sockets at one address (SO_REUSEPORT), each with a
+ * thread of its own. ALONE and FIRST fail with EADDRINUSE where anybody has the port; ANOTHER joins
+ * the FIRST, as its owner's other processes could. `dual`: on every address of both families; of
+ * `address` the port counts then, and it becomes [::], or 0.0.0.0 on a host without IPv6.
  */
 enum socket_share { SOCKET_ALONE, SOCKET_FIRST, SOCKET_ANOTHER };
 int socket_listen(int type, struct address *address, bool dual, enum socket_share share);
