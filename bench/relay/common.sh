@@ -1,6 +1,6 @@
 # What run.sh and syscalls.sh share: arguments, what must be there, and the network namespace; sourced by both.
 # shellcheck shell=bash
-# shellcheck disable=SC2154 # root is theirs
+# shellcheck disable=SC2034,SC2154 # build, program and root are theirs
 
 wrong() {
     echo "$(basename "$0"): $* ($(basename "$0") --help shows what there is)" >&2
@@ -13,6 +13,16 @@ is_list() { # OPTION PATTERN_OF_ONE VALUE
 
 is_number() { # OPTION VALUE
     [[ $2 =~ ^[0-9]{1,6}$ ]] || wrong "$1 wants a number, got \"$2\""
+}
+
+# The options that both have, into their variables. False: it is none of these.
+take_common() { # OPTION VALUE
+    case $1 in
+        --subjects) is_list "$1" '[a-z0-9-]+' "$2"; arguments+=("$1" "$2") ;;
+        --build) build=$(realpath -m "$2") ;;
+        --program) program=$(realpath -m "$2") ;;
+        *) return 1 ;;
+    esac
 }
 
 require_programs() { # BUILD PROGRAM

@@ -67,13 +67,10 @@ read_arguments() {
         [ $# -ge 2 ] || wrong "$1 is unknown or wants a value"
         case $1 in
             --only) is_list "$1" 'connections|tls|bulk|memory|latency|growth|workers' "$2"; arguments+=("$1" "$2") ;;
-            --subjects) is_list "$1" '[a-z0-9-]+' "$2"; arguments+=("$1" "$2") ;;
             --rounds | --proxy-core | --load-core) is_number "$1" "$2"; arguments+=("$1" "$2") ;;
             --csv) csv=$(realpath -m "$2") ;;
-            --build) build=$(realpath -m "$2") ;;
             --other) arguments+=("$1" "$(realpath -m "$2")") ;;
-            --program) program=$(realpath -m "$2") ;;
-            *) wrong "unknown option $1" ;;
+            *) take_common "$1" "$2" || wrong "unknown option $1" ;;
         esac
         shift 2
     done

@@ -32,10 +32,7 @@ read_arguments() {
         [ $# -ge 2 ] || wrong "$1 is unknown or wants a value"
         case $1 in
             --count) is_number "$1" "$2"; arguments+=("$1" "$2") ;;
-            --subjects) is_list "$1" '[a-z0-9-]+' "$2"; arguments+=("$1" "$2") ;;
-            --build) build=$(realpath -m "$2") ;;
-            --program) program=$(realpath -m "$2") ;;
-            *) wrong "unknown option $1" ;;
+            *) take_common "$1" "$2" || wrong "unknown option $1" ;;
         esac
         shift 2
     done
