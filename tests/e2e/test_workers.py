@@ -78,6 +78,15 @@ def joins(client: WireClient, flags: int = 1) -> None:
         assert finish(tcp) == b"joined"
 
 
+def answered(edge: Proxy | Daemon, stack: ExitStack, count: int) -> list[socket.socket]:
+    """Classic connections that have had the server's flight."""
+    clients = [stack.enter_context(connect(edge.port)) for _ in range(count)]
+    for tcp in clients:
+        tcp.sendall(client_hello())
+        assert read_exactly(tcp, len(FLIGHT)) == FLIGHT
+    return clients
+
+
 # ---- who has the session ----
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 8])
@@ -469,10 +478,7 @@ def test_a_service_manager_may_have_opened_one_socket_or_several(start: Start, s
 def test_a_drain_lets_connections_of_all_workers_finish(proxies: Proxies, server: TcpServer, stack: ExitStack) -> None:
     edge = edge_of(proxies, server, 3, drain_timeout_s=1000)
     pending = [begun(edge, stack) for _ in range(ROUNDS)]
-    open_ones = [stack.enter_context(connect(edge.port)) for _ in range(ROUNDS)]
-    for tcp in open_ones:
-        tcp.sendall(client_hello())
-        assert read_exactly(tcp, len(FLIGHT)) == FLIGHT
+    open_ones = answered(edge, stack, ROUNDS)
     edge.signal(signal.SIGTERM)
     edge.stderr.wait_for(lambda line: "stopping" in line)
     for client in pending:
@@ -486,10 +492,7 @@ def test_a_drain_lets_connections_of_all_workers_finish(proxies: Proxies, server
 
 def test_a_second_signal_ends_all_workers_at_once(proxies: Proxies, server: TcpServer, stack: ExitStack) -> None:
     edge = edge_of(proxies, server, 3, drain_timeout_s=1000)
-    open_ones = [stack.enter_context(connect(edge.port)) for _ in range(ROUNDS)]
-    for tcp in open_ones:
-        tcp.sendall(client_hello())
-        assert read_exactly(tcp, len(FLIGHT)) == FLIGHT
+    answered(edge, stack, ROUNDS)
     edge.signal(signal.SIGTERM)
     edge.stderr.wait_for(lambda line: "stopping" in line)
     edge.signal(signal.SIGTERM)
