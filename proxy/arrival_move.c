@@ -69,9 +69,16 @@ static void move(struct arrival *a, struct worker *to)
     inbox_put(&to->inbox, &r->message);
 }
 
+/* With no session to join, what is connected already is worth more than the owner, who would only
+ * note that the id has been used. */
+static bool is_served_here(const struct arrival *a)
+{
+    return a->far != NULL && !listener_is_pending(a->connection.listener);
+}
+
 bool arrival_moves(struct arrival *a)
 {
-    if (!is_shared(a)) {
+    if (!is_shared(a) || is_served_here(a)) {
         a->at_home = true;
         return false;
     }

@@ -228,6 +228,20 @@ def test_who_is_silent_first_joins_too(proxies: Proxies, server: TcpServer, stac
     assert edge.outcomes(ROUNDS) == {"turbo"}
 
 
+@pytest.mark.parametrize("words", [b"late", client_hello()], ids=["plain", "tls"])
+def test_who_is_silent_first_keeps_the_connection_that_was_tried(proxies: Proxies, words: bytes) -> None:
+    """No session waits that it may belong to, so there is no reason to begin anew elsewhere."""
+    with TcpServer(echo) as server:
+        edge = edge_of(proxies, server, 3, "--sniff-timeout", "0.01")
+        for number in range(1, ROUNDS + 1):
+            with connect(edge.port) as tcp:
+                wait_until("the server is tried", lambda: server.accepted == number)
+                tcp.sendall(words)
+                assert finish(tcp) == words
+            assert server.result() == words
+        assert server.accepted == ROUNDS
+
+
 # ---- behind somebody in front ----
 
 def test_who_comes_through_a_balancer_joins_as_well(proxies: Proxies, server: TcpServer, stack: ExitStack,
