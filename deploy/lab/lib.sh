@@ -150,7 +150,7 @@ lab_show() {
     echo "lab: $LAB_INSIDE, kernel $(uname -r), $(nproc) CPU"
     local side
     for side in client server; do
-        echo "path to $side: $(tc -n path qdisc show dev "$side" | head -n 1)"
+        echo "path to $side: $(tc -n path qdisc show dev "$side" | sed -n 1p)"
     done
     echo "path firewall: $(lab_firewall -S FORWARD | paste -s -d ';')"
 }

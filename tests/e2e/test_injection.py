@@ -11,6 +11,7 @@ import re
 import signal
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Callable, Iterator, Sequence
 
 import pytest
@@ -144,11 +145,18 @@ def read_to_any_end(connection: socket.socket) -> bytes:
     return came
 
 
+def _is_stopped(pid: int) -> bool:
+    """All threads: kill(2) returns when the signal is sent, and they go on until one of them has taken it."""
+    states = [path.read_text().rpartition(")")[2].split()[0] for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return set(states) == {"T"}
+
+
 @contextlib.contextmanager
 def stopped(proxy: Proxy) -> Iterator[None]:
     """What is sent meanwhile is there, all of it, before the proxy reads any of it."""
     os.kill(proxy.pid, signal.SIGSTOP)
     try:
+        wait_until("the proxy is stopped", lambda: _is_stopped(proxy.pid))
         yield
     finally:
         os.kill(proxy.pid, signal.SIGCONT)

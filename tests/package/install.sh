@@ -92,7 +92,7 @@ boot() {
     local i
     for ((i = 0; i < 300; i++)); do
         leader=$(first_process "$init" 2>/dev/null) || leader=
-        if [ -n "$leader" ] && booted systemctl is-system-running 2>/dev/null | grep -q -E 'running|degraded'; then
+        if [ -n "$leader" ] && [[ $(booted systemctl is-system-running 2>/dev/null) == @(running|degraded) ]]; then
             return
         fi
         kill -0 "$init" 2>/dev/null || break
@@ -214,7 +214,7 @@ config=/etc/turbotls-proxy/sidecar.txtpb
 drop_in=/etc/systemd/system/turbotls-sidecar.service.d/intercept.conf
 booted sh -c "echo 'process { mark: 0x7474 }' >>$config"
 if booted systemctl restart turbotls-sidecar 2>/dev/null; then fail "it starts without the capability"; fi
-booted journalctl --no-pager -o cat -u turbotls-sidecar | grep -q "process.mark needs CAP_NET_RAW" ||
+[[ $(booted journalctl --no-pager -o cat -u turbotls-sidecar) == *"process.mark needs CAP_NET_RAW"* ]] ||
     fail "the journal does not say why it did not start"
 booted install -D -m 644 "$documents/systemd/turbotls-sidecar-intercept.conf" "$drop_in"
 booted systemctl daemon-reload

@@ -19,12 +19,13 @@ for source in "$examples"/*.c; do
     # shellcheck disable=SC2086 # several words
     cc -std=c17 -Wall -Werror "$source" -o "$(basename "$source" .c)" $flags
 done
-if ldd echo_client | grep -q "$build"; then
+# Not by `ldd | grep -q`: ldd writes line by line, and fails where grep has gone after the one it looks for.
+if [[ $(ldd echo_client) == *"$build"* ]]; then
     echo "an example found the library in the build tree, not where it was installed" >&2
     exit 1
 fi
 # It is loaded from there, and works.
-LD_LIBRARY_PATH=$library ldd echo_client | grep -q "libtunnel.so.0 => $library/"
+[[ $(LD_LIBRARY_PATH=$library ldd echo_client) == *"libtunnel.so.0 => $library/"* ]]
 said=$(LD_LIBRARY_PATH=$library ./upgradeable_client 1 /nowhere/client.txtpb name 2>&1 || true)
 grep -q "/nowhere/client.txtpb: cannot be read" <<<"$said"
 echo "libtunnel $(pkg-config --modversion libtunnel): installed, found, and used by $(ls "$examples" | wc -l) examples"
