@@ -13,7 +13,7 @@ from harness.udp import UdpForwarder
 from harness.wire import REQUEST_PAYLOAD_MAX, decode
 
 X25519MLKEM768 = 0x11EC
-ATTEMPTS = 3
+ATTEMPTS = 8
 
 BY_UDP = (["turbo", "turbo"], ["resumed-on-tcp", "turbo"])
 """Sidecar and edge. The edge knows whether the whole flight went by UDP. The sidecar only knows whether the

@@ -210,6 +210,8 @@ def test_a_second_signal_ends_the_drain(proxies: Proxies, second: signal.Signals
 
 
 FEW_FILES = 64
+FEW_WORKERS = ("--workers", "2")
+"""Each has files of its own: with many of them so few are not enough to begin."""
 MANY_CLIENTS = 200
 
 
@@ -235,11 +237,11 @@ def test_running_out_of_descriptors_is_survived(proxies: Proxies, way: str) -> N
 
 def start_with_few_files(proxies: Proxies, way: str, server_port: int) -> Proxy:
     if way == "plain":
-        return proxies.plain(server_port, open_files=FEW_FILES)
+        return proxies.plain(server_port, open_files=FEW_FILES, options=FEW_WORKERS)
     if way == "edge":
-        return proxies.edge(server_port, open_files=FEW_FILES)
+        return proxies.edge(server_port, open_files=FEW_FILES, options=FEW_WORKERS)
     edge = proxies.edge(server_port)
-    return proxies.sidecar(edge.port, udp_port=edge.udp_port, open_files=FEW_FILES)
+    return proxies.sidecar(edge.port, udp_port=edge.udp_port, open_files=FEW_FILES, options=FEW_WORKERS)
 
 
 def complaints(proxy: Proxy) -> list[str]:
@@ -251,7 +253,7 @@ def complaints(proxy: Proxy) -> list[str]:
 
 def test_a_lack_of_descriptors_does_not_make_it_spin(proxies: Proxies) -> None:
     with TcpServer(echo) as server:
-        proxy = proxies.plain(server.port, open_files=FEW_FILES)
+        proxy = proxies.plain(server.port, open_files=FEW_FILES, options=FEW_WORKERS)
         clients = [connect(proxy.port) for _ in range(FEW_FILES)]
         for client in clients:
             client.sendall(b"x")

@@ -14,7 +14,8 @@ SESSIONS = 1000
 TOUCHED_BYTES = 4096
 """Of each session's block, at least, before its ClientHello is complete; twice as much really, but a few are there already."""
 
-WITHOUT_LIMIT = ["--session-rate", "100000", "--source-rate", "100000"]
+OPTIONS = ["--session-rate", "100000", "--source-rate", "100000", "--workers", "2"]
+"""No limit; and each worker keeps the memory of some sessions, which with many workers would be that of all."""
 
 
 def send_until(client: WireClient, datagrams: list[bytes], what: str, holds: Callable[[], bool]) -> None:
@@ -43,7 +44,7 @@ def begin_and_end_sessions(edge: Proxy, client: WireClient) -> None:
 
 def test_memory_returns_after_a_peak_and_again_after_the_next(proxies: Proxies) -> None:
     with TcpServer(flight_then_echo) as server:
-        edge = proxies.edge(server.port, binary=release_proxy(), options=WITHOUT_LIMIT)
+        edge = proxies.edge(server.port, binary=release_proxy(), options=OPTIONS)
         with WireClient(edge) as client:
             for _ in range(2):
                 begin_and_end_sessions(edge, client)

@@ -13,7 +13,7 @@ from .sites import EDGE_PRIVATE, NO_WAY, OTHER_PORT, SITE_PORT, ZONE, Sites
 from .sockets import connect
 from .wait import DEADLINE_S
 
-ATTEMPTS = 5
+ATTEMPTS = 8
 """A machine that stalls for longer than the way to a site takes makes TCP the first."""
 LOGIN = Login("reader", "a secret: of 255")
 
