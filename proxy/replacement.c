@@ -140,10 +140,11 @@ static void on_quiet(void *owner)
 static void on_ready(void *owner)
 {
     struct replacement *r = owner;
+    /* Before that is said: who reads it begins no session here any more. */
+    crew_quiesce(r->crew, on_quiet, r);
     log_event(r->log, LOG_LEVEL_INFO,
               "the new process is ready: it will accept once no session waits for TCP",
               LOG_NUMBER("pid", (uint64_t)handover_pid(r->handover)));
-    crew_quiesce(r->crew, on_quiet, r);
 }
 
 static const struct handover_events events = {.ready = on_ready, .failed = on_failed};

@@ -210,8 +210,8 @@ def test_a_second_signal_ends_the_drain(proxies: Proxies, second: signal.Signals
 
 
 FEW_FILES = 64
-FEW_WORKERS = ("--workers", "2")
-"""Each has files of its own: with many of them so few are not enough to begin."""
+ONE_WORKER = ("--workers", "1")
+"""Each has files of its own: with many of them so few are not enough to begin. And one takes clients in their order."""
 MANY_CLIENTS = 200
 
 
@@ -237,11 +237,11 @@ def test_running_out_of_descriptors_is_survived(proxies: Proxies, way: str) -> N
 
 def start_with_few_files(proxies: Proxies, way: str, server_port: int) -> Proxy:
     if way == "plain":
-        return proxies.plain(server_port, open_files=FEW_FILES, options=FEW_WORKERS)
+        return proxies.plain(server_port, open_files=FEW_FILES, options=ONE_WORKER)
     if way == "edge":
-        return proxies.edge(server_port, open_files=FEW_FILES, options=FEW_WORKERS)
+        return proxies.edge(server_port, open_files=FEW_FILES, options=ONE_WORKER)
     edge = proxies.edge(server_port)
-    return proxies.sidecar(edge.port, udp_port=edge.udp_port, open_files=FEW_FILES, options=FEW_WORKERS)
+    return proxies.sidecar(edge.port, udp_port=edge.udp_port, open_files=FEW_FILES, options=ONE_WORKER)
 
 
 def complaints(proxy: Proxy) -> list[str]:
@@ -253,7 +253,7 @@ def complaints(proxy: Proxy) -> list[str]:
 
 def test_a_lack_of_descriptors_does_not_make_it_spin(proxies: Proxies) -> None:
     with TcpServer(echo) as server:
-        proxy = proxies.plain(server.port, open_files=FEW_FILES, options=FEW_WORKERS)
+        proxy = proxies.plain(server.port, open_files=FEW_FILES, options=ONE_WORKER)
         clients = [connect(proxy.port) for _ in range(FEW_FILES)]
         for client in clients:
             client.sendall(b"x")

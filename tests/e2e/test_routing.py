@@ -193,6 +193,10 @@ def test_a_rule_that_allows_may_precede_one_that_denies(proxies: Proxies, tmp_pa
 
 # ---- several servers of one upstream ----
 
+WORKERS = 2
+"""Each gives the servers their turns by itself: with one a core, a few visits would be the first turn of each."""
+
+
 def named(name: bytes) -> Callable[[socket.socket], None]:
     """A server that says who it is, for each ClientHello."""
     def serve(connection: socket.socket) -> None:
@@ -223,7 +227,8 @@ def test_the_weights_are_the_servers_shares(proxies: Proxies, tmp_path: Path) ->
               server {{ address: "127.0.0.1:{one.port}" }}
               server {{ address: "127.0.0.1:{three.port}" weight: 3 }}
               server {{ address: "127.0.0.1:{spare.port}" weight: 0 }}
-            }}""")
+            }}
+            process {{ workers: {WORKERS} }}""")
         served = [who_serves(edge.port) for _ in range(40)]
         assert served.count("spare") == 0 and served.count("one") + served.count("three") == 40
         assert 8 <= served.count("one") <= 12
@@ -281,7 +286,8 @@ def many(request: pytest.FixtureRequest, proxies: Proxies, pki: Pki, tmp_path: P
               server {{ address: "127.0.0.1:{ports[0]}" }}
               server {{ address: "127.0.0.1:{ports[1]}" }}
               health {{ back_off_seconds: 0.3 max_back_off_seconds: 0.6 }}
-            }}""")
+            }}
+            process {{ workers: {WORKERS} }}""")
         port = proxies.sidecar(edge.port).port if request.param == "turbo" else edge.port
         yield Many(edge, port, mortal, {f"tcp:127.0.0.1:{each}" for each in ports})
 

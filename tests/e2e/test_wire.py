@@ -9,6 +9,7 @@ from contextlib import closing
 
 import pytest
 
+from harness.admin import Admin
 from harness.hello import (client_hello, large_client_hello, read_client_hello, read_exactly,
                            read_to_end)
 from harness.pki import SERVER_NAME, Pki
@@ -91,12 +92,18 @@ def test_a_draft_tombstone_continues_after_the_last_request(proxies: Proxies) ->
             assert server.result() == (client.hello, b"continued")
 
 
+def requests_read(edge: Proxy) -> float:
+    return Admin(edge).metrics().sum("turbotls_udp_requests_total")
+
+
 def test_a_draft_tombstone_with_a_request_missing_is_reset(proxies: Proxies) -> None:
     with TcpServer(flight_then_listen(3000)) as server:
-        with WireClient(proxies.edge(server.port), session=random_id()) as client:
+        edge = proxies.edge(server.port, options=["--admin", "127.0.0.1:0"])
+        with WireClient(edge, session=random_id()) as client:
             client.send_hello(empty_requests=4)
             client.receive_stream(3000)
             client.request(8, b"behind a gap")
+            wait_until("the edge has read all of it", lambda: requests_read(edge) == client.sent)
             with client.join(b"x", flags=0) as tcp:
                 assert is_reset(tcp)
 
