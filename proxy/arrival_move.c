@@ -5,12 +5,12 @@
 #include "proxy/listener_group.h"
 #include "proxy/worker.h"
 #include "tunnel/net/crypto.h"
-#include "tunnel/net/socket.h"
 #include "turbo/wire.h"
 
 /* A connection on its way. */
 struct removal {
     struct message message;
+    struct worker *to;
     struct listener_group *group; /* held: of the listener that it came by */
     struct arrival *arrival;      /* whose connection is begun anew where it goes */
     struct address client, server;
@@ -58,6 +58,7 @@ static void move(struct arrival *a, struct worker *to)
         return;
     }
     r->message.deliver = deliver;
+    r->to = to;
     r->group = listener_group_hold(listener_group(a->connection.listener));
     r->arrival = a;
     r->client = a->connection.access.client;
@@ -100,6 +101,10 @@ static void settle_in(const struct removal *r, struct listener *listener)
     connection_begin(&a->connection, &a->asked, listener, &r->client, &r->server, r->started);
     listener_group_ended(r->group); /* it has been counted anew */
     arrival_begin(a);
+}
+
+static void go_on(struct arrival *a)
+{
     if (a->opening.kind == TURBO_OPENING_CLASSIC) {
         arrival_act(a);
         return;
@@ -108,28 +113,20 @@ static void settle_in(const struct removal *r, struct listener *listener)
     arrival_judge(a, 0);
 }
 
-static void drop(const struct removal *r)
-{
-    listener_group_ended(r->group);
-    socket_reset(r->arrival->fd);
-    free(r->arrival->bytes);
-    free(r->arrival);
-}
-
+/* Its listener is there: what is on its way counts (listener_is_unused). Where the worker ends it
+ * is cut off together with what the worker has, and as that. */
 static void deliver(struct message *message, struct worker *worker)
 {
     struct removal *r = (struct removal *)message;
-    struct listener *listener = worker == NULL ? NULL : worker_listener(worker, r->group);
-    if (listener == NULL)
-        drop(r);
-    else
-        settle_in(r, listener);
-    if (listener != NULL && !listener_is_open(listener))
-        worker->has_closed = true; /* while it was on its way: is it too late to join? */
+    struct listener *listener = worker_listener(r->to, r->group);
+    settle_in(r, listener);
+    if (worker != NULL)
+        go_on(r->arrival);
+    if (!listener_is_open(listener))
+        r->to->has_closed = true; /* while it was on its way: is it too late to join? */
+    worker_connection_received(r->to);
+    if (worker != NULL)
+        worker_check_drained(worker);
     listener_group_release(r->group);
     free(r);
-    if (worker != NULL) {
-        worker_connection_received(worker);
-        worker_check_drained(worker);
-    }
 }

@@ -186,6 +186,7 @@ void listener_drain(struct listener *l, bool even_if_pending)
     ev_io_stop(l->worker->loop, &l->io);
     socket_close(l->fd);
     l->fd = -1;
+    atomic_fetch_sub(&l->group->accepting, 1);
     l->worker->has_closed = true;
 }
 
@@ -240,6 +241,7 @@ struct listener *listener_open(struct worker *worker, struct generation *generat
         listener_release(l);
         return NULL;
     }
+    atomic_fetch_add(&l->group->accepting, 1);
     ev_io_set(&l->io, l->fd, EV_READ);
     return l;
 }
@@ -301,9 +303,11 @@ void listener_shed(struct listener *l)
     listener_note_pending(l);
 }
 
+/* In this order: what another one accepts is counted before that one is closed. */
 bool listener_is_unused(const struct listener *l)
 {
-    return l->fd < 0 && l->references == 1 && atomic_load(&l->group->connections) == 0;
+    return l->fd < 0 && l->references == 1 && atomic_load(&l->group->accepting) == 0 &&
+           atomic_load(&l->group->connections) == 0;
 }
 
 bool listener_bequeath(const struct listener *l, struct inherited *heirs)

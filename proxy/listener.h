@@ -30,7 +30,8 @@ struct listener *listener_hold(struct listener *listener);
 void listener_release(struct listener *listener);
 /* They accept at the same TCP or UDP port. */
 bool listener_clashes(const struct listener *listener, const struct listener *other);
-/* Closed, nobody but the worker holds it, and no connection of the group may still move to it. */
+/* Closed, nobody but the worker holds it, and no connection of the group, or one that is accepted
+ * yet, may still move to it. */
 bool listener_is_unused(const struct listener *listener);
 /* From now on it is the listener `index` of this generation; the address is the same. */
 void listener_adopt(struct listener *listener, struct generation *generation, size_t index);

@@ -20,8 +20,9 @@ struct listener_group {
     unsigned owners;
     /* From any thread. */
     _Atomic size_t connections;
-    _Atomic unsigned pending;  /* workers with sessions that wait for TCP */
-    _Atomic unsigned udp_open; /* sockets that are read from */
+    _Atomic unsigned accepting; /* listeners that are open: they may have connections yet */
+    _Atomic unsigned pending;   /* workers with sessions that wait for TCP */
+    _Atomic unsigned udp_open;  /* sockets that are read from */
     int udp_closed[CONFIG_WORKERS_MAX];
 };
 

@@ -59,11 +59,12 @@ static bool is_on_its_way(unsigned to)
     return worker(to)->inbox.newest != NULL;
 }
 
-/* A connection that the first one has accepted, and the second one is to have. What says so are two
- * bytes of an id that nobody has. */
+/* Two bytes of an id that nobody has. */
+static const uint8_t second_ones[] = {0x80, 0x01};
+
+/* A connection that the first one has accepted, and the second one is to have. */
 static struct peer *send_on_as(struct fixture *f, bool only_joins)
 {
-    static const uint8_t second_ones[] = {0x80, 0x01};
     uint16_t port = address_port(listener_address(worker(0)->listeners[0]));
     for (;;) {
         struct peer *client = fixture_connect(f, "127.0.0.1", port);
@@ -118,13 +119,21 @@ static void it_takes_no_more_than_its_place(void **state)
     end(f);
 }
 
+static size_t records(struct fixture *f)
+{
+    return fixture_log_count(f, " outcome=");
+}
+
 static void it_is_reset_where_nobody_takes_it_any_more(void **state)
 {
     struct fixture *f = *state;
     start(f, "");
     struct peer *client = send_on(f);
+    size_t before = records(f) + worker(1)->connections;
     end(f); /* the fixture sees that no descriptor is left */
     assert_true(peer_was_reset(client));
+    assert_int_equal(records(f), before + 1);
+    assert_true(fixture_logged(f, "connections are cut off by shutting down"));
 }
 
 static void a_drain_waits_for_it(void **state)
@@ -145,19 +154,24 @@ static void a_drain_waits_for_it(void **state)
     end(f);
 }
 
+static void listen_elsewhere(struct fixture *f)
+{
+    fixture_configure(
+        f,
+        "listener { protocol: TCP address: '127.0.0.2:0' route { upstream: 'u' } } "
+        "upstream { name: 'u' server { address: '127.0.0.1:%u' } } process { workers: 2 }",
+        f->server_port);
+    assert_true(crew_reconfigure(crew, f->config));
+}
+
 /* What listened is the next one's, but what it has accepted is its own. */
 static void it_arrives_where_its_listener_is_leaving(void **state)
 {
     struct fixture *f = *state;
     start(f, "");
     struct peer *client = send_on(f);
-    fixture_configure(
-        f,
-        "listener { protocol: TCP address: '127.0.0.2:0' route { upstream: 'u' } } "
-        "upstream { name: 'u' server { address: '127.0.0.1:%u' } } process { workers: 2 }",
-        f->server_port);
     struct listener_group *before = group();
-    assert_true(crew_reconfigure(crew, f->config));
+    listen_elsewhere(f);
     turn(0);
     turn(1);
     assert_non_null(worker_listener(worker(1), before));
@@ -165,6 +179,34 @@ static void it_arrives_where_its_listener_is_leaving(void **state)
     assert_false(peer_was_reset(client));
     peer_reset(client);
     UNTIL(f, (turn(1), turn(0), worker(1)->leaving_count == 0 && worker(0)->leaving_count == 0));
+    end(f);
+}
+
+/* The first one has not heard yet that no session waits any more, and accepts somebody. */
+static void its_listener_stays_as_long_as_another_one_accepts(void **state)
+{
+    struct fixture *f = *state;
+    start(f, "opening_timeout_seconds: 1000");
+    uint16_t port = address_port(listener_address(worker(0)->listeners[0]));
+    struct listener_group *before = group();
+    before->pending++; /* a session of the second one's */
+    listen_elsewhere(f);
+    before->pending--;
+    worker_check_drained(worker(1));
+    turn(1);
+    assert_false(listener_is_open(worker(1)->leaving[0]));
+    assert_true(listener_is_open(worker(0)->leaving[0]));
+    size_t ended = records(f);
+    struct peer *client = fixture_connect(f, "127.0.0.1", port);
+    UNTIL(f, peer_is_up(client));
+    peer_send(client, second_ones, sizeof(second_ones));
+    turn(0);
+    assert_true(is_on_its_way(1));
+    turn(1); /* it could only have joined */
+    UNTIL(f, peer_was_reset(client));
+    assert_int_equal(records(f), ended + 1);
+    worker_check_drained(worker(0));
+    UNTIL(f, (turn(1), worker(1)->leaving_count == 0 && worker(0)->leaving_count == 0));
     end(f);
 }
 
@@ -189,6 +231,7 @@ int main(void)
         FIXTURE_CASE(it_is_reset_where_nobody_takes_it_any_more),
         FIXTURE_CASE(a_drain_waits_for_it),
         FIXTURE_CASE(it_arrives_where_its_listener_is_leaving),
+        FIXTURE_CASE(its_listener_stays_as_long_as_another_one_accepts),
         FIXTURE_CASE(who_may_only_join_ends_where_that_is_over),
     };
     return cmocka_run_group_tests_name("arrival, move", tests, NULL, NULL);
