@@ -13,7 +13,8 @@ struct worker;
 /* The first member of what is sent. */
 struct message {
     struct message *next; /* the inbox's */
-    /* Takes the message, and frees it. `worker`: whose inbox it was; NULL: it is no more. */
+    /* Takes the message, and frees it. `worker`: whose inbox it was; NULL: it is being destroyed,
+     * and begins nothing more. */
     void (*deliver)(struct message *message, struct worker *worker);
 };
 

@@ -2,6 +2,7 @@
 #include "tests/unit/support/wire_client.h"
 
 #include "proxy/arrival.h"
+#include "proxy/listener.h"
 
 enum { SILENT_CLIENTS = 24 };
 
@@ -258,6 +259,32 @@ static void one_behind_which_nothing_was_consumed_starts_afresh(void **state)
     UNTIL(f, wire_client_passed(&wire, fixture_server(f, 0), " and more"));
 }
 
+/* A reload has dropped its listener, which has had no sessions left, before it says anything. */
+static void at_a_dropped_listener_it_is_as_where_no_session_is_known(void **state)
+{
+    struct fixture *f = *state;
+    start_edge(f);
+    struct peer *late = fixture_client(f), *fresh = fixture_client(f), *classic = fixture_client(f);
+    UNTIL(f, f->worker->arrival_count == 3);
+    const struct listener *listener = f->worker->listeners[0];
+    fixture_reconfigure(f,
+                        "listener { protocol: TCP address: '127.0.0.2:0' route { upstream: 'u' } } "
+                        "upstream { name: 'u' server { address: '127.0.0.1:%u' } }",
+                        f->server_port);
+    UNTIL(f, listener_udp(listener) == NULL);
+    wire_client_tombstone(&wire, late, 3);
+    UNTIL(f, peer_was_reset(late));
+    assert_true(fixture_logged(f, "reason=unknown-session"));
+    wire_client_tombstone(&wire, fresh, 0);
+    wire_client_hello(&wire, fresh);
+    UNTIL(f, wire_client_passed(&wire, fixture_server(f, 0), ""));
+    wire_client_hello(&wire, classic);
+    UNTIL(f, wire_client_passed(&wire, fixture_server(f, 1), ""));
+    peer_reset(fresh);
+    peer_reset(classic);
+    UNTIL(f, f->worker->leaving_count == 0);
+}
+
 static void a_tombstone_joins_its_session(void **state)
 {
     struct fixture *f = *state;
@@ -448,6 +475,7 @@ int main(void)
         FIXTURE_CASE(silent_clients_end_with_the_worker),
         FIXTURE_CASE(a_tombstone_for_nothing_we_know_is_reset),
         FIXTURE_CASE(one_behind_which_nothing_was_consumed_starts_afresh),
+        FIXTURE_CASE(at_a_dropped_listener_it_is_as_where_no_session_is_known),
         FIXTURE_CASE(a_tombstone_joins_its_session),
         FIXTURE_CASE(a_join_may_come_a_byte_at_a_time),
         FIXTURE_CASE(an_identical_hello_adopts_the_session),
