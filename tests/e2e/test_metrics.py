@@ -146,6 +146,16 @@ def wait_for_all(proxy: Proxy, admin: Admin, count: int) -> tuple[list[Record], 
     return records, admin.metrics()
 
 
+def wait_for_rest(edge: Proxy, admin: Admin, count: int) -> tuple[list[Record], Metrics]:
+    """The same of an edge behind a sidecar. Where that has met a stall of 50 ms, a session may be left that nobody joins."""
+    def all_told() -> tuple[list[Record], Metrics] | None:
+        metrics, records = admin.metrics(), edge.records()
+        over = metrics.sum("turbotls_sessions_pending") == 0 and metrics.sum("turbotls_connections_total") == len(records)
+        return (records, metrics) if over and len(records) >= count else None
+
+    return wait_until("all have ended, and have their record", all_told)
+
+
 def assert_same(metrics: Metrics, records: list[Record], bounds: list[float]) -> None:
     """The metrics, which have counted since the start, are the sums of the access log."""
     assert metrics.by("turbotls_connections_total", "route", "outcome", "reason") == endings(records)
@@ -196,7 +206,7 @@ def test_a_thousand_mixed_connections_are_counted_as_they_were(proxies: Proxies,
         through, told = wait_for_all(sidecar, sidecar_admin, visits)
         assert_same(told, through, BOUNDS)
         assert endings(through)["full", "classic", "refused"] > 0
-        all_records, all_metrics = wait_for_all(edge, edge_admin, directly + visits + WORKERS)
+        all_records, all_metrics = wait_for_rest(edge, edge_admin, directly + visits + WORKERS)
         assert_same(all_metrics, all_records, BOUNDS)
         for admin in (edge_admin, sidecar_admin):
             assert_idle(admin)
@@ -304,7 +314,7 @@ def test_real_clients_and_servers_are_counted(proxies: Proxies, folder: Path, pk
         for client in CLIENTS.values():
             assert server.expected in client(Visit(sidecar.port, pki, folder))
         for proxy in (edge, sidecar):
-            assert_same(*reversed(wait_for_all(proxy, Admin(proxy), len(CLIENTS))), BOUNDS)
+            assert_same(*reversed(wait_for_rest(proxy, Admin(proxy), len(CLIENTS))), BOUNDS)
 
 
 def test_the_process_tells_of_itself(proxies: Proxies, folder: Path) -> None:
