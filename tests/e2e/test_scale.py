@@ -1,9 +1,11 @@
-"""Several edges behind a balancer: deploy/scale/nftables, in network namespaces.
+"""Several edges behind a balancer: deploy/scale/nftables, in network namespaces; and the mark by which IPVS knows the service.
 
-A short form of tests/scale.py, which has thousands of connections and says how they went.
+A short form of tests/scale.py, which has thousands of connections and says how they went; for IPVS it is tests/lab/ipvs.sh.
 """
 
+import json
 import os
+import socket
 from pathlib import Path
 from typing import Iterator
 
@@ -11,7 +13,9 @@ import pytest
 
 from harness import courses
 from harness.fleet import Fleet
+from harness.namespace import Host
 from harness.pki import Pki
+from harness.programs import REPOSITORY
 from harness.proxy import Proxies
 
 CONNECTIONS, AT_ONCE = 90, 24
@@ -72,3 +76,36 @@ def test_what_edges_py_says(fleet: Fleet) -> None:
     fleet.load_rules()  # again: edges stay
     shown = fleet.show()
     assert f"{second.addresses[0]}: 1024 of 1024 buckets" in shown and third.addresses[0] not in shown
+
+
+_SEEN = """
+    table inet seen {
+        set seen { typeof meta nfproto . meta l4proto . th dport . meta mark; flags dynamic; }
+        chain prerouting {
+            type filter hook prerouting priority mangle + 1;
+            th dport { 443, 444 } add @seen { meta nfproto . meta l4proto . th dport . meta mark }
+        }
+    }
+"""
+
+
+def test_tcp_and_udp_have_the_mark_of_one_ipvs_service() -> None:
+    """And what is for another port has none."""
+    with Host() as host:
+        for address in ("192.0.2.10/32", "2001:db8::10/128"):
+            host.ip(f"address add {address} dev lo")
+        host.run("nft", "--file", REPOSITORY / "deploy" / "scale" / "ipvs" / "mark.nft")
+        host.run("nft", "--file", "-", stdin=_SEEN)
+        with host.entered():
+            for family, address in ((socket.AF_INET, "192.0.2.10"), (socket.AF_INET6, "2001:db8::10")):
+                for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                    for port in (443, 444):
+                        with socket.socket(family, kind) as end, pytest.raises(ConnectionRefusedError):
+                            end.connect((address, port))
+                            end.send(b"x")
+                            end.recv(1)
+        told = json.loads(host.run("nft", "--json", "list", "set", "inet", "seen", "seen"))
+    seen = next(part["set"]["elem"] for part in told["nftables"] if "set" in part)
+    assert sorted(element["concat"] for element in seen) == sorted(
+        [family, protocol, port, mark if port == 443 else 0]
+        for family, mark in (("ipv4", 443), ("ipv6", 6443)) for protocol in ("tcp", "udp") for port in (443, 444))

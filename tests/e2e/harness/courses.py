@@ -74,12 +74,17 @@ def homes(visits: list[Visited]) -> dict[int, set[str]]:
     return found
 
 
-def calm(fleet: Fleet, count: int, at_once: int) -> Course:
-    """Nothing happens: nothing fails, each client is at one edge, and sessions join."""
+def unwatched(fleet: Fleet, name: str, count: int, at_once: int) -> Course:
+    """Nothing happens, and whatever becomes of it is the caller's to judge."""
     before = fleet.outcomes()
     load = fleet.load(count, at_once)
     load.wait_for(count, _LONG_S)
-    course = _end(fleet, "nothing changes", load, before)
+    return _end(fleet, name, load, before)
+
+
+def calm(fleet: Fleet, count: int, at_once: int) -> Course:
+    """Nothing happens: nothing fails, each client is at one edge, and sessions join."""
+    course = unwatched(fleet, "nothing changes", count, at_once)
     assert not course.failed, course.failed[:5]
     assert len(course.visits) == count
     assert all(len(edges) == 1 for edges in homes(course.visits).values()), "a client has been to two edges"
@@ -99,6 +104,21 @@ def added(fleet: Fleet, edge: Edge, count: int, at_once: int) -> Course:
     return course
 
 
+def drained(fleet: Fleet, edge: Edge, count: int, at_once: int) -> Course:
+    """An edge is to go: it gets no more connections, and keeps those that it has. Amid a handshake one may be lost."""
+    before = fleet.outcomes()
+    load = fleet.load(_ENDLESS, at_once)
+    load.wait_for(max(count // 3, len(fleet.visitors) + at_once), _LONG_S)
+    fleet.change("drain", edge)
+    course = _go_on(fleet, f"{edge.name} is drained", load, before, count)
+    assert edge.name in {visit.edge for visit in course.visits}, f"{edge.name} had no clients"
+    for visit in course.visits:
+        late = visit.began > course.changed_at + ROUND_TRIP_S
+        assert not visit.problem or (visit.step == "handshake" and not late), f"need not have failed: {visit}"
+        assert visit.edge != edge.name or not late, f"has come to {edge.name}: {visit}"
+    return course
+
+
 def killed(fleet: Fleet, edge: Edge, count: int, at_once: int) -> Course:
     """An edge dies under load, and its buckets are given to others: its connections fail, and nothing else does."""
     return _lost(fleet, edge, count, at_once, f"{edge.name} is killed", lambda: fleet.kill(edge))
@@ -112,7 +132,7 @@ def vanished(fleet: Fleet, edge: Edge, count: int, at_once: int) -> Course:
 def _lost(fleet: Fleet, edge: Edge, count: int, at_once: int, name: str, lose: Callable[[], None]) -> Course:
     before = fleet.outcomes()
     load = fleet.load(_ENDLESS, at_once)
-    load.wait_for(count // 3, _LONG_S)
+    load.wait_for(max(count // 3, len(fleet.visitors) + at_once), _LONG_S)  # each has been served once, which tells its edge
     lose()
     time.sleep(DETECTED_AFTER_S)
     fleet.change("remove", edge)

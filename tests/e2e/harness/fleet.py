@@ -75,13 +75,9 @@ class Edge:
         return nginx
 
     def vanish(self) -> None:
-        """Its host neither takes nor sends a packet any more."""
-        self.host.run("nft", "--file", "-", stdin="""
-            table inet gone {
-                chain input { type filter hook input priority filter; policy drop; }
-                chain output { type filter hook output priority filter; policy drop; }
-            }
-            """)
+        """Its host answers nobody any more."""
+        for family in ("-4", "-6"):
+            self.host.ip(f"{family} route flush default")
 
     def close(self) -> None:
         self._nginx.stop()
@@ -129,10 +125,11 @@ class Fleet:
     """All of it, with `edges` of the hosts in use: the others are there, and can be added."""
 
     def __init__(self, proxies: Proxies, pki: Pki, folder: Path, *, clients: int, hosts: int, edges: int,
-                 binary: Path | None = None, rules: Sequence[tuple[str, str]] = (), sidecar_workers: int = 0) -> None:
-        """`rules`: what is to be changed in balancer.nft, beside the addresses. Workers: 0 is one a core."""
-        self._pki, self._folder, self._rules, self._proxies = pki, folder, rules, proxies
+                 binary: Path | None = None, sidecar_workers: int = 0) -> None:
+        """Workers: 0 is one a core."""
+        self._pki, self._folder, self._proxies = pki, folder, proxies
         self.stay_s = 0.5  # the longest that a client stays between its two requests
+        self.visitors: Sequence[int] = range(clients)  # by index: the clients of a load
         with ExitStack() as opened:
             self.clients = opened.enter_context(Host())
             self.balancer = opened.enter_context(Host())
@@ -168,7 +165,7 @@ class Fleet:
     def load_rules(self) -> None:
         text = (SCALE / "balancer.nft").read_text()
         for theirs, ours in (("address4 = 192.0.2.10", "address4 = 192.0.2.0/24"),
-                             ("address6 = 2001:db8::10", "address6 = 2001:db8:2::/64"), *self._rules):
+                             ("address6 = 2001:db8::10", "address6 = 2001:db8:2::/64")):
             assert theirs in text
             text = text.replace(theirs, ours)
         self.balancer.run("nft", "--file", "-", stdin=text)
@@ -217,9 +214,9 @@ class Fleet:
         self.balancer.run("nft", "delete", "table", "inet", "torn")
 
     def load(self, count: int, at_once: int, clients: Sequence[int] = ()) -> Load:
-        """Of all clients in turn, or of some by index; some of them are classic, and go without the sidecar."""
+        """Of the visitors in turn, or of some clients by index; some of them are classic, and go without the sidecar."""
         ends: list[tuple[str, str, int, str | None]] = []
-        for index in clients or range(len(self._own_addresses)):
+        for index in clients or self.visitors:
             if index % _CLASSIC_EVERY == 0:
                 ends.append(("classic", self._service(index + 1), PORT, self._own_addresses[index]))
             else:

@@ -1,0 +1,9 @@
+#!/bin/bash
+# Edges behind IPVS come and go, a short form of tests/scale.py. In User-Mode Linux, whatever this kernel has: modules that
+# are loaded stay loaded.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/../.." && pwd)
+proxy=$(realpath "${1-$root/build/bin/turbotls-proxy}")
+export LAB_KIND=uml PYTHONDONTWRITEBYTECODE=1
+exec "$root/deploy/lab/lab.sh" run --time-limit 240 /usr/bin/python3 -s "$root/tests/scale.py" --balancer ipvs \
+    --connections 20 --at-once 6 --clients 12 --proxy "$proxy"
