@@ -45,12 +45,13 @@ longest() {
   esac
 }
 
-# Words that chance would take long to find: the schema's, and those spoken before TLS.
+# Words that chance would take long to find: the schema's, and those spoken before TLS. libFuzzer takes ASCII, and what is
+# a character is the locale's affair.
 words() {
   {
     grep -ohE '\b\w{3,} = [0-9]' proto/turbotls/v1/*.proto | sed 's/ = .*//'
     grep -ohE '"[^"\\%]{2,24}"' proxy/prelude/*.c | tr -d '"'
-  } | sort -u | sed 's/.*/"&"/'
+  } | LC_ALL=C grep -v '[^ -~]' | sort -u | sed 's/.*/"&"/'
 }
 
 dictionary() {
