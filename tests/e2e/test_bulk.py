@@ -11,10 +11,12 @@ import pytest
 
 from harness.hello import client_hello, read_client_hello, read_exactly
 from harness.programs import release_proxy
-from harness.proxy import Pair, Proxies
+from harness.proxy import BY_UDP, Pair, Proxies
 from harness.scripted import FLIGHT
 from harness.sockets import TcpServer, connect
 
+ATTEMPTS = 4
+"""A machine that stalls for 50 ms may spoil one."""
 GIBIBYTE = 1 << 30
 BLOCK = 1 << 20
 
@@ -97,9 +99,14 @@ def after_the_flight(then: Transfer) -> Transfer:
                          ids=["up", "down", "both"])
 def test_a_gibibyte_arrives_as_it_was_sent(proxies: Proxies, up: bool, down: bool) -> None:
     with TcpServer(after_the_flight(transfer(sends=down, receives=up))) as server:
-        pair = proxies.pair(server.port, binary=release_proxy())
-        through(pair, server, transfer(sends=up, receives=down))
-        for record in (pair.sidecar.record(), pair.edge.record()):
-            assert record["outcome"] in ("turbo", "resumed-on-tcp")
-            assert (record["bytes_c2s"] > GIBIBYTE) == up
-            assert (record["bytes_s2c"] > GIBIBYTE) == down
+        seen = []
+        for _ in range(ATTEMPTS):
+            pair = proxies.pair(server.port, binary=release_proxy())
+            through(pair, server, transfer(sends=up, receives=down))
+            for record in (pair.sidecar.record(), pair.edge.record()):
+                assert (record["bytes_c2s"] > GIBIBYTE) == up
+                assert (record["bytes_s2c"] > GIBIBYTE) == down
+            seen.append(pair.outcomes())
+            if seen[-1] <= set(BY_UDP):
+                return
+    raise AssertionError(f"{seen}: not by UDP")

@@ -177,7 +177,7 @@ BY_UDP = ("turbo", "resumed-on-tcp")
 PAUSE_S = 31
 """A sidecar that has met two stalls in a row leaves UDP alone for 30 s at first (protocol §6.9)."""
 
-_ATTEMPTS = 8
+_ATTEMPTS = 16
 
 
 def assert_turbo(way: Sequence[Proxy], visit: Callable[[], object], connections: int = 1) -> None:
