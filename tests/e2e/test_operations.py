@@ -166,7 +166,7 @@ def test_a_session_that_udp_began_may_join_after_the_signal(proxies: Proxies) ->
             with pending.join(b"x") as tcp:
                 assert finish(tcp) == b"x"
         server.result()
-        assert edge.wait(timeout_s=10) == 0
+        assert edge.wait() == 0
         assert server.accepted == 1
 
 
@@ -174,7 +174,7 @@ def test_an_idle_proxy_ends_at_once(proxies: Proxies) -> None:
     pair = proxies.pair(1, drain_timeout_s=FAR_TOO_LONG_S)
     for proxy in (pair.sidecar, pair.edge):
         proxy.signal(signal.SIGTERM)
-        assert proxy.wait(timeout_s=5) == 0
+        assert proxy.wait() == 0
 
 
 @pytest.mark.parametrize("drain_timeout_s", [0, 0.3])
@@ -185,7 +185,7 @@ def test_the_drain_timeout_cuts_what_does_not_end(proxies: Proxies, drain_timeou
             client.sendall(b"x")
             assert read_exactly(client, 1) == b"x"
             proxy.signal(signal.SIGTERM)
-            assert proxy.wait(timeout_s=5) == 0
+            assert proxy.wait() == 0
             assert is_reset(client), "a stream that was cut does not look complete"
         assert proxy.record()["bytes_c2s"] == 1
 
@@ -206,7 +206,7 @@ def test_a_second_signal_ends_the_drain(proxies: Proxies, second: signal.Signals
             proxy.signal(signal.SIGTERM)
             wait_until("new connections are refused", lambda: refuses(proxy.port))
             proxy.signal(second)
-            assert proxy.wait(timeout_s=5) == 0
+            assert proxy.wait() == 0
 
 
 FEW_FILES = 64

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 from .programs import REPOSITORY
+from .wait import DEADLINE_S
 
 SERVER_NAME = "example.test"
 
@@ -14,7 +15,7 @@ class Pki:
 
     def __init__(self, folder: Path) -> None:
         script = REPOSITORY / "deploy" / "lab" / "pki.sh"
-        subprocess.run([script, folder], check=True, timeout=120)
+        subprocess.run([script, folder], check=True, timeout=10 * DEADLINE_S)
         self.ca = folder / "ca.pem"
         self.client = folder / "client.pem"
         self.client_key = folder / "client.key"
