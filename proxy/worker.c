@@ -87,6 +87,7 @@ static bool set_up(struct worker *w, struct config *config)
         report_failure(w->log, "cannot start an event loop", strerror(errno));
         return false;
     }
+    blocks_init(&w->blocks, w->loop);
     ev_check_start(w->loop, &w->turn);
     if (!inbox_open(&w->inbox, w->loop, w, on_woken)) {
         report_failure(w->log, "cannot hear from other workers", strerror(errno));
@@ -255,11 +256,11 @@ void worker_destroy(struct worker *w)
         ev_timer_stop(w->loop, &w->look_timer);
         ev_timer_stop(w->loop, &w->handover_timer);
         ev_clear_pending(w->loop, &w->quiet_event);
+        blocks_end(&w->blocks);
         ev_loop_destroy(w->loop);
     }
     pump_close_all(&w->pipes);
     w->mates->workers[w->index] = NULL;
-    blocks_end(&w->blocks);
     free(w->scratch);
     free(w);
 }

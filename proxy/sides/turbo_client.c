@@ -1,7 +1,6 @@
 #include "proxy/sides/turbo_client.h"
 
 #include <assert.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "proxy/ops/access.h"
@@ -289,7 +288,7 @@ static void turbo_client_side_destroy(struct side *side)
     stream_close(&s->tcp, s->worker->loop, false);
     upstream_release(s->upstream);
     s->tag = 0;
-    free(s);
+    blocks_give(&s->worker->blocks, s);
 }
 
 struct side *turbo_client_side(struct worker *worker, struct upstream *upstream,
@@ -309,9 +308,10 @@ struct side *turbo_client_side(struct worker *worker, struct upstream *upstream,
         .report = turbo_client_side_report,
         .destroy = turbo_client_side_destroy,
     };
-    struct turbo_client_side *s = calloc(1, sizeof(*s));
+    struct turbo_client_side *s = blocks_take(&worker->blocks, sizeof(*s) + turbo_client_bytes());
     if (s == NULL)
         return NULL;
+    *s = (struct turbo_client_side){0};
     s->base.ops = &ops;
     s->tag = TURBO_CLIENT_TAG;
     s->worker = worker;

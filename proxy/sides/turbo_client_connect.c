@@ -17,13 +17,19 @@ static struct turbo_learned *learned_of(const struct server *server, const struc
     return &memory_of(server->memory, peer)->learned;
 }
 
+static bool is_in_room(const struct turbo_client_side *s, const struct turbo_client *session)
+{
+    return (const void *)session == (const void *)s->room;
+}
+
 static struct turbo_client *new_session(struct turbo_client_side *s)
 {
     discovery_remember(&s->discovery, s->server);
     address_set_port(&s->peer, discovery_udp_port(s->server, &s->peer));
     struct turbo_learned *learned = learned_of(s->server, &s->peer);
     s->unknown = !discovery_allows(&s->discovery, &s->peer, learned);
-    struct turbo_session_call call = {.blocks = &s->worker->blocks,
+    struct turbo_session_call call = {.room = is_in_room(s, s->session) ? NULL : s->room,
+                                      .blocks = &s->worker->blocks,
                                       .settings = s->upstream->settings,
                                       .learned = learned,
                                       .unknown = s->unknown,
@@ -37,8 +43,8 @@ static void free_session(const struct turbo_client_side *s, struct turbo_client 
                          struct server *server, const struct address *peer)
 {
     if (session != NULL)
-        turbo_session_free(session, &s->worker->blocks, server, learned_of(server, peer),
-                           s->worker->now);
+        turbo_session_free(session, is_in_room(s, session) ? NULL : &s->worker->blocks, server,
+                           learned_of(server, peer), s->worker->now);
 }
 
 static void give_up(struct turbo_client_side *s, int error)

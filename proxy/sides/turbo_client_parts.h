@@ -6,6 +6,7 @@
 #define PROXY_SIDES_TURBO_CLIENT_PARTS_H
 
 #include <ev.h>
+#include <stddef.h>
 
 #include "proxy/sides/discovery.h"
 #include "proxy/sides/session_udp.h"
@@ -42,6 +43,9 @@ struct turbo_client_side {
     bool ended;       /* the app's FIN; kept for a new attempt */
     bool want_read;
     ev_timer timer;
+    /* For a session, as a rule the only one: side and session are one block, so that the side, too,
+     * leaves no gap where what lives longer lies. */
+    _Alignas(max_align_t) uint8_t room[];
 };
 
 /* ---- turbo_client.c ---- */

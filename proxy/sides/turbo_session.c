@@ -15,7 +15,8 @@ struct turbo_client *turbo_session_new(const struct turbo_session_call *call, tu
     if (config.dialect == TURBO_DIALECT_SANDWICH &&
         !crypto_random(config.id.bytes, sizeof(config.id.bytes)))
         return NULL;
-    void *memory = blocks_take(call->blocks, turbo_client_bytes());
+    void *memory =
+        call->room != NULL ? call->room : blocks_take(call->blocks, turbo_client_bytes());
     if (memory == NULL)
         return NULL;
     if (call->unknown)
@@ -33,5 +34,6 @@ void turbo_session_free(struct turbo_client *session, struct blocks *blocks, str
     struct turbo_client_report report = turbo_client_report(session);
     turbo_learned_note(learned, now, &report);
     server_note_flight(server, &report);
-    blocks_give(blocks, session);
+    if (blocks != NULL)
+        blocks_give(blocks, session);
 }

@@ -15,7 +15,8 @@ struct config_upstream;
 struct server;
 
 struct turbo_session_call {
-    struct blocks *blocks; /* where its block is from, and goes back to */
+    void *room; /* of turbo_client_bytes(); NULL: from `blocks` */
+    struct blocks *blocks;
     const struct config_upstream *settings;
     struct turbo_learned *learned; /* of the server's address */
     bool unknown;                  /* nothing says that it speaks TurboTLS */
@@ -25,7 +26,7 @@ struct turbo_session_call {
 
 /* NULL: out of memory, or of randomness where an id is random. */
 struct turbo_client *turbo_session_new(const struct turbo_session_call *call, turbo_time now);
-/* NULL is allowed. */
+/* NULL is allowed. `blocks` NULL: it is in the caller's room. */
 void turbo_session_free(struct turbo_client *session, struct blocks *blocks, struct server *server,
                         struct turbo_learned *learned, turbo_time now);
 

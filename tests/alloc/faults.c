@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -116,6 +117,8 @@ void *fault_realloc(void *block, size_t bytes);
 char *fault_strdup(const char *text);
 void fault_free(void *block);
 FILE *fault_open_memstream(char **text, size_t *length);
+void *fault_mmap(void *at, size_t bytes, int protection, int flags, int fd, off_t offset);
+int fault_munmap(void *block, size_t bytes);
 int fault_socket(int family, int type, int protocol);
 int fault_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
 int fault_pipe2(int ends[2], int flags);
@@ -162,6 +165,21 @@ void fault_free(void *block)
 {
     state.blocks -= block != NULL;
     free(block);
+}
+
+void *fault_mmap(void *at, size_t bytes, int protection, int flags, int fd, off_t offset)
+{
+    if (strikes(false))
+        return MAP_FAILED;
+    void *block = mmap(at, bytes, protection, flags, fd, offset);
+    state.blocks += block != MAP_FAILED;
+    return block;
+}
+
+int fault_munmap(void *block, size_t bytes)
+{
+    state.blocks--;
+    return munmap(block, bytes);
 }
 
 int fault_socket(int family, int type, int protocol)
