@@ -29,6 +29,7 @@ size_t turbo_endpoint_bytes(const struct turbo_endpoint_config *config)
     return aligned(sizeof(struct turbo_endpoint)) +
            aligned(session_map_bytes(config->sessions_max)) +
            aligned(session_map_bytes(config->ended_max)) + aligned(sizeof(struct admission)) +
+           DIALECTS * aligned(unmarked_bytes(config->sessions_max)) +
            TURBO_ORPHANS_MAX * sizeof(struct orphan);
 }
 
@@ -48,6 +49,10 @@ static void lay_out(struct turbo_endpoint *e, const struct turbo_endpoint_config
     e->admission = (struct admission *)(void *)at;
     admission_init(e->admission, config, seed);
     at += aligned(sizeof(*e->admission));
+    for (size_t i = 0; i < DIALECTS; i++) {
+        unmarked_init(&e->unmarked[i], at, config->sessions_max);
+        at += aligned(unmarked_bytes(config->sessions_max));
+    }
     e->orphans = (struct orphan *)(void *)at;
 }
 
@@ -63,8 +68,6 @@ struct turbo_endpoint *turbo_endpoint_init(void *memory, const struct turbo_endp
                               &e->ending,  &e->stilling, &e->overtaken, &e->sending, &e->events};
     for (size_t i = 0; i < sizeof(queues) / sizeof(queues[0]); i++)
         queue_init(queues[i]);
-    for (size_t i = 0; i < DIALECTS; i++)
-        queue_init(&e->unmarked[i]);
     return e;
 }
 

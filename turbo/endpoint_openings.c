@@ -89,24 +89,35 @@ bool turbo_endpoint_is_proven(const struct turbo_endpoint *e, turbo_time now,
     return admission_is_proven(e->admission, now, peer);
 }
 
-static bool begins_id(const struct turbo_server *s, const uint8_t *bytes, size_t length)
+uint64_t endpoint_source(const struct turbo_endpoint *e, const struct turbo_address *peer)
 {
-    size_t id = s->dialect == TURBO_DIALECT_SANDWICH ? SANDWICH_ID_BYTES : TURBO_ID_BYTES;
-    return memcmp(s->id.bytes, bytes, length < id ? length : id) == 0;
+    return unmarked_source(keyed_hash_of(&e->sessions.hash, peer->ip));
+}
+
+struct turbo_server *endpoint_next_unmarked(const struct turbo_endpoint *e, uint32_t *at,
+                                            enum turbo_dialect dialect, const uint8_t *bytes,
+                                            size_t length, const struct turbo_address *from)
+{
+    struct unmarked_prefix prefix = unmarked_prefix(bytes, length, turbo_id_bytes(dialect),
+                                                    from == NULL ? 0 : endpoint_source(e, from));
+    unmarked_place *place;
+    while ((place = unmarked_next(&e->unmarked[dialect], at, &prefix)) != NULL) {
+        struct turbo_server *s = QUEUE_OWNER(place, struct turbo_server, unmarked);
+        if (from == NULL || budget_knows(&s->budget, from))
+            return s;
+    }
+    return NULL;
 }
 
 /* Is there such a session, which the opener itself has asked for? */
 static bool is_waited_for(const struct turbo_opener *opener, enum turbo_dialect dialect,
                           const uint8_t *bytes, size_t length)
 {
-    const struct queue_node *head = &opener->endpoint->unmarked[dialect].head;
-    for (const struct queue_node *node = head->next; node != head; node = node->next) {
-        const struct turbo_server *s = QUEUE_OWNER(node, struct turbo_server, unmarked);
-        if (begins_id(s, bytes, length) &&
-            (opener->from == NULL || budget_knows(&s->budget, opener->from)))
-            return true;
-    }
-    return false;
+    uint32_t at = 0;
+    if (opener->endpoint->unmarked[dialect].count == 0) /* as mostly */
+        return false;
+    return endpoint_next_unmarked(opener->endpoint, &at, dialect, bytes, length, opener->from) !=
+           NULL;
 }
 
 /* What has the fixed bits, or begins like TLS, turbo_opening knows by itself. */

@@ -16,7 +16,7 @@ void server_leave_timers(struct turbo_server *s)
     queue_remove(&s->hold);
     queue_remove(&s->still);
     queue_remove(&s->send);
-    queue_remove(&s->unmarked);
+    unmarked_remove(&s->endpoint->unmarked[s->dialect], &s->unmarked);
 }
 
 /* ---- the endpoint's entry points ---- */
@@ -51,7 +51,7 @@ void server_begin(struct turbo_server *s, struct turbo_endpoint *endpoint, turbo
         reassembly_init(&s->c2s, buffers, TURBO_REQUEST_CHUNKS_MAX, TURBO_REQUEST_PAYLOAD_MAX);
     turbo_client_hello_init(&s->hello);
     queue_add(&endpoint->pending, &s->life, now);
-    queue_add(&endpoint->unmarked[dialect], &s->unmarked, now);
+    unmarked_add(&endpoint->unmarked[dialect], &s->unmarked, id);
     endpoint->drafts++;
 }
 
@@ -66,7 +66,7 @@ static void hello_is_complete(struct turbo_server *s, turbo_time now)
     turbo_id_from_hello(&id, s->endpoint->config.sha256, s->c2s.buffer, s->hello.length);
     s->hashed = turbo_id_equal(&id, &s->id);
     if (s->hashed) {
-        queue_remove(&s->unmarked);
+        unmarked_remove(&s->endpoint->unmarked[s->dialect], &s->unmarked);
         s->endpoint->drafts--;
     }
     server_handle(s, EVENT_HELLO_COMPLETE, now);
@@ -114,6 +114,16 @@ static bool keep_request(struct turbo_server *s, turbo_time now,
     return false;
 }
 
+static void earn(struct turbo_server *s, const struct turbo_path *path, size_t bytes)
+{
+    struct turbo_endpoint *e = s->endpoint;
+    uint8_t known = s->budget.count;
+    if (!budget_earn(&s->budget, path, bytes))
+        e->counters.addresses_beyond++;
+    if (s->budget.count > known && s->unmarked != 0)
+        unmarked_heard(&e->unmarked[s->dialect], s->unmarked, endpoint_source(e, &path->peer));
+}
+
 void server_request(struct turbo_server *s, turbo_time now, const struct turbo_path *path,
                     const struct turbo_datagram *request, size_t bytes)
 {
@@ -135,8 +145,7 @@ void server_request(struct turbo_server *s, turbo_time now, const struct turbo_p
         return;
     counters->requests++;
     s->path = *path;
-    if (!budget_earn(&s->budget, path, bytes))
-        counters->addresses_beyond++;
+    earn(s, path, bytes);
     want_send(s, now);
     if (server_is_sandwich(s))
         sandwich_request(s, now, &path->peer);

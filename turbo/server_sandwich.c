@@ -113,11 +113,11 @@ void turbo_endpoint_accepted(struct turbo_endpoint *e, turbo_time now,
     *a =
         (struct accepted){.peer = *peer, .since = now, .sessions_left = SANDWICH_ACCEPTED_SESSIONS};
     e->accepted_next = (e->accepted_next + 1) % SANDWICH_ACCEPTED_MAX;
-    const struct queue_node *head = &e->unmarked[TURBO_DIALECT_SANDWICH].head;
-    for (const struct queue_node *node = head->next; a->sessions_left > 0 && node != head;
-         node = node->next) {
-        struct turbo_server *s = QUEUE_OWNER(node, struct turbo_server, unmarked);
-        if (s->budget.is_proved || !budget_knows(&s->budget, peer))
+    struct turbo_server *s;
+    uint32_t at = 0;
+    while (a->sessions_left > 0 &&
+           (s = endpoint_next_unmarked(e, &at, TURBO_DIALECT_SANDWICH, NULL, 0, peer)) != NULL) {
+        if (s->budget.is_proved)
             continue;
         a->sessions_left--;
         server_prove(s, now, peer);

@@ -16,6 +16,7 @@
 #include "turbo/retained.h"
 #include "turbo/server.h"
 #include "turbo/session_map.h"
+#include "turbo/unmarked.h"
 #include "turbo/wire.h"
 
 enum server_state {
@@ -58,12 +59,12 @@ struct turbo_server {
     uint32_t next_repeat; /* chunk number - 1 */
     bool parity_sent;
 
-    struct queue_node life;     /* in endpoint->pending, ->answered, ->proved or ->joined */
-    struct queue_node hold;     /* in endpoint->holding; joined: in ->overtaken */
-    struct queue_node still;    /* in endpoint->ending or ->stilling: quiet begins when due */
-    struct queue_node send;     /* in endpoint->sending */
-    struct queue_node event;    /* in endpoint->events */
-    struct queue_node unmarked; /* in endpoint->unmarked */
+    struct queue_node life;  /* in endpoint->pending, ->answered, ->proved or ->joined */
+    struct queue_node hold;  /* in endpoint->holding; joined: in ->overtaken */
+    struct queue_node still; /* in endpoint->ending or ->stilling: quiet begins when due */
+    struct queue_node send;  /* in endpoint->sending */
+    struct queue_node event; /* in endpoint->events */
+    unmarked_place unmarked; /* in endpoint->unmarked */
 };
 
 enum { DIALECTS = TURBO_DIALECT_SANDWICH + 1 };
@@ -101,7 +102,7 @@ struct turbo_endpoint {
     turbo_time refusals_paid_at; /* the rate limit of REFUSED */
     turbo_time ended_overflow;   /* an ended id found no room, the last time; 0: never */
     uint32_t drafts;             /* sessions whose id has not, or not yet, proved to be a hash */
-    struct queue unmarked[DIALECTS]; /* the pending ones of them */
+    struct unmarked unmarked[DIALECTS]; /* the pending ones of them */
     bool draining;
     /* Each session is in one of these, by age; `proved`: Sandwich, answered, TCP is there. */
     struct queue pending, answered, proved, joined;
@@ -191,6 +192,15 @@ bool sandwich_take_accepted(struct turbo_endpoint *e, turbo_time now,
 
 /* ---- endpoint.c ---- */
 
+/* For the endpoint's tables of ids without marks. */
+uint64_t endpoint_source(const struct turbo_endpoint *e, const struct turbo_address *peer);
+/*
+ * The next session of the dialect, from `*at` (0 at first) on, whose id has no marks and begins
+ * with these bytes, and that `from` has asked for; NULL: anybody. They come in no order.
+ */
+struct turbo_server *endpoint_next_unmarked(const struct turbo_endpoint *e, uint32_t *at,
+                                            enum turbo_dialect dialect, const uint8_t *bytes,
+                                            size_t length, const struct turbo_address *from);
 /* NULL: there is none. */
 struct turbo_server *endpoint_find(const struct turbo_endpoint *e, const struct turbo_id *id);
 /* UDP must not start a connection with this id any more. */

@@ -19,13 +19,19 @@ static struct turbo_endpoint_counters counters(void)
     return turbo_endpoint_counters(e.endpoint);
 }
 
-static void send(turbo_time now, const struct turbo_id *id, uint32_t sequence, const void *payload,
-                 size_t length)
+static void send_from(uint8_t client, turbo_time now, const struct turbo_id *id, uint32_t sequence,
+                      const void *payload, size_t length)
 {
-    struct turbo_path path = check_path(1, 1);
+    struct turbo_path path = check_path(client, 1);
     struct turbo_datagram request = {
         .id = *id, .sequence = sequence, .payload = payload, .length = length};
     edge_datagram(&e, now, &path, &request);
+}
+
+static void send(turbo_time now, const struct turbo_id *id, uint32_t sequence, const void *payload,
+                 size_t length)
+{
+    send_from(1, now, id, sequence, payload, length);
 }
 
 /* A ClientHello in a request of its own, with an id of the test's choice. */
@@ -125,6 +131,42 @@ TEST(pending_draft_ids_are_known_by_their_beginning) /* §5.2 */
     turbo_server_release(s, T(1));
 }
 
+static bool is_known_to(uint8_t client, const struct turbo_id *id)
+{
+    struct turbo_address from = check_path(client, 2).peer;
+    struct turbo_opener opener = {.endpoint = e.endpoint, .from = &from};
+    bool known = turbo_opener_prefix_known(&opener, id->bytes, TURBO_ID_BYTES) != TURBO_PREFIX_NONE;
+    for (size_t n = 1; known && n < TURBO_ID_BYTES; n++)
+        assert_int_equal(turbo_opener_prefix_known(&opener, id->bytes, n), TURBO_PREFIX_DRAFT);
+    return known;
+}
+
+/* Whoever's address it was: also one that comes later, and while others come and go. */
+TEST(to_all_that_have_asked_for_them) /* §5.2 */
+{
+    static const char *const texts[] = {"GET / HTTP/1", "GET / HTTP/2", "GET /!HTTP/3"};
+    struct turbo_server *sessions[COUNT(texts)];
+    struct turbo_id ids[COUNT(texts)] = {0};
+    for (uint8_t i = 0; i < COUNT(texts); i++) {
+        sessions[i] = draft_session(T(0), texts[i]);
+        memcpy(ids[i].bytes, texts[i], TURBO_ID_BYTES);
+        send_from(10 + i, T(1), &ids[i], 2, NULL, 0);
+        send_from(20 + i, T(1), &ids[i], 3, NULL, 0);
+    }
+    for (size_t gone = 0; gone <= COUNT(texts); gone++) {
+        for (uint8_t i = 0; i < COUNT(texts); i++) {
+            assert_int_equal(is_known_to(1, &ids[i]), i >= gone);
+            assert_int_equal(is_known_to(10 + i, &ids[i]), i >= gone);
+            assert_int_equal(is_known_to(20 + i, &ids[i]), i >= gone);
+            for (uint8_t stranger = 30; stranger < 230; stranger++)
+                assert_false(is_known_to(stranger, &ids[i]));
+            assert_false(is_known_to(i == 0 ? 11 : 10, &ids[i]));
+        }
+        if (gone < COUNT(texts))
+            turbo_server_release(sessions[gone], T(2));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -134,6 +176,7 @@ int main(void)
         CASE(a_hashed_session_ignores_what_lies_beyond_its_hello),
         CASE(payloads_are_taken_in_requests_1_to_16_only),
         CASE(pending_draft_ids_are_known_by_their_beginning),
+        CASE(to_all_that_have_asked_for_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

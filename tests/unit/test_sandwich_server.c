@@ -309,6 +309,35 @@ TEST(unproved_an_address_gets_three_times_what_it_sent)
     turbo_server_release(s, T(3));
 }
 
+TEST(a_connection_proves_all_that_its_host_has_begun) /* §11.7e */
+{
+    enum { OTHERS = 2, COUNT_ };
+    struct turbo_server *sessions[COUNT_];
+    size_t sent[COUNT_] = {0}, n;
+    uint8_t bytes[TURBO_DATAGRAM_MAX];
+    struct turbo_path to;
+    struct turbo_datagram r;
+    server_hello();
+    record(23, 6000);
+    for (uint8_t i = 0; i < COUNT_; i++) {
+        id.bytes[0] = i;
+        path = check_path(i == OTHERS ? 2 : 1, 1);
+        sessions[i] = session(T(0));
+        push_flight(sessions[i], T(1));
+    }
+    path = check_path(1, 1);
+    accept_tcp(T(2));
+    turbo_endpoint_tick(e.endpoint, T(4));
+    while ((n = turbo_endpoint_poll_datagram(e.endpoint, T(4), bytes, &to)) > 0) {
+        assert_true(sandwich_response_decode(&r, bytes, n));
+        sent[r.id.bytes[0]] += r.length;
+    }
+    for (uint8_t i = 0; i < COUNT_; i++) {
+        assert_int_equal(sent[i] == flight_length, i != OTHERS);
+        turbo_server_release(sessions[i], T(4));
+    }
+}
+
 TEST(unproved_there_are_no_more_responses_than_requests)
 {
     struct turbo_server *s;
@@ -872,6 +901,7 @@ int main(void)
         CASE(a_flight_of_more_than_14_datagrams_goes_on),
         CASE(nothing_is_ever_sent_twice),
         CASE(unproved_an_address_gets_three_times_what_it_sent),
+        CASE(a_connection_proves_all_that_its_host_has_begun),
         CASE(unproved_there_are_no_more_responses_than_requests),
         CASE(an_accepted_connection_is_good_for_ten_seconds),
         CASE(an_accepted_connection_is_good_for_a_few_sessions),
