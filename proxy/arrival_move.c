@@ -70,16 +70,17 @@ static void move(struct arrival *a, struct worker *to)
     inbox_put(&to->inbox, &r->message);
 }
 
-/* With no session to join, what is connected already is worth more than the owner, who would only
- * note that the id has been used. */
+/* With no session to join the owner would only note that the id has been used. */
 static bool is_served_here(const struct arrival *a)
 {
-    return a->far != NULL && !listener_is_pending(a->connection.listener);
+    return (a->far != NULL || a->opening.kind == TURBO_OPENING_CLASSIC) &&
+           !listener_is_pending(a->connection.listener);
 }
 
 bool arrival_moves(struct arrival *a)
 {
-    if (!is_shared(a) || is_served_here(a)) {
+    a->stayed = is_shared(a) && is_served_here(a);
+    if (!is_shared(a) || a->stayed) {
         a->at_home = true;
         return false;
     }
@@ -88,6 +89,54 @@ bool arrival_moves(struct arrival *a)
     if (owner < 0 || a->at_home)
         return false;
     move(a, a->worker->mates->workers[owner]);
+    return true;
+}
+
+/* ---- an id that goes without its connection ---- */
+
+struct used_id {
+    struct message message;
+    struct listener_group *group; /* held */
+    struct turbo_id id;
+};
+
+static void deliver_id(struct message *message, struct worker *worker)
+{
+    struct used_id *u = (struct used_id *)message;
+    struct listener *l = worker == NULL ? NULL : worker_listener(worker, u->group);
+    if (l != NULL && listener_udp(l) != NULL) {
+        turbo_endpoint_went_by_tcp(udp_endpoint_turbo(listener_udp(l)), worker->now, &u->id);
+        listener_note_pending(l);
+    }
+    listener_group_release(u->group);
+    free(u);
+}
+
+/* Out of memory: a request that is late starts a session that nobody joins. */
+static void tell_owner(const struct arrival *a, struct worker *owner, const struct turbo_id *id)
+{
+    struct used_id *u = calloc(1, sizeof(*u));
+    if (u == NULL)
+        return;
+    *u = (struct used_id){.message = {.deliver = deliver_id},
+                          .group = listener_group_hold(listener_group(a->connection.listener)),
+                          .id = *id};
+    inbox_leave(&owner->inbox, &u->message);
+}
+
+bool arrival_goes_on_here(struct arrival *a)
+{
+    struct turbo_id id;
+    if (!a->stayed)
+        return false;
+    turbo_id_from_hello(&id, crypto_sha256, a->bytes, a->opening.hello.length);
+    unsigned owner = id.bytes[TURBO_SHARE_BYTE] % owners_of(a);
+    if (owner != a->worker->index)
+        tell_owner(a, a->worker->mates->workers[owner], &id);
+    else if (listener_is_pending(a->connection.listener)) /* by now */
+        return false;
+    else
+        turbo_endpoint_went_by_tcp(arrival_endpoint(a), a->worker->now, &id);
     return true;
 }
 

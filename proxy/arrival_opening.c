@@ -33,11 +33,11 @@ static struct turbo_address client_of(const struct arrival *a)
 }
 
 /* On a plain listener there are no sessions. */
-static bool adopt(const struct arrival *a, struct turbo_server **session)
+static bool adopt(struct arrival *a, struct turbo_server **session)
 {
     struct turbo_endpoint *endpoint = arrival_endpoint(a);
     struct turbo_address client = client_of(a);
-    return endpoint != NULL && arrival_hello(a) != NULL &&
+    return endpoint != NULL && arrival_hello(a) != NULL && !arrival_goes_on_here(a) &&
            turbo_endpoint_adopt(endpoint, a->worker->now, a->bytes, a->opening.hello.length,
                                 &client, session) == TURBO_JOIN_SESSION;
 }

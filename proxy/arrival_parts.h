@@ -43,6 +43,7 @@ struct arrival {
     enum arrival_stage stage;
     bool spoke;      /* something was read */
     bool at_home;    /* no other worker has its session, if there is one */
+    bool stayed;     /* though its id may be another worker's: no session waits anywhere */
     bool afresh;     /* after a tombstone for nothing consumed: the stream follows, no other */
     bool only_joins; /* a session: the listener was leaving, or full */
     bool only_tls;   /* behind STARTTLS */
@@ -109,6 +110,11 @@ const struct turbo_client_hello *arrival_hello(const struct arrival *arrival);
  * is one? Then it has gone there, and is no more here.
  */
 bool arrival_moves(struct arrival *arrival);
+/*
+ * It is classic, and served here though another worker may have its id: whoever has it hears that
+ * UDP can start no session with it. False: here one has to look for a session.
+ */
+bool arrival_goes_on_here(struct arrival *arrival);
 /* It may not be judged yet: one byte more will tell whose it is. */
 bool arrival_is_undecided(const struct arrival *arrival);
 

@@ -6,10 +6,10 @@
 #include <unistd.h>
 
 /* All that are there, the oldest first. */
-static struct message *take_all(struct inbox *inbox)
+static struct message *take_all(struct message *_Atomic *stack)
 {
     struct message *oldest = NULL, *next;
-    struct message *newest = atomic_exchange_explicit(&inbox->newest, NULL, memory_order_acquire);
+    struct message *newest = atomic_exchange_explicit(stack, NULL, memory_order_acquire);
     for (struct message *m = newest; m != NULL; m = next) {
         next = m->next;
         m->next = oldest;
@@ -18,13 +18,19 @@ static struct message *take_all(struct inbox *inbox)
     return oldest;
 }
 
-static void deliver_all(struct inbox *inbox, struct worker *to)
+static void deliver_all(struct message *_Atomic *stack, struct worker *to)
 {
     struct message *next;
-    for (struct message *m = take_all(inbox); m != NULL; m = next) {
+    for (struct message *m = take_all(stack); m != NULL; m = next) {
         next = m->next;
         m->deliver(m, to);
     }
+}
+
+void inbox_collect(struct inbox *inbox)
+{
+    if (atomic_load_explicit(&inbox->left, memory_order_relaxed) != NULL)
+        deliver_all(&inbox->left, inbox->owner);
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int events)
@@ -34,7 +40,8 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int events)
     struct inbox *inbox = io->data;
     eventfd_t count;
     (void)eventfd_read(inbox->fd, &count); /* before they are taken: what comes later tells anew */
-    deliver_all(inbox, inbox->owner);
+    inbox_collect(inbox);
+    deliver_all(&inbox->newest, inbox->owner);
     inbox->woken(inbox->owner);
 }
 
@@ -42,6 +49,8 @@ bool inbox_open(struct inbox *inbox, struct ev_loop *loop, struct worker *owner,
                 void (*woken)(struct worker *owner))
 {
     atomic_init(&inbox->newest, NULL);
+    atomic_init(&inbox->left, NULL);
+    atomic_init(&inbox->left_ever, 0);
     inbox->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (inbox->fd < 0)
         return false;
@@ -59,19 +68,34 @@ void inbox_close(struct inbox *inbox)
     if (inbox->loop == NULL)
         return;
     ev_io_stop(inbox->loop, &inbox->io);
-    deliver_all(inbox, NULL);
+    deliver_all(&inbox->newest, NULL);
+    deliver_all(&inbox->left, NULL);
     close(inbox->fd);
     inbox->loop = NULL;
 }
 
-void inbox_put(struct inbox *inbox, struct message *message)
+/* Returns what was the newest before. */
+static const struct message *push(struct message *_Atomic *stack, struct message *message)
 {
-    struct message *newest = atomic_load_explicit(&inbox->newest, memory_order_relaxed);
+    struct message *newest = atomic_load_explicit(stack, memory_order_relaxed);
     do
         message->next = newest;
-    while (!atomic_compare_exchange_weak_explicit(&inbox->newest, &newest, message,
-                                                  memory_order_release, memory_order_relaxed));
-    if (newest == NULL)
+    while (!atomic_compare_exchange_weak_explicit(stack, &newest, message, memory_order_release,
+                                                  memory_order_relaxed));
+    return newest;
+}
+
+void inbox_put(struct inbox *inbox, struct message *message)
+{
+    if (push(&inbox->newest, message) == NULL)
+        inbox_wake(inbox);
+}
+
+void inbox_leave(struct inbox *inbox, struct message *message)
+{
+    push(&inbox->left, message);
+    unsigned before = atomic_fetch_add_explicit(&inbox->left_ever, 1, memory_order_relaxed);
+    if (before % INBOX_LEFT_MAX == INBOX_LEFT_MAX - 1)
         inbox_wake(inbox);
 }
 

@@ -20,6 +20,8 @@ struct message {
 
 struct inbox {
     struct message *_Atomic newest; /* a stack, which its owner turns over */
+    struct message *_Atomic left;   /* another one: inbox_leave */
+    _Atomic unsigned left_ever;     /* how many were */
     int fd;                         /* an eventfd, written to when the stack was empty */
     struct ev_loop *loop;
     ev_io io;
@@ -36,6 +38,14 @@ void inbox_close(struct inbox *inbox);
 
 /* From any thread: `message` is the inbox's from now on. */
 void inbox_put(struct inbox *inbox, struct message *message);
+/*
+ * The same, but the owner is not woken for it, only for every INBOX_LEFT_MAXth: it is delivered at
+ * the beginning of the owner's next turn, whatever that is for.
+ */
+enum { INBOX_LEFT_MAX = 64 };
+void inbox_leave(struct inbox *inbox, struct message *message);
+/* By the owner, before all else in a turn of its loop: delivers what was left. */
+void inbox_collect(struct inbox *inbox);
 /* From any thread: `woken` is called soon. */
 void inbox_wake(const struct inbox *inbox);
 

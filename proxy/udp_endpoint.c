@@ -35,7 +35,7 @@ struct udp_endpoint {
     uint32_t sessions_max; /* that there is room for */
     /* A timer of its own: the loop's has a grain of a millisecond, a hold lasts half of one. */
     int timer_fd;
-    turbo_time armed;                    /* when it will fire; TURBO_NEVER: it will not */
+    turbo_time armed;                    /* when it fires; TURBO_NEVER: it does not */
     uint64_t limited[TURBO_LIMIT_COUNT]; /* of the counters, as complained of so far */
     turbo_time quiet_until;
     ev_io io, timer_io;
@@ -123,11 +123,15 @@ static void handle_events(struct udp_endpoint *e)
 static void arm(struct udp_endpoint *e)
 {
     turbo_time deadline = turbo_endpoint_deadline(e->turbo);
-    if (deadline >= e->armed) /* fires early at worst, and then comes back here */
+    bool has_fired = e->armed <= e->worker->now; /* and is forgotten by setting, without a read */
+    if (deadline >= e->armed && !has_fired)      /* early at worst, and then it comes back here */
         return;
     e->armed = deadline;
-    struct itimerspec when = {.it_value = {.tv_sec = (time_t)(deadline / TURBO_SECOND),
-                                           .tv_nsec = (long)(deadline % TURBO_SECOND) * 1000}};
+    struct itimerspec when = {0}; /* never */
+    if (deadline != TURBO_NEVER) {
+        when.it_value.tv_sec = (time_t)(deadline / TURBO_SECOND);
+        when.it_value.tv_nsec = (long)(deadline % TURBO_SECOND) * 1000;
+    }
     timerfd_settime(e->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
@@ -177,11 +181,8 @@ static void on_timer(struct ev_loop *loop, ev_io *io, int events)
     (void)events;
     struct udp_endpoint *e = io->data;
     assert(e->tag == UDP_ENDPOINT_TAG);
-    uint64_t expirations;
-    if (read(e->timer_fd, &expirations, sizeof(expirations)) < 0 && errno == EAGAIN)
-        return;
-    e->armed = TURBO_NEVER;
-    service(e);
+    if (e->armed <= e->worker->now) /* else it has been set anew in this turn */
+        service(e);
 }
 
 static void on_kick(struct ev_loop *loop, ev_prepare *kick, int events)

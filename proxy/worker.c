@@ -45,6 +45,7 @@ static void on_turn(struct ev_loop *loop, ev_check *turn, int events)
     struct worker *w = turn->data;
     w->now = clock_now();
     reap(w);
+    inbox_collect(&w->inbox);
 }
 
 static void on_woken(struct worker *w)

@@ -77,6 +77,13 @@ enum turbo_join turbo_endpoint_adopt(struct turbo_endpoint *e, turbo_time now,
     return TURBO_JOIN_SESSION;
 }
 
+void turbo_endpoint_went_by_tcp(struct turbo_endpoint *e, turbo_time now, const struct turbo_id *id)
+{
+    struct turbo_server *s = endpoint_find(e, id);
+    if (s == NULL || !s->accepted) /* else it has a connection to the TLS server, and will end */
+        end_on_udp(e, now, s, id);
+}
+
 void turbo_endpoint_prove(struct turbo_endpoint *e, turbo_time now,
                           const struct turbo_address *peer)
 {

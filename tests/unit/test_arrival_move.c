@@ -8,6 +8,8 @@
 #include "proxy/crew.h"
 #include "proxy/listener.h"
 #include "proxy/listener_group.h"
+#include "tests/unit/support/wire_client.h"
+#include "turbo/opening.h"
 
 /* Both workers are this thread's: what is on its way stays there until the other one's loop runs.
  */
@@ -44,6 +46,8 @@ static void end(struct fixture *f)
 {
     for (struct peer *p = f->peers; p != NULL; p = p->next)
         peer_deafen(p);
+    for (struct datagrams *d = f->datagrams; d != NULL; d = d->next)
+        datagrams_close(d);
     crew_destroy(crew);
     crew = NULL;
 }
@@ -223,6 +227,75 @@ static void who_may_only_join_ends_where_that_is_over(void **state)
     end(f);
 }
 
+/* ---- a ClientHello that nobody waits for ---- */
+
+/* Its id is the second one's, and the first has accepted it: it connects until that is so. */
+static struct peer *send_hello(struct fixture *f, const struct hello *hello)
+{
+    uint16_t port = address_port(listener_address(worker(0)->listeners[0]));
+    for (;;) {
+        struct peer *client = fixture_connect(f, "127.0.0.1", port);
+        UNTIL(f, peer_is_up(client));
+        turn(0);
+        if (worker(0)->arrivals != NULL) {
+            peer_send(client, hello->bytes, hello->length);
+            return client;
+        }
+        peer_reset(client);
+        turn(1);
+    }
+}
+
+static void init_as_the_second_ones(struct wire_client *c)
+{
+    unsigned random = 0;
+    do
+        wire_client_init(c, random++);
+    while (c->id.bytes[TURBO_SHARE_BYTE] % 2 != 1);
+}
+
+static uint64_t late_requests(unsigned index)
+{
+    return turbo_endpoint_counters(udp_endpoint_turbo(listener_udp(worker(index)->listeners[0])))
+        .late;
+}
+
+static void its_id_is_told_and_it_stays(void **state)
+{
+    struct fixture *f = *state;
+    struct wire_client c;
+    init_as_the_second_ones(&c);
+    start(f, "");
+    c.udp = fixture_udp(f, "127.0.0.1", address_port(listener_address(worker(0)->listeners[0])));
+    peer_deafen(send_hello(f, &c.hello));
+    UNTIL(f, worker(0)->relays != NULL);
+    assert_false(is_on_its_way(1));
+    assert_non_null(worker(1)->inbox.left);
+    assert_int_equal(late_requests(1), 0);
+    wire_client_request(&c, 0, 1, c.hello.bytes, c.hello.length); /* what was left comes first */
+    UNTIL(f, (turn(1), late_requests(1) == 1));
+    assert_null(worker(1)->inbox.left);
+    assert_null(worker(1)->relays);
+    end(f);
+}
+
+static void it_moves_where_a_session_waits(void **state)
+{
+    struct fixture *f = *state;
+    struct wire_client c;
+    init_as_the_second_ones(&c);
+    start(f, "");
+    group()->pending = 1; /* anywhere, whatever it is */
+    peer_deafen(send_hello(f, &c.hello));
+    UNTIL(f, is_on_its_way(1));
+    assert_null(worker(0)->relays);
+    assert_null(worker(1)->inbox.left);
+    turn(1);
+    assert_non_null(worker(1)->relays);
+    group()->pending = 0;
+    end(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +306,8 @@ int main(void)
         FIXTURE_CASE(it_arrives_where_its_listener_is_leaving),
         FIXTURE_CASE(its_listener_stays_as_long_as_another_one_accepts),
         FIXTURE_CASE(who_may_only_join_ends_where_that_is_over),
+        FIXTURE_CASE(its_id_is_told_and_it_stays),
+        FIXTURE_CASE(it_moves_where_a_session_waits),
     };
     return cmocka_run_group_tests_name("arrival, move", tests, NULL, NULL);
 }

@@ -302,6 +302,28 @@ TEST(the_id_of_a_classic_opening_is_remembered) /* §5.3 */
     assert_int_equal(counters().adopted, 0);
 }
 
+TEST(an_id_that_went_by_tcp_elsewhere_is_remembered) /* §5.3 */
+{
+    struct turbo_path path = check_path(1, 1);
+    struct turbo_id id = edge_id(&hello);
+    turbo_endpoint_went_by_tcp(e.endpoint, T(0), &id);
+    edge_request(&e, T(1), &path, &id, &hello, 1);
+    assert_int_equal(counters().late, 1);
+    assert_int_equal(e.alive, 0);
+}
+
+TEST(a_session_that_was_passed_on_before_waits_on)
+{
+    struct turbo_server *s = edge_session(&e, T(0), &hello), *adopted = NULL;
+    struct turbo_id id = edge_id(&hello);
+    turbo_endpoint_went_by_tcp(e.endpoint, T(1), &id);
+    assert_int_equal(
+        turbo_endpoint_adopt(e.endpoint, T(2), hello.bytes, hello.length, NULL, &adopted),
+        TURBO_JOIN_SESSION);
+    assert_ptr_equal(adopted, s);
+    turbo_server_release(s, T(3));
+}
+
 TEST(each_classic_opening_is_remembered_for_30_s) /* §5.3 */
 {
     struct turbo_server *s = NULL;
@@ -422,6 +444,8 @@ int main(void)
         CASE(many_refusals_at_once_become_silence),
         CASE(an_ended_id_is_remembered_for_30_s),
         CASE(the_id_of_a_classic_opening_is_remembered),
+        CASE(an_id_that_went_by_tcp_elsewhere_is_remembered),
+        CASE(a_session_that_was_passed_on_before_waits_on),
         CASE(each_classic_opening_is_remembered_for_30_s),
         CASE(a_full_table_of_ended_ids_refuses_new_sessions_until_there_is_room),
         CASE(a_tombstone_for_no_session_starts_afresh_only_with_replay_and_0),

@@ -68,12 +68,17 @@ static void end(struct world *w)
     ev_loop_destroy(w->loop);
 }
 
-static void send_one(struct world *w, unsigned sender, unsigned number)
+static struct message *parcel(unsigned sender, unsigned number)
 {
     struct parcel *p = malloc(sizeof(*p));
     assert_non_null(p);
     *p = (struct parcel){.message = {.deliver = deliver}, .sender = sender, .number = number};
-    inbox_put(&w->inbox, &p->message);
+    return &p->message;
+}
+
+static void send_one(struct world *w, unsigned sender, unsigned number)
+{
+    inbox_put(&w->inbox, parcel(sender, number));
 }
 
 struct sender {
@@ -157,6 +162,58 @@ static void each_wakes_a_loop_that_sleeps(void **state)
     end(&w);
 }
 
+/* ---- what nobody is woken for ---- */
+
+static void *leave_all(void *argument)
+{
+    const struct sender *s = argument;
+    for (unsigned i = 0; i < EACH; i++)
+        inbox_leave(&s->world->inbox, parcel(s->number, i));
+    return NULL;
+}
+
+/* The last one of each so many wakes; the loop sleeps for ever where none does. */
+static void what_many_leave_is_collected_in_each_ones_order(void **state)
+{
+    (void)state;
+    assert_int_equal(SENDERS * EACH % INBOX_LEFT_MAX, 0);
+    struct world w;
+    struct sender senders[SENDERS];
+    pthread_t threads[SENDERS];
+    begin(&w, SENDERS * EACH);
+    for (unsigned i = 0; i < SENDERS; i++) {
+        senders[i] = (struct sender){.world = &w, .number = i};
+        assert_int_equal(pthread_create(&threads[i], NULL, leave_all, &senders[i]), 0);
+    }
+    ev_run(w.loop, 0);
+    for (unsigned i = 0; i < SENDERS; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(w.received, SENDERS * EACH);
+    end(&w);
+}
+
+static void what_is_left_wakes_nobody_until_it_is_much(void **state)
+{
+    (void)state;
+    struct world w;
+    begin(&w, 0);
+    for (unsigned i = 0; i < INBOX_LEFT_MAX; i++) {
+        ev_run(w.loop, EVRUN_NOWAIT);
+        assert_int_equal(w.wakings, 0);
+        inbox_leave(&w.inbox, parcel(0, i));
+    }
+    assert_int_equal(w.received, 0);
+    ev_run(w.loop, EVRUN_NOWAIT);
+    assert_int_equal(w.wakings, 1);
+    assert_int_equal(w.received, INBOX_LEFT_MAX);
+    inbox_leave(&w.inbox, parcel(0, INBOX_LEFT_MAX));
+    inbox_collect(&w.inbox);
+    assert_int_equal(w.received, INBOX_LEFT_MAX + 1);
+    ev_run(w.loop, EVRUN_NOWAIT);
+    assert_int_equal(w.wakings, 1);
+    end(&w);
+}
+
 /* ---- without a message, and too late ---- */
 
 static void a_waking_brings_nothing_and_is_told_once(void **state)
@@ -180,8 +237,10 @@ static void what_is_there_at_the_end_is_told_so(void **state)
     begin(&w, 0);
     for (unsigned i = 0; i < 3; i++)
         send_one(&w, 0, i);
+    for (unsigned i = 0; i < 3; i++)
+        inbox_leave(&w.inbox, parcel(1, i));
     end(&w);
-    assert_int_equal(w.returned, 3);
+    assert_int_equal(w.returned, 6);
     assert_int_equal(w.wakings, 0);
     inbox_close(&w.inbox); /* again */
     struct inbox never = {.fd = -1};
@@ -215,9 +274,13 @@ static void what_a_delivery_sends_comes_as_well(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(what_many_send_comes_in_each_ones_order),  CASE(each_wakes_a_loop_that_sleeps),
-        CASE(a_waking_brings_nothing_and_is_told_once), CASE(what_is_there_at_the_end_is_told_so),
+        CASE(what_many_send_comes_in_each_ones_order),
+        CASE(each_wakes_a_loop_that_sleeps),
+        CASE(a_waking_brings_nothing_and_is_told_once),
+        CASE(what_is_there_at_the_end_is_told_so),
         CASE(what_a_delivery_sends_comes_as_well),
+        CASE(what_many_leave_is_collected_in_each_ones_order),
+        CASE(what_is_left_wakes_nobody_until_it_is_much),
     };
     return cmocka_run_group_tests_name("inbox", tests, NULL, NULL);
 }

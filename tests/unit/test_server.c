@@ -192,6 +192,14 @@ TEST(a_classic_opening_starts_afresh_where_the_hello_is_incomplete) /* §5.8 */
     assert_remembered(T(2));
 }
 
+TEST(what_went_by_tcp_elsewhere_ends_where_the_hello_is_incomplete) /* §5.8 */
+{
+    reach_gathering();
+    turbo_endpoint_went_by_tcp(e.endpoint, T(1), &id);
+    assert_int_equal(e.alive, 0);
+    assert_remembered(T(2));
+}
+
 TEST(a_tombstone_that_cannot_be_continued_ends_a_session_not_passed_on) /* §5.9 */
 {
     for (int unseen = 0; unseen < 2; unseen++) {
@@ -405,6 +413,7 @@ int main(void)
         CASE(a_hello_that_stays_incomplete_ends_after_10_s),
         CASE(tcp_starts_afresh_where_the_hello_is_incomplete),
         CASE(a_classic_opening_starts_afresh_where_the_hello_is_incomplete),
+        CASE(what_went_by_tcp_elsewhere_ends_where_the_hello_is_incomplete),
         CASE(a_tombstone_that_cannot_be_continued_ends_a_session_not_passed_on),
         CASE(before_it_is_handed_out_a_session_ends_without_an_event),
         CASE(before_it_is_handed_out_an_abort_holds_against_late_copies),

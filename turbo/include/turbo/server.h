@@ -165,6 +165,10 @@ enum turbo_join turbo_endpoint_adopt(struct turbo_endpoint *endpoint, turbo_time
                                      const uint8_t *stream, size_t hello_length,
                                      const struct turbo_address *from,
                                      struct turbo_server **session);
+/* The same where no session can have begun with these bytes, or none that waits for TCP: UDP cannot
+ * start one for the ClientHello with this id (turbo_id_from_hello). */
+void turbo_endpoint_went_by_tcp(struct turbo_endpoint *endpoint, turbo_time now,
+                                const struct turbo_id *id);
 /*
  * A TCP connection from `peer` has opened, however: nobody forges that address, nor its source (an
  * IPv4 address, an IPv6 /64). For a while sessions from there are told from a flood.
