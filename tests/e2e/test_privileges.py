@@ -75,7 +75,9 @@ def accepts(port: int) -> bool:
 
 
 def start(proxies: Proxies, folder: Path, text: str) -> Proxy:
-    proxy = proxies.configured(folder, text, binary=release_proxy())
+    """By a program that the user can execute again, wherever we have been built."""
+    binary = Path(shutil.copy(release_proxy(), folder))
+    proxy = proxies.configured(folder, text, binary=binary)
     (folder / "0.txtpb").chmod(0o644)
     return proxy
 
