@@ -179,6 +179,18 @@ static bool is_alive(void *owner)
     return crew_is_alive(owner);
 }
 
+/* What comes from now on finds a process that ends: it must not end it in the middle. */
+static void stop_signals(struct service *s)
+{
+    sigset_t ours;
+    sigemptyset(&ours);
+    for (int i = 0; i < SIGNALS_MAX; i++)
+        sigaddset(&ours, signals[i].number);
+    pthread_sigmask(SIG_BLOCK, &ours, NULL);
+    for (int i = 0; i < SIGNALS_MAX; i++)
+        ev_signal_stop(first(s)->loop, &s->signals[i]);
+}
+
 static bool serve(struct service *s)
 {
     for (int i = 0; i < SIGNALS_MAX; i++) {
@@ -193,8 +205,7 @@ static bool serve(struct service *s)
         crew_run(s->crew);
     service_manager_unwatch(&s->watchdog);
     replacement_cancel(&s->replacement);
-    for (int i = 0; i < SIGNALS_MAX; i++)
-        ev_signal_stop(first(s)->loop, &s->signals[i]);
+    stop_signals(s);
     return serves;
 }
 

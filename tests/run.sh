@@ -5,6 +5,8 @@
 #   tests/run.sh -L unit          what ctest's arguments select (labels: unit, valgrind, alloc, e2e,
 #                                 attack, fuzz, sim, lab, package)
 #   tests/run.sh --install-only   the Debian packages, as root
+#
+# TURBOTLS_TEST_WORKERS=16 gives the proxies of the end-to-end tests so many workers as a machine with 16 processors would.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"

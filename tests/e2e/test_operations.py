@@ -210,6 +210,15 @@ def test_a_second_signal_ends_the_drain(proxies: Proxies, second: signal.Signals
 
 
 FEW_FILES = 64
+def test_signals_to_a_process_that_is_ending_change_nothing(proxies: Proxies) -> None:
+    """It ends well, and its log says so."""
+    proxy = proxies.plain(1, options=["--workers", "16"])
+    while proxy.exit_code is None:
+        proxy.signal(signal.SIGTERM)
+    assert proxy.wait() == 0
+    assert proxy.stderr.matching(lambda line: '"stopped"' in line)
+
+
 ONE_WORKER = ("--workers", "1")
 """Each has files of its own: with many of them so few are not enough to begin. And one takes clients in their order."""
 MANY_CLIENTS = 200

@@ -6,6 +6,7 @@ import signal
 import socket
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Callable, Iterator
 
@@ -334,14 +335,18 @@ def test_the_log_changes_as_well(start: Start, server: TcpServer) -> None:
 
 def test_what_takes_a_restart_is_told(start: Start, server: TcpServer) -> None:
     settings = one_server(server, a_listener())
-    daemon = start(settings)
+
+    def confined(process: str) -> Settings:
+        return replace(settings, more=f"process {{ {process} }}\n")
+
+    daemon = start(confined("workers: 2"))
     words = "another user, group, sandbox, mark or number of workers takes effect with the next start"
-    assert daemon.reload(settings.text())
-    assert daemon.reload(settings.text() + 'process { user: "nobody" }')
+    assert daemon.reload(confined("workers: 2").text())
+    assert daemon.reload(confined('workers: 2 user: "nobody"').text())
     daemon.wait_for(words)
-    assert daemon.reload(settings.text() + 'process { user: "nobody" }')
+    assert daemon.reload(confined('workers: 2 user: "nobody"').text())
     assert len(daemon.entries(words)) == 1
-    assert daemon.reload(settings.text() + 'process { user: "nobody" workers: 7 }')
+    assert daemon.reload(confined('workers: 7 user: "nobody"').text())
     daemon.stop()
     assert len(daemon.entries(words)) == 2
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
 from .process import Child
-from .programs import sanitized_proxy
+from .programs import sanitized_proxy, workers
 from .proxy import SANITIZER, SANITIZER_OPTIONS, Listener, Record, parse_listener
 from .wait import DEADLINE_S, wait_until
 
@@ -41,7 +41,7 @@ class Daemon(Child):
         self.program = folder / "turbotls-proxy"
         self.config = folder / "proxy.txtpb"
         self.install()
-        arguments = list(options)
+        arguments = [*options, *workers(options, config or "")]
         if config is not None:
             self.write_config(config)
             arguments += ["--config", os.fspath(self.config)]

@@ -8,6 +8,7 @@ import tempfile
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import Sequence
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 NODE_MAJOR = 24
@@ -32,6 +33,13 @@ def _proxy(variable: str, folder: str) -> Path:
     if not os.access(path, os.X_OK):
         raise Missing(f"{path} is not there; build it, or set {variable}")
     return path
+
+
+def workers(options: Sequence[str], config: str = "") -> list[str]:
+    """The option for as many workers as TURBOTLS_TEST_WORKERS says, unless the test does: a proxy has one a processor,
+    and no test may hang on how many this machine has."""
+    said = os.environ.get("TURBOTLS_TEST_WORKERS")
+    return ["--workers", said] if said and "--workers" not in options and "workers:" not in config else []
 
 
 def program(name: str, package: str) -> str:

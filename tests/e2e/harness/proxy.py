@@ -13,7 +13,7 @@ from typing import Any, Callable, Sequence
 from .names import Names
 from .namespace import Host
 from .process import Child
-from .programs import release_proxy, sanitized_proxy
+from .programs import release_proxy, sanitized_proxy, workers
 from .wait import DEADLINE_S, wait_until
 
 Record = dict[str, Any]
@@ -57,10 +57,11 @@ class Proxy(Child):
         argv = names.command(release_proxy()) if names else [os.fspath(binary or sanitized_proxy())]
         if config:
             argv += ["--config", os.fspath(config), *options]
+            argv += workers(options, Path(config).read_text() if os.path.isfile(config) else "")
         else:
             argv += [part for each in listens for part in ("--listen", each)]
             argv += ["--upstream", upstream, "--log-format", log_format,
-                     "--drain-timeout", str(drain_timeout_s), *options]
+                     "--drain-timeout", str(drain_timeout_s), *options, *workers(options)]
         self._log_format = log_format
         argv = host.command(*argv) if host else argv
         super().__init__(argv, env=SANITIZER_OPTIONS, preexec=_limit_open_files(open_files))

@@ -2,9 +2,11 @@
 
 import contextlib
 import queue
+import random
 import socket
 import struct
 import threading
+from pathlib import Path
 from typing import Any, Callable
 
 from .wait import DEADLINE_S, wait_until
@@ -139,9 +141,20 @@ class TcpServer:
 
 
 def unused_port() -> int:
-    """A port nobody listens on right now, for programs that cannot ask the kernel for one."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
+    """A port that nobody has right now, for programs that cannot ask the kernel for one.
+
+    It is none of those that the kernel gives to others by itself, such as to a sidecar for each session.
+    """
+    first_of_kernel = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(min(first_of_kernel, _OWN_PORTS) // 2, min(first_of_kernel, _OWN_PORTS))
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)), socket.socket(type=socket.SOCK_DGRAM) as udp:
+            udp.bind(("127.0.0.1", port))
+            return port
+
+
+_OWN_PORTS = 32768
+"""Below it, down to half of it; or less where the kernel's own begin there."""
 
 
 class DeadPort:
