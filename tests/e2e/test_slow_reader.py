@@ -9,7 +9,7 @@ import time
 
 from harness.hello import client_hello, read_client_hello, read_exactly
 from harness.programs import release_proxy
-from harness.proxy import Proxies
+from harness.proxy import Pair, Proxies
 from harness.scripted import FLIGHT
 from harness.sockets import TcpServer, connect
 from harness.wait import DEADLINE_S
@@ -17,6 +17,8 @@ from harness.wait import DEADLINE_S
 DURATION_S = float(os.environ.get("TURBOTLS_TEST_SLOW_READER", "60"))
 BYTES_PER_SECOND = 10_000
 LIMIT_BYTES = 32 << 20
+WORKERS = ("--workers", "2")
+"""Each takes a part of a MiB before it has done anything."""
 STEP_S = 0.1
 ANSWER = b"a handshake is over with this"
 
@@ -103,7 +105,8 @@ def hand_over(connection: socket.socket) -> socket.socket:
 
 def test_a_slow_reader_does_not_make_memory_grow_in_either_direction(proxies: Proxies) -> None:
     with TcpServer(hand_over) as server:
-        pair = proxies.pair(server.port, binary=release_proxy())
+        edge = proxies.edge(server.port, binary=release_proxy(), options=WORKERS)
+        pair = Pair(proxies.sidecar(edge.port, binary=release_proxy(), options=WORKERS), edge)
         down_client, down_server = open_connection(pair.port, server)
         up_client, up_server = open_connection(pair.port, server)
         with down_client, down_server, up_client, up_server:
