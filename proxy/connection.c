@@ -59,6 +59,21 @@ void connection_accepted(struct connection *c, struct connection_asked *asked,
     connection_begin(c, asked, listener, client, &server, listener_worker(listener)->now);
 }
 
+void connection_refuse(const struct listener *l, const struct address *client,
+                       enum turbo_reason reason)
+{
+    const struct worker *w = listener_worker(l);
+    struct route_stats *stats =
+        generation_stats(listener_generation(l), listener_settings(l), NULL);
+    struct access access;
+    access_init(&access, client, w->now);
+    access_fail(&access, reason);
+    stats_began(stats);
+    access_end(&access, &(struct access_names){.listener = listener_settings(l)->name}, w->log,
+               w->now);
+    stats_ended(stats, &access);
+}
+
 void connection_vouched(struct connection *c, const struct address *client,
                         const struct address *server)
 {

@@ -45,6 +45,10 @@ void connection_begin(struct connection *connection, struct connection_asked *as
 /* That of an accepted socket, now. */
 void connection_accepted(struct connection *connection, struct connection_asked *asked,
                          struct listener *listener, const struct address *client, int fd);
+/* One that is none: only its record is written. It does not count among the listener's, else
+ * another worker might see one too many meanwhile, and refuse the next. */
+void connection_refuse(const struct listener *listener, const struct address *client,
+                       enum turbo_reason reason);
 /* A PROXY header has told who it is really from and to. */
 void connection_vouched(struct connection *connection, const struct address *client,
                         const struct address *server);

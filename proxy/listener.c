@@ -33,10 +33,8 @@ static void reset(struct connection *c, int fd, enum turbo_reason reason)
 static void turn_away(struct listener *l, int fd, const struct address *client,
                       enum turbo_reason reason)
 {
-    struct connection c;
-    struct connection_asked asked;
-    connection_accepted(&c, &asked, l, client, fd);
-    reset(&c, fd, reason);
+    connection_refuse(l, client, reason);
+    socket_reset(fd);
 }
 
 /* To a plain upstream nobody looks inside; a turbo upstream's side tells the outcome itself. */
