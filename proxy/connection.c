@@ -136,7 +136,7 @@ enum turbo_reason connection_place(struct connection *c, const struct turbo_clie
 {
     if (hello != NULL) {
         c->access.is_tls = true;
-        access_add_hello(&c->access, hello);
+        access_add_hello(&c->access, hello, listener_worker(c->listener)->log);
     }
     if (!route_allows(c->settings, &c->access.client))
         return TURBO_REASON_DENIED;

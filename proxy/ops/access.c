@@ -41,9 +41,10 @@ void access_count_s2c(struct access *a, turbo_time now, size_t bytes)
     a->bytes_s2c += bytes;
 }
 
-void access_add_hello(struct access *a, const struct turbo_client_hello *hello)
+void access_add_hello(struct access *a, const struct turbo_client_hello *hello,
+                      const struct log *log)
 {
-    if (a->server_name == NULL && hello->server_name[0] != '\0')
+    if (a->server_name == NULL && hello->server_name[0] != '\0' && log_wants(log, LOG_LEVEL_INFO))
         a->server_name = strdup(hello->server_name);
 }
 

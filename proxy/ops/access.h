@@ -14,7 +14,7 @@
  * what the connection holds anyway is not in it. Times of more than 71 minutes are told as that. */
 struct access {
     struct address client;
-    char *server_name;        /* from the ClientHello; NULL: none seen */
+    char *server_name;        /* from the ClientHello; NULL: none seen, or nobody wants it */
     char *requested;          /* HOST:PORT that the client has asked for; NULL: it has not */
     turbo_time started;       /* accepted, or first datagram */
     turbo_time first_request; /* first C→S byte; 0: none */
@@ -47,8 +47,9 @@ void access_count_c2s(struct access *access, turbo_time now, size_t bytes);
 void access_count_s2c(struct access *access, turbo_time now, size_t bytes);
 /* Copied. */
 void access_add_requested(struct access *access, const char *requested);
-/* The first one that knows wins. */
-void access_add_hello(struct access *access, const struct turbo_client_hello *hello);
+/* The first one that knows wins; the name is kept where `log` is going to have it. */
+void access_add_hello(struct access *access, const struct turbo_client_hello *hello,
+                      const struct log *log);
 /* The client began by UDP, and so it spoke. */
 void access_add_dialect(struct access *access, enum turbo_dialect dialect);
 void access_add_rtt(struct access *access, uint64_t rtt_us);

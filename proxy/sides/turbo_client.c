@@ -274,7 +274,7 @@ static void turbo_client_side_report(const struct side *side, struct access *acc
     if (s->session == NULL)
         return;
     struct turbo_client_report report = turbo_client_report(s->session);
-    access_add_hello(access, turbo_client_hello(s->session));
+    access_add_hello(access, turbo_client_hello(s->session), s->worker->log);
     access_add_outcome(access, report.outcome, report.reason);
     access_add_rtt(access, report.tcp_up_us);
 }

@@ -285,7 +285,7 @@ static void turbo_server_side_report(const struct side *side, struct access *acc
 {
     const struct turbo_server_side *s = const_side_of(side);
     struct turbo_server_report report = turbo_server_report(s->session);
-    access_add_hello(access, turbo_server_hello(s->session));
+    access_add_hello(access, turbo_server_hello(s->session), s->worker->log);
     access_add_dialect(access, report.dialect);
     access_add_outcome(access, report.outcome, report.reason);
 }

@@ -29,7 +29,7 @@ static const char *end(struct fixture *f, turbo_time now)
                   now);
 }
 
-static void add_hello(const char *name)
+static void add_hello(struct fixture *f, const char *name)
 {
     static struct hello hello;
     struct turbo_client_hello parsed;
@@ -37,7 +37,7 @@ static void add_hello(const char *name)
     turbo_client_hello_init(&parsed);
     turbo_client_hello_push(&parsed, hello.bytes, hello.length);
     assert_int_equal(parsed.state, TURBO_HELLO_COMPLETE);
-    access_add_hello(&access_record, &parsed);
+    access_add_hello(&access_record, &parsed, &f->log);
 }
 
 static void a_connection_of_which_nothing_is_known_has_its_line(void **state)
@@ -68,7 +68,7 @@ static void a_record_without_a_line_leaves_nothing_behind(void **state)
 {
     struct fixture *f = *state;
     begin();
-    add_hello("www.example.org");
+    add_hello(f, "www.example.org");
     access_add_requested(&access_record, "www.example.org:443");
     access_free(&access_record);
     access_free(&access_record);
@@ -78,8 +78,9 @@ static void a_record_without_a_line_leaves_nothing_behind(void **state)
 
 static void times_count_from_the_first_request(void **state)
 {
+    struct fixture *f = *state;
     begin();
-    add_hello("www.example.org");
+    add_hello(f, "www.example.org");
     access_count_c2s(&access_record, 2000, 300); /* ClientHello */
     access_count_c2s(&access_record, 2100, 17);  /* its rest: no answer to anything */
     access_count_s2c(&access_record, 2500, 4000);
@@ -88,7 +89,7 @@ static void times_count_from_the_first_request(void **state)
     access_count_c2s(&access_record, 4000, 1);
     access_add_rtt(&access_record, 777);
     access_add_outcome(&access_record, TURBO_OUTCOME_TURBO, TURBO_REASON_NONE);
-    const char *line = end(*state, 6000);
+    const char *line = end(f, 6000);
     assert_non_null(
         strstr(line, "server_name=www.example.org outcome=turbo reason=- dialect=- rtt_us=777 "
                      "first_response_us=500 first_answer_us=1000 bytes_c2s=382 "
@@ -137,20 +138,34 @@ static void the_round_trip_is_asked_for_where_it_is_told(void **state)
     access_free(&access_record);
 }
 
+static void a_name_that_nobody_is_told_takes_no_memory(void **state)
+{
+    struct fixture *f = *state;
+    begin();
+    f->log.level = LOG_LEVEL_WARNING;
+    add_hello(f, "www.example.org");
+    assert_null(access_record.server_name);
+    f->log.level = LOG_LEVEL_INFO;
+    add_hello(f, "www.example.org");
+    assert_non_null(access_record.server_name);
+    access_free(&access_record);
+}
+
 static void the_first_that_knows_wins(void **state)
 {
+    struct fixture *f = *state;
     begin();
-    add_hello(NULL); /* does not know */
-    add_hello("first.example");
-    add_hello("second.example");
+    add_hello(f, NULL); /* does not know */
+    add_hello(f, "first.example");
+    add_hello(f, "second.example");
     access_add_rtt(&access_record, 0);
     access_add_rtt(&access_record, 10);
     access_add_rtt(&access_record, 20);
     access_add_outcome(&access_record, TURBO_OUTCOME_NONE, TURBO_REASON_REFUSED);
     access_add_outcome(&access_record, TURBO_OUTCOME_CLASSIC, TURBO_REASON_TCP_FIRST);
     access_add_outcome(&access_record, TURBO_OUTCOME_TURBO, TURBO_REASON_NONE);
-    assert_non_null(strstr(end(*state, 1300), "server_name=first.example outcome=classic "
-                                              "reason=tcp-first dialect=- rtt_us=10 "));
+    assert_non_null(strstr(end(f, 1300), "server_name=first.example outcome=classic "
+                                         "reason=tcp-first dialect=- rtt_us=10 "));
 }
 
 static void what_the_listener_saw_counts_where_the_sides_say_nothing(void **state)
@@ -190,6 +205,7 @@ int main(void)
         FIXTURE_CASE(what_comes_within_a_turn_has_come),
         FIXTURE_CASE(times_too_long_for_the_record_are_told_as_the_longest),
         FIXTURE_CASE(the_round_trip_is_asked_for_where_it_is_told),
+        FIXTURE_CASE(a_name_that_nobody_is_told_takes_no_memory),
         FIXTURE_CASE(the_first_that_knows_wins),
         FIXTURE_CASE(what_the_listener_saw_counts_where_the_sides_say_nothing),
         FIXTURE_CASE(and_only_there),
