@@ -200,7 +200,8 @@ def test_a_thousand_mixed_connections_are_counted_as_they_were(proxies: Proxies,
         assert_sessions(metrics)
 
         many([(visit, VISITS)], sidecar)
-        assert_flights(sidecar_admin.metrics(), sidecar.wait_for_records(VISITS))
+        records = sidecar.wait_for_records(VISITS)
+        assert_flights(sidecar_admin.metrics(), records)
         full.while_full(lambda: many([(refused_visit, REFUSED_VISITS)], sidecar))
         visits = VISITS + REFUSED_VISITS
         through, told = wait_for_all(sidecar, sidecar_admin, visits)
