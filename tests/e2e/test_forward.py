@@ -151,13 +151,14 @@ def test_a_record_never_sends_udp_to_a_private_address(sidecar: Sidecar) -> None
 
 
 def test_no_connection_waits_for_the_record(sidecar: Sidecar) -> None:
-    """The DNS never says whether there is one: the page is there before it is asked a second time."""
+    """The DNS never says whether there is one: the page is there before it is asked for the last time."""
     sites = sidecar.sites
     sites.tap.held.add(HTTPS)
-    asked = sites.asked("turbo")
+    before = sites.asked("turbo")
     assert sidecar.visit("turbo") == ("classic", "not-known")
-    assert sites.asked("turbo") == asked + 1
-    sites.tap.wait_until_asked(f"turbo.{ZONE}", times=asked + 2)
+    asked = sites.asked("turbo")
+    assert asked > before
+    sites.tap.wait_until_asked(f"turbo.{ZONE}", times=asked + 1)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ static struct wire_client wire;
 /* Seconds: a limit that a few exchanges keep. */
 static double soon(void)
 {
-    return fixture_under_valgrind() ? 1. : 0.1;
+    return fixture_under_valgrind() ? 1. : 0.3;
 }
 
 /* Without limits; a test sets those it wants. */
