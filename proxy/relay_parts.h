@@ -28,6 +28,7 @@ struct relay {
     struct flow {
         bool ended : 1;    /* the sending side has given its end */
         bool finished : 1; /* and the receiving side was told */
+        uint8_t reads : 3; /* that have brought bytes, as far as they are counted */
         bool bulk : 1;     /* so much came at once the last time that splicing is cheaper */
     } flows[2];            /* flows[end]: from sides[end] to the other, as cargo[end] */
     struct relay *next, *previous;

@@ -96,6 +96,21 @@ static ssize_t plain_write(struct side *side, const uint8_t *data, size_t length
     return plain_is_waiting(p) ? 0 : stream_write(&p->tcp, data, length);
 }
 
+static ssize_t plain_read_on(struct side *side, uint8_t *buffer, size_t capacity)
+{
+    struct plain *p = plain_of(side);
+    if (plain_opening(p) != NULL || p->base.lost != 0)
+        return SIDE_AGAIN;
+    p->tcp.drained = false;
+    return stream_read(&p->tcp, buffer, capacity);
+}
+
+static ssize_t plain_write_last(struct side *side, const uint8_t *data, size_t length)
+{
+    struct plain *p = plain_of(side);
+    return plain_is_waiting(p) ? 0 : stream_write_last(&p->tcp, data, length);
+}
+
 static bool plain_splices(const struct side *side)
 {
     const struct plain *p = const_plain_of(side);
@@ -175,6 +190,8 @@ static const struct side_ops plain_ops = {
     .peek = plain_peek,
     .room = plain_room,
     .write = plain_write,
+    .read_on = plain_read_on,
+    .write_last = plain_write_last,
     .splices = plain_splices,
     .read_pipe = plain_read_pipe,
     .write_pipe = plain_write_pipe,

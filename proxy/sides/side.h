@@ -45,6 +45,13 @@ struct side_ops {
     bool (*splices)(const struct side *side);
     ssize_t (*read_pipe)(struct side *side, int write_end, size_t capacity);
     ssize_t (*write_pipe)(struct side *side, int read_end, size_t length);
+    /*
+     * Both NULL, or neither. Once more, though the last read brought less than it might have: its
+     * end may be right behind. And a write that `finish` or `destroy` follows at once, so that
+     * bytes and end go together.
+     */
+    ssize_t (*read_on)(struct side *side, uint8_t *buffer, size_t capacity);
+    ssize_t (*write_last)(struct side *side, const uint8_t *data, size_t length);
     /* No more bytes will be written: pass the end on behind them. Once. */
     void (*finish)(struct side *side);
     /* The other side was reset, or `unreached`: pass that on now. Destroy the side after it. */

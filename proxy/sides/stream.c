@@ -160,6 +160,11 @@ ssize_t stream_write(struct stream *s, const uint8_t *data, size_t length)
     return write_result(s, send(s->io.fd, data, length, MSG_NOSIGNAL), length);
 }
 
+ssize_t stream_write_last(struct stream *s, const uint8_t *data, size_t length)
+{
+    return write_result(s, send(s->io.fd, data, length, MSG_NOSIGNAL | MSG_MORE), length);
+}
+
 ssize_t stream_write_pipe(struct stream *s, int read_end, size_t length)
 {
     unsigned flags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK;

@@ -72,9 +72,8 @@ static void no_more_is_read_than_there_is_room_for(void **state)
 }
 
 /* Short writes, little room and wake-ups at random: both streams arrive as they are. */
-static void large_streams_survive_every_kind_of_narrowness(void **state)
+static void large_streams_survive(struct pair *p)
 {
-    struct pair *p = *state;
     uint8_t *streams[2] = {malloc(LARGE), malloc(LARGE)};
     struct fake *fakes[2] = {&p->near, &p->far};
     srandom(20261121);
@@ -103,6 +102,18 @@ static void large_streams_survive_every_kind_of_narrowness(void **state)
     free(streams[0]);
     free(streams[1]);
     fakes_assert_over(p);
+}
+
+static void large_streams_survive_every_kind_of_narrowness(void **state)
+{
+    large_streams_survive(*state);
+}
+
+static void and_so_do_those_of_streams_that_are_asked_for_their_end(void **state)
+{
+    struct pair *p = *state;
+    p->near.base.ops = p->far.base.ops = &fake_stream_ops;
+    large_streams_survive(p);
 }
 
 /* ---- ends ---- */
@@ -164,6 +175,80 @@ static void a_reset_passes_behind_what_was_read_before(void **state)
     assert_int_equal(p->far.resets, 1);
     assert_false(p->far.unreached);
     assert_int_equal(p->far.finished, 0);
+    fakes_assert_over(p);
+}
+
+/* ---- an end that goes with the last bytes ---- */
+
+static void start_streams(struct pair *p)
+{
+    p->near.base.ops = p->far.base.ops = &fake_stream_ops;
+    fake_says(&p->near, "hello");
+    fakes_start(p);
+    fake_says(&p->far, "answer");
+    side_wake(&p->far.base);
+    assert_int_equal(p->near.read_on + p->far.read_on, 0); /* who waits for an answer goes on */
+}
+
+static void an_end_behind_a_later_message_goes_with_it(void **state)
+{
+    struct pair *p = *state;
+    start_streams(p);
+    fake_says(&p->near, "last");
+    p->near.then = SIDE_END;
+    side_wake(&p->near.base);
+    fake_assert_heard(&p->far, "hellolast");
+    assert_int_equal(p->far.written_last, 1);
+    assert_int_equal(p->far.finished, 1);
+    assert_false(p->near.readable);
+    fake_says(&p->far, "so be it");
+    p->far.then = SIDE_END;
+    side_wake(&p->far.base);
+    fake_assert_heard(&p->near, "answerso be it");
+    assert_int_equal(p->near.written_last, 1);
+    fakes_assert_over(p);
+}
+
+static void few_messages_are_asked_for_their_end(void **state)
+{
+    struct pair *p = *state;
+    start_streams(p);
+    for (int i = 0; i < 20; i++) {
+        fake_says(&p->near, "more");
+        side_wake(&p->near.base);
+    }
+    assert_in_range(p->near.read_on, 1, 4);
+    assert_int_equal(p->near.written_last + p->far.written_last, 0);
+    assert_int_equal(p->far.length, strlen("hello") + 20 * strlen("more"));
+}
+
+static void an_end_that_was_seen_waits_for_bytes_that_were_not_taken(void **state)
+{
+    struct pair *p = *state;
+    start_streams(p);
+    fake_says(&p->near, "last");
+    p->near.then = SIDE_END;
+    p->far.write_max = 0;
+    side_wake(&p->near.base);
+    assert_int_equal(p->far.finished, 0);
+    p->near.then = SIDE_AGAIN; /* it is not asked again */
+    p->far.write_max = SIZE_MAX;
+    side_wake(&p->far.base);
+    fake_assert_heard(&p->far, "hellolast");
+    assert_int_equal(p->far.finished_behind, strlen("hellolast"));
+}
+
+static void a_reset_that_was_seen_behind_bytes_is_one(void **state)
+{
+    struct pair *p = *state;
+    start_streams(p);
+    fake_says(&p->near, "last");
+    p->near.then = SIDE_RESET;
+    side_wake(&p->near.base);
+    fake_assert_heard(&p->far, "hellolast");
+    assert_int_equal(p->far.written_last, 0);
+    assert_int_equal(p->far.finished, 0);
+    assert_int_equal(p->far.resets, 1);
     fakes_assert_over(p);
 }
 
@@ -255,10 +340,15 @@ int main(void)
         FAKES_CASE(a_side_without_room_stops_the_other_from_being_read),
         FAKES_CASE(no_more_is_read_than_there_is_room_for),
         FAKES_CASE(large_streams_survive_every_kind_of_narrowness),
+        FAKES_CASE(and_so_do_those_of_streams_that_are_asked_for_their_end),
         FAKES_CASE(an_end_passes_behind_the_bytes_that_are_held),
         FAKES_CASE(the_near_end_may_end_first),
         FAKES_CASE(the_far_end_may_end_first),
         FAKES_CASE(a_reset_passes_behind_what_was_read_before),
+        FAKES_CASE(an_end_behind_a_later_message_goes_with_it),
+        FAKES_CASE(few_messages_are_asked_for_their_end),
+        FAKES_CASE(an_end_that_was_seen_waits_for_bytes_that_were_not_taken),
+        FAKES_CASE(a_reset_that_was_seen_behind_bytes_is_one),
         FAKES_CASE(an_upstream_out_of_reach_is_told_apart_from_a_reset),
         FAKES_CASE(what_a_lost_receiver_said_before_is_still_delivered),
         FAKES_CASE(a_side_that_is_lost_after_its_end_resets_the_other),

@@ -42,6 +42,22 @@ static ssize_t fake_write(struct side *side, const uint8_t *data, size_t length)
     return (ssize_t)n;
 }
 
+static ssize_t fake_read_on(struct side *side, uint8_t *buffer, size_t capacity)
+{
+    struct fake *fake = fake_of(side);
+    fake->read_on++;
+    ssize_t n = fake_read(side, buffer, capacity);
+    if (n == SIDE_RESET)
+        fake->then = SIDE_END; /* as a socket, which tells of it once */
+    return n;
+}
+
+static ssize_t fake_write_last(struct side *side, const uint8_t *data, size_t length)
+{
+    fake_of(side)->written_last++;
+    return fake_write(side, data, length);
+}
+
 static void fake_finish(struct side *side)
 {
     struct fake *fake = fake_of(side);
@@ -117,6 +133,20 @@ const struct side_ops fake_session_ops = {
     .watch = fake_watch,
     .settled = fake_settled,
     .hand_over = fake_hand_over,
+    .report = fake_report,
+    .destroy = fake_destroy,
+};
+
+const struct side_ops fake_stream_ops = {
+    .read = fake_read,
+    .room = fake_room,
+    .write = fake_write,
+    .read_on = fake_read_on,
+    .write_last = fake_write_last,
+    .finish = fake_finish,
+    .reset = fake_reset,
+    .undelivered = fake_undelivered,
+    .watch = fake_watch,
     .report = fake_report,
     .destroy = fake_destroy,
 };

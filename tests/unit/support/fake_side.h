@@ -27,6 +27,7 @@ struct fake {
     size_t length;
     int finished, resets, destroyed, reported;
     size_t finished_behind;
+    int read_on, written_last;
     bool unreached, readable, writable;
 };
 
@@ -35,8 +36,9 @@ struct pair {
     struct fake near, far;
 };
 
-/* A socket's, which is what a fake begins with, and a session's, which settles. */
-extern const struct side_ops fake_socket_ops, fake_session_ops;
+/* A socket's, which is what a fake begins with, a session's, which settles, and those of a socket
+ * that may be asked for its end. */
+extern const struct side_ops fake_socket_ops, fake_session_ops, fake_stream_ops;
 
 /* cmocka's set-up and tear-down, of a pair. */
 int fakes_open(void **state);
