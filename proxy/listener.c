@@ -53,7 +53,7 @@ static void start_plain(struct listener *l, int fd, const struct address *client
         c.access.listener_outcome = TURBO_OUTCOME_OPAQUE;
         c.access.listener_reason = TURBO_REASON_PLAIN_UPSTREAM;
     }
-    struct side *near = plain_accepted(l->worker, fd, NULL, 0);
+    struct side *near = plain_accepted(fd);
     if (near == NULL) {
         reset(&c, fd, TURBO_REASON_NONE);
         return;

@@ -214,7 +214,16 @@ static struct plain *create(void)
     return p;
 }
 
-struct side *plain_accepted(struct worker *worker, int fd, uint8_t *early, size_t early_length)
+struct side *plain_accepted(int fd)
+{
+    struct plain *p = create();
+    if (p == NULL)
+        return NULL;
+    stream_open(&p->tcp, fd);
+    return &p->base;
+}
+
+struct side *plain_left_over(struct worker *worker, int fd, uint8_t *early, size_t early_length)
 {
     struct plain *p = create();
     if (p == NULL)
@@ -230,7 +239,7 @@ struct side *plain_accepted(struct worker *worker, int fd, uint8_t *early, size_
     } else {
         free(early);
     }
-    stream_open(&p->tcp, fd);
+    stream_go_on(&p->tcp, fd);
     return &p->base;
 }
 

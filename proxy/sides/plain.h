@@ -10,11 +10,14 @@ struct worker;
 struct upstream;
 struct upstream_call;
 
+/* Takes over `fd`. NULL: out of memory; it still belongs to the caller. */
+struct side *plain_accepted(int fd);
 /*
- * Takes over `fd` and `early` (malloc'ed, may be NULL): bytes that were read from it before.
- * NULL: out of memory; both still belong to the caller.
+ * The same for what is left of an arrival or a session: `fd`, which the worker's loop has watched
+ * before, and `early` (malloc'ed, may be NULL): bytes that were read from it. NULL: out of memory;
+ * both still belong to the caller.
  */
-struct side *plain_accepted(struct worker *worker, int fd, uint8_t *early, size_t early_length);
+struct side *plain_left_over(struct worker *worker, int fd, uint8_t *early, size_t early_length);
 /* Connects to the upstream, and says what there is to be said before anything else: the call's
  * prelude, and what leads to STARTTLS where the upstream asks for it. NULL: out of memory. */
 struct side *plain_connecting(struct worker *worker, struct upstream *upstream,

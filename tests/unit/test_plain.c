@@ -83,7 +83,7 @@ static void a_reset_is_not_told_to_a_side_that_is_gone(void **state)
     int fd;
     fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream tcp:127.0.0.1:%u", f->server_port);
     struct peer *peer = fixture_pair(f, &fd);
-    struct side *side = plain_accepted(f->worker, fd, NULL, 0);
+    struct side *side = plain_accepted(fd);
     assert_non_null(side);
     struct side_owner nobody = {.worker = f->worker};
     side->owner = &nobody; /* which would call nothing */
@@ -252,6 +252,12 @@ static void the_next_address_is_tried_when_one_refuses(void **state)
 
 /* ---- by itself ---- */
 
+/* It is asked again and again. */
+static void on_nothing(struct side_owner *owner)
+{
+    (void)owner;
+}
+
 static void bytes_read_before_come_first(void **state)
 {
     struct fixture *f = *state;
@@ -260,13 +266,16 @@ static void bytes_read_before_come_first(void **state)
     fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream tcp:127.0.0.1:%u", f->server_port);
     struct peer *peer = fixture_pair(f, &fd);
     peer_say(peer, "behind");
-    struct side *side = plain_accepted(f->worker, fd, (uint8_t *)strdup("early"), 5);
+    struct side *side = plain_left_over(f->worker, fd, (uint8_t *)strdup("early"), 5);
     assert_false(side->ops->splices(side)); /* a pipe would leave them out */
     assert_int_equal(side->ops->read(side, buffer, 3), 3);
     assert_memory_equal(buffer, "ear", 3);
     assert_int_equal(side->ops->read(side, buffer, sizeof(buffer)), 2);
     assert_memory_equal(buffer, "ly", 2);
     assert_true(side->ops->splices(side));
+    struct side_owner owner = {.wake = on_nothing, .worker = f->worker};
+    side->owner = &owner;
+    side->ops->watch(side, true, false);
     ssize_t n = SIDE_AGAIN;
     UNTIL(f, (n = side->ops->read(side, buffer, sizeof(buffer))) != SIDE_AGAIN);
     assert_int_equal(n, 6);
@@ -281,7 +290,7 @@ static void a_side_destroyed_with_bytes_unread_leaks_nothing(void **state)
     int fd;
     fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream tcp:127.0.0.1:%u", f->server_port);
     fixture_pair(f, &fd);
-    struct side *side = plain_accepted(f->worker, fd, (uint8_t *)strdup("early"), 5);
+    struct side *side = plain_left_over(f->worker, fd, (uint8_t *)strdup("early"), 5);
     side->ops->destroy(side);
     side = connecting(f, NULL, 0);
     assert_int_equal(side->ops->room(side), 0);
@@ -496,7 +505,7 @@ static void it_goes_on_when_a_relay_takes_over(void **state)
     int fd;
     peer_deafen(server);
     struct peer *client = fixture_pair(f, &fd);
-    struct side *near = plain_accepted(f->worker, fd, NULL, 0);
+    struct side *near = plain_accepted(fd);
     struct connection connection;
     struct connection_asked asked;
     connection_accepted(&connection, &asked, f->worker->listeners[0],
