@@ -44,7 +44,7 @@ static void no_more_than_the_limit_connect(void **state)
     assert_int_equal(connections(f), 2);
     assert_int_equal(f->worker->connections, 2);
     assert_false(listener_was_full(f->worker->listeners[0])); /* it never counted */
-    assert_true(f->worker->accepting); /* others may still */
+    assert_true(f->worker->accepting);                        /* others may still */
     peer_reset(first);
     UNTIL(f, connections(f) == 1);
     connected(f);
