@@ -2,7 +2,7 @@
 """Three edges behind a balancer of deploy/scale, thousands of connections, and what becomes of them while edges come and go.
 
     tests/scale.py [--balancer nftables|ipvs] [--connections 5000] [--at-once 64] [--clients 64] [--proxy PROGRAM]
-    LAB_KIND=uml deploy/lab/lab.sh run tests/scale.py --balancer ipvs --connections 300 --at-once 8
+    LAB_KIND=uml deploy/lab/lab.sh run tests/scale.py --balancer ipvs --connections 200 --at-once 12
 
 Network namespaces, so root; minutes. Real TLS clients, four in five through a sidecar, one in five classic; each edge has
 an nginx behind it. One IPv6 client in four. The sidecar asks by UDP though TCP is up at once here (turbo=always).
@@ -67,13 +67,13 @@ def apart(fleet: Fleet) -> None:
 def ipvs(pki: Pki, folder: Path, connections: int, at_once: int, clients: int, proxy: Path) -> None:
     """Who has been here is kept by persistence for minutes; newcomers see which edges there are."""
     proxies = Proxies()
-    with IpvsFleet(proxies, pki, folder, clients=2 * clients, hosts=4, edges=3, binary=proxy) as fleet:
+    with IpvsFleet(proxies, pki, folder, clients=clients, hosts=4, edges=3, binary=proxy) as fleet:
         first, second, third, fourth = fleet.edges
-        fleet.visitors = range(clients)
+        fleet.visitors = range(clients // 2)
         print(courses.calm(fleet, connections, at_once).text(), flush=True)
         print(courses.added(fleet, fourth, connections, at_once).text(), flush=True)
         print(courses.drained(fleet, third, connections, at_once).text(), flush=True)
-        fleet.visitors = range(clients, 2 * clients)
+        fleet.visitors = range(clients // 2, clients)
         course = courses.calm(fleet, connections, at_once)
         print(course.text(), flush=True)
         served = {visit.edge for visit in course.visits}
@@ -116,7 +116,7 @@ def main() -> int:
                         help="(nftables); ipvs in User-Mode Linux, where few others have the modules")
     parser.add_argument("--connections", type=int, default=5000, help="of each course (5000)")
     parser.add_argument("--at-once", type=int, default=64)
-    parser.add_argument("--clients", type=int, default=64, help="addresses (64; at most 250)")
+    parser.add_argument("--clients", type=int, default=64, help="addresses (64, the most: each has a listener of the sidecar)")
     parser.add_argument("--proxy", type=Path, default=REPOSITORY / "build" / "bin" / "turbotls-proxy")
     arguments = parser.parse_args()
     if os.geteuid() != 0:

@@ -7,4 +7,4 @@ proxy=$(realpath "${1-$root/build/bin/turbotls-proxy}")
 [ "$(uname -m)" != x86_64 ] || export LAB_KIND=uml
 export PYTHONDONTWRITEBYTECODE=1
 exec "$root/deploy/lab/lab.sh" run --time-limit 240 /usr/bin/python3 -s "$root/tests/scale.py" --balancer ipvs \
-    --connections 20 --at-once 6 --clients 12 --proxy "$proxy"
+    --connections 20 --at-once 6 --clients 24 --proxy "$proxy"
