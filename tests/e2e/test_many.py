@@ -96,8 +96,7 @@ async def run(proxies: Proxies, at_the_door: int) -> Pair:
 
 
 def enough(proxy: Proxy) -> list[Record] | None:
-    """On a busy machine a sidecar may send a second SYN: the connection that comes too late says nothing."""
-    records = [record for record in proxy.records() if record["reason"] != "client-silent"]
+    records = proxy.spoken()
     return records if len(records) >= CONNECTIONS else None
 
 

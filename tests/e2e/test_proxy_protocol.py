@@ -180,7 +180,7 @@ def test_a_server_is_told_the_sidecar_in_front(
     assert {each.server for each in told} == {End(host, edge.port)}
     # Its own address; the port of its datagrams nobody but the edge has seen.
     assert {each.client.host for each in told} == {host}
-    assert [each.client for each in told] == [end_of(each["client"]) for each in edge.records()]
+    assert [each.client for each in told] == [end_of(each["client"]) for each in edge.spoken()]
 
 
 def test_version_2_tells_protocol_name_session_and_checksum(edges: Edges) -> None:

@@ -88,6 +88,10 @@ class Proxy(Child):
         lines = self.stderr.wait_for(_is_record, count, timeout_s)
         return [json.loads(line) for line in lines]
 
+    def spoken(self) -> list[Record]:
+        """The same without those that said nothing: on a busy machine a sidecar may send a second SYN, which comes too late."""
+        return [record for record in self.records() if record["reason"] != "client-silent"]
+
     def record(self) -> Record:
         """The access record of the only connection."""
         records = self.wait_for_records()
@@ -187,13 +191,14 @@ def assert_turbo(way: Sequence[Proxy], visit: Callable[[], object], connections:
     A machine that stalls for longer than a sidecar waits (50 ms) may spoil every other visit, not so many in a row. Where
     the client itself never answers within that time, the last one's word is enough: the whole flight has gone by UDP.
     """
-    before = [len(proxy.records()) for proxy in way]
+    before = [len(proxy.spoken()) for proxy in way]
     seen = []
     has_gone_by_udp = False
     for attempt in range(1, _ATTEMPTS + 1):
         visit()
-        records = [proxy.wait_for_records(count + attempt * connections)[-connections:]
-                   for proxy, count in zip(way, before)]
+        wait_until("all have their records", lambda: all(len(proxy.spoken()) >= count + attempt * connections
+                                                         for proxy, count in zip(way, before)))
+        records = [proxy.spoken()[-connections:] for proxy in way]
         if all(record["outcome"] == "turbo" for each in records for record in each):
             return
         has_gone_by_udp |= all(record["outcome"] == "turbo" for record in records[-1]) and all(
