@@ -147,7 +147,7 @@ void arrival_become_relay(struct arrival *a, enum turbo_outcome outcome, enum tu
         arrival_end(a, refused, true);
         return;
     }
-    struct side *near = plain_left_over(w, a->fd, a->bytes, a->length);
+    struct side *near = plain_left_over(w, a->fd, a->bytes, a->length, true);
     if (near == NULL) {
         arrival_end(a, TURBO_REASON_NONE, true);
         return;

@@ -141,7 +141,8 @@ static enum verdict settle(struct relay *r, enum end end)
     size_t length;
     report(r, end);
     int fd = side->ops->hand_over(side, &early, &length);
-    struct side *plain = plain_left_over(relay_worker(r), fd, early, length);
+    /* Mostly something has come meanwhile: it is read at once. */
+    struct side *plain = plain_left_over(relay_worker(r), fd, early, length, false);
     if (plain == NULL) {
         socket_reset(fd);
         free(early);

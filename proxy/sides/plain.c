@@ -223,7 +223,8 @@ struct side *plain_accepted(int fd)
     return &p->base;
 }
 
-struct side *plain_left_over(struct worker *worker, int fd, uint8_t *early, size_t early_length)
+struct side *plain_left_over(struct worker *worker, int fd, uint8_t *early, size_t early_length,
+                             bool drained)
 {
     struct plain *p = create();
     if (p == NULL)
@@ -240,6 +241,7 @@ struct side *plain_left_over(struct worker *worker, int fd, uint8_t *early, size
         free(early);
     }
     stream_go_on(&p->tcp, fd);
+    p->tcp.drained = drained;
     return &p->base;
 }
 

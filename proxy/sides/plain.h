@@ -14,10 +14,11 @@ struct upstream_call;
 struct side *plain_accepted(int fd);
 /*
  * The same for what is left of an arrival or a session: `fd`, which the worker's loop has watched
- * before, and `early` (malloc'ed, may be NULL): bytes that were read from it. NULL: out of memory;
- * both still belong to the caller.
+ * before, and `early` (malloc'ed, may be NULL): bytes that were read from it, all there were if
+ * `drained`. NULL: out of memory; both still belong to the caller.
  */
-struct side *plain_left_over(struct worker *worker, int fd, uint8_t *early, size_t early_length);
+struct side *plain_left_over(struct worker *worker, int fd, uint8_t *early, size_t early_length,
+                             bool drained);
 /* Connects to the upstream, and says what there is to be said before anything else: the call's
  * prelude, and what leads to STARTTLS where the upstream asks for it. NULL: out of memory. */
 struct side *plain_connecting(struct worker *worker, struct upstream *upstream,

@@ -27,7 +27,6 @@ void stream_go_on(struct stream *s, int fd)
 {
     ev_io_set(&s->io, fd, 0);
     s->io.events = 0; /* without libev's mark of a descriptor that is new to it */
-    s->drained = true;
 }
 
 static int watched(struct stream *s)

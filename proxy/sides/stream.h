@@ -26,8 +26,7 @@ void stream_init(struct stream *stream,
                  void (*callback)(struct ev_loop *loop, ev_io *io, int events), void *data);
 /* Takes the socket over. */
 void stream_open(struct stream *stream, int fd);
-/* One that the loop has watched before, for somebody else: it is not registered once more, nor read
- * before the loop tells. */
+/* One that the loop has watched before, for somebody else: it is not registered once more. */
 void stream_go_on(struct stream *stream, int fd);
 static inline int stream_fd(const struct stream *stream)
 {

@@ -266,7 +266,7 @@ static void bytes_read_before_come_first(void **state)
     fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream tcp:127.0.0.1:%u", f->server_port);
     struct peer *peer = fixture_pair(f, &fd);
     peer_say(peer, "behind");
-    struct side *side = plain_left_over(f->worker, fd, (uint8_t *)strdup("early"), 5);
+    struct side *side = plain_left_over(f->worker, fd, (uint8_t *)strdup("early"), 5, true);
     assert_false(side->ops->splices(side)); /* a pipe would leave them out */
     assert_int_equal(side->ops->read(side, buffer, 3), 3);
     assert_memory_equal(buffer, "ear", 3);
@@ -290,7 +290,7 @@ static void a_side_destroyed_with_bytes_unread_leaks_nothing(void **state)
     int fd;
     fixture_start(f, "--listen tcp:127.0.0.1:0 --upstream tcp:127.0.0.1:%u", f->server_port);
     fixture_pair(f, &fd);
-    struct side *side = plain_left_over(f->worker, fd, (uint8_t *)strdup("early"), 5);
+    struct side *side = plain_left_over(f->worker, fd, (uint8_t *)strdup("early"), 5, true);
     side->ops->destroy(side);
     side = connecting(f, NULL, 0);
     assert_int_equal(side->ops->room(side), 0);
