@@ -100,6 +100,12 @@ struct used_id {
     struct turbo_id id;
 };
 
+static void free_id(struct used_id *u)
+{
+    listener_group_release(u->group);
+    free(u);
+}
+
 static void deliver_id(struct message *message, struct worker *worker)
 {
     struct used_id *u = (struct used_id *)message;
@@ -107,12 +113,13 @@ static void deliver_id(struct message *message, struct worker *worker)
     if (l != NULL && listener_udp(l) != NULL) {
         turbo_endpoint_went_by_tcp(udp_endpoint_turbo(listener_udp(l)), worker->now, &u->id);
         listener_note_pending(l);
+        worker_check_drained(worker); /* it may have ended the last one that was waited for */
     }
-    listener_group_release(u->group);
-    free(u);
+    free_id(u);
 }
 
-/* Out of memory: a request that is late starts a session that nobody joins. */
+/* Out of memory, or the owner does not get round to it, or is just reading the request: that starts
+ * a session that nobody joins, and that ends by its timers. */
 static void tell_owner(const struct arrival *a, struct worker *owner, const struct turbo_id *id)
 {
     struct used_id *u = calloc(1, sizeof(*u));
@@ -121,7 +128,8 @@ static void tell_owner(const struct arrival *a, struct worker *owner, const stru
     *u = (struct used_id){.message = {.deliver = deliver_id},
                           .group = listener_group_hold(listener_group(a->connection.listener)),
                           .id = *id};
-    inbox_leave(&owner->inbox, &u->message);
+    if (!inbox_leave(&owner->inbox, &u->message))
+        free_id(u);
 }
 
 bool arrival_goes_on_here(struct arrival *a)

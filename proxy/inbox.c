@@ -18,19 +18,24 @@ static struct message *take_all(struct message *_Atomic *stack)
     return oldest;
 }
 
-static void deliver_all(struct message *_Atomic *stack, struct worker *to)
+/* Returns how many there were. */
+static unsigned deliver_all(struct message *_Atomic *stack, struct worker *to)
 {
+    unsigned count = 0;
     struct message *next;
-    for (struct message *m = take_all(stack); m != NULL; m = next) {
+    for (struct message *m = take_all(stack); m != NULL; m = next, count++) {
         next = m->next;
         m->deliver(m, to);
     }
+    return count;
 }
 
 void inbox_collect(struct inbox *inbox)
 {
-    if (atomic_load_explicit(&inbox->left, memory_order_relaxed) != NULL)
-        deliver_all(&inbox->left, inbox->owner);
+    if (atomic_load_explicit(&inbox->left, memory_order_relaxed) == NULL)
+        return;
+    unsigned taken = deliver_all(&inbox->left, inbox->owner);
+    atomic_fetch_add_explicit(&inbox->left_taken, taken, memory_order_relaxed);
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int events)
@@ -51,6 +56,7 @@ bool inbox_open(struct inbox *inbox, struct ev_loop *loop, struct worker *owner,
     atomic_init(&inbox->newest, NULL);
     atomic_init(&inbox->left, NULL);
     atomic_init(&inbox->left_ever, 0);
+    atomic_init(&inbox->left_taken, 0);
     inbox->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (inbox->fd < 0)
         return false;
@@ -91,12 +97,23 @@ void inbox_put(struct inbox *inbox, struct message *message)
         inbox_wake(inbox);
 }
 
-void inbox_leave(struct inbox *inbox, struct message *message)
+/* Roughly: one is counted after it is put there, and may have been taken by then. */
+static bool has_room(const struct inbox *inbox)
 {
+    unsigned ever = atomic_load_explicit(&inbox->left_ever, memory_order_relaxed);
+    unsigned taken = atomic_load_explicit(&inbox->left_taken, memory_order_relaxed);
+    return (int)(ever - taken) < INBOX_LEFT_MAX;
+}
+
+bool inbox_leave(struct inbox *inbox, struct message *message)
+{
+    if (!has_room(inbox))
+        return false;
     push(&inbox->left, message);
     unsigned before = atomic_fetch_add_explicit(&inbox->left_ever, 1, memory_order_relaxed);
-    if (before % INBOX_LEFT_MAX == INBOX_LEFT_MAX - 1)
+    if (before % INBOX_LEFT_MANY == INBOX_LEFT_MANY - 1)
         inbox_wake(inbox);
+    return true;
 }
 
 void inbox_wake(const struct inbox *inbox)

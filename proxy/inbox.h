@@ -21,7 +21,8 @@ struct message {
 struct inbox {
     struct message *_Atomic newest; /* a stack, which its owner turns over */
     struct message *_Atomic left;   /* another one: inbox_leave */
-    _Atomic unsigned left_ever;     /* how many were */
+    _Atomic unsigned left_ever;     /* how many were, */
+    _Atomic unsigned left_taken;    /* and how many of them are delivered; both may overflow */
     int fd;                         /* an eventfd, written to when the stack was empty */
     struct ev_loop *loop;
     ev_io io;
@@ -39,11 +40,13 @@ void inbox_close(struct inbox *inbox);
 /* From any thread: `message` is the inbox's from now on. */
 void inbox_put(struct inbox *inbox, struct message *message);
 /*
- * The same, but the owner is not woken for it, only for every INBOX_LEFT_MAXth: it is delivered at
- * the beginning of the owner's next turn, whatever that is for.
+ * The same, but the owner is not woken for it, only for every INBOX_LEFT_MANYth: it is delivered at
+ * the beginning of the owner's next turn, whatever that is for. False: the owner has left
+ * INBOX_LEFT_MAX lying there, since it is busy with something else for long; the message is still
+ * the caller's.
  */
-enum { INBOX_LEFT_MAX = 64 };
-void inbox_leave(struct inbox *inbox, struct message *message);
+enum { INBOX_LEFT_MANY = 64, INBOX_LEFT_MAX = 16384 };
+bool inbox_leave(struct inbox *inbox, struct message *message);
 /* By the owner, before all else in a turn of its loop: delivers what was left. */
 void inbox_collect(struct inbox *inbox);
 /* From any thread: `woken` is called soon. */
