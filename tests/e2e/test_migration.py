@@ -27,7 +27,7 @@ LOSS_SHARE = 0.05
 LOSSY_ROUNDS = 2
 AT_ONCE = 8
 ATTEMPTS = 8
-"""A machine that stalls for longer than a sidecar waits may make a connection classic, not three in a row."""
+"""A machine that stalls for longer than a sidecar waits may make a connection classic, not so many in a row."""
 
 BOTH_DIALECTS = "dialect: [PROFILE1, SANDWICH]"
 

@@ -209,7 +209,6 @@ def test_a_second_signal_ends_the_drain(proxies: Proxies, second: signal.Signals
             assert proxy.wait() == 0
 
 
-FEW_FILES = 64
 def test_signals_to_a_process_that_is_ending_change_nothing(proxies: Proxies) -> None:
     """It ends well, and its log says so."""
     proxy = proxies.plain(1, options=["--workers", "16"])
@@ -219,6 +218,7 @@ def test_signals_to_a_process_that_is_ending_change_nothing(proxies: Proxies) ->
     assert proxy.stderr.matching(lambda line: '"stopped"' in line)
 
 
+FEW_FILES = 64
 ONE_WORKER = ("--workers", "1")
 """Each has files of its own: with many of them so few are not enough to begin. And one takes clients in their order."""
 MANY_CLIENTS = 200
