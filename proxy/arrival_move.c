@@ -155,6 +155,7 @@ static void settle_in(const struct removal *r, struct listener *listener)
     struct arrival *a = r->arrival;
     a->worker = listener_worker(listener);
     a->at_home = true;
+    ev_io_set(&a->io, a->fd, EV_READ); /* new to this loop, which may know another of its number */
     connection_begin(&a->connection, &a->asked, listener, &r->client, &r->server, r->started);
     listener_group_ended(r->group); /* it has been counted anew */
     arrival_begin(a);

@@ -66,6 +66,8 @@ static bool is_on_its_way(unsigned to)
 /* Two bytes of an id that nobody has. */
 static const uint8_t second_ones[] = {0x80, 0x01};
 
+static int sent; /* the descriptor of the last one */
+
 /* A connection that the first one has accepted, and the second one is to have. */
 static struct peer *send_on_as(struct fixture *f, bool only_joins)
 {
@@ -74,8 +76,10 @@ static struct peer *send_on_as(struct fixture *f, bool only_joins)
         struct peer *client = fixture_connect(f, "127.0.0.1", port);
         UNTIL(f, peer_is_up(client));
         turn(0);
-        if (worker(0)->arrivals != NULL)
+        if (worker(0)->arrivals != NULL) {
             worker(0)->arrivals->only_joins = only_joins;
+            sent = worker(0)->arrivals->fd;
+        }
         peer_send(client, second_ones, sizeof(second_ones));
         turn(0);
         if (is_on_its_way(1))
@@ -279,6 +283,37 @@ static void its_id_is_told_and_it_stays(void **state)
     end(f);
 }
 
+/* ---- its descriptor ---- */
+
+static void on_nothing(struct ev_loop *loop, ev_io *io, int events)
+{
+    (void)loop;
+    (void)io;
+    (void)events;
+}
+
+/* One that the second one has closed in the same turn: libev believes that it still watches it. */
+static void it_is_heard_where_another_had_its_descriptor(void **state)
+{
+    struct fixture *f = *state;
+    struct ev_io other;
+    start(f, "");
+    struct peer *client = send_on(f);
+    struct message *message = atomic_exchange(&worker(1)->inbox.newest, NULL);
+    assert_null(message->next);
+    ev_io_init(&other, on_nothing, sent, EV_READ);
+    ev_io_start(worker(1)->loop, &other);
+    turn(1);
+    worker_forget(worker(1), sent); /* as close(2) would do */
+    ev_io_stop(worker(1)->loop, &other);
+    size_t others = worker(1)->connections;
+    message->deliver(message, worker(1));
+    assert_int_equal(worker(1)->connections, others + 1);
+    peer_reset(client);
+    UNTIL(f, (turn(1), worker(1)->connections == 0));
+    end(f);
+}
+
 static void it_moves_where_a_session_waits(void **state)
 {
     struct fixture *f = *state;
@@ -307,6 +342,7 @@ int main(void)
         FIXTURE_CASE(its_listener_stays_as_long_as_another_one_accepts),
         FIXTURE_CASE(who_may_only_join_ends_where_that_is_over),
         FIXTURE_CASE(its_id_is_told_and_it_stays),
+        FIXTURE_CASE(it_is_heard_where_another_had_its_descriptor),
         FIXTURE_CASE(it_moves_where_a_session_waits),
     };
     return cmocka_run_group_tests_name("arrival, move", tests, NULL, NULL);
