@@ -53,9 +53,9 @@ ssize_t stream_read(struct stream *stream, uint8_t *buffer, size_t capacity);
 ssize_t stream_peek(struct stream *stream);
 ssize_t stream_read_pipe(struct stream *stream, int write_end, size_t capacity);
 /* Bytes taken, all or fewer (then it is `blocked`), or SIDE_RESET. */
-/* The end that follows is to go with these bytes. */
-ssize_t stream_write_last(struct stream *stream, const uint8_t *data, size_t length);
 ssize_t stream_write(struct stream *stream, const uint8_t *data, size_t length);
+/* The end that follows at once is to go with these bytes. */
+ssize_t stream_write_last(struct stream *stream, const uint8_t *data, size_t length);
 ssize_t stream_write_pipe(struct stream *stream, int read_end, size_t length);
 
 #endif
