@@ -237,9 +237,9 @@ def assert_sessions(metrics: Metrics) -> None:
 
 
 def assert_flights(metrics: Metrics, records: list[Record]) -> None:
-    """Everybody was asked by UDP, and every flight came in one of the ways."""
+    """Everybody was asked by UDP, but for the time after two stalls in a row, and every flight came in one of the ways."""
     flights = metrics.by("turbotls_server_flights_total", "came", upstream="edge")
-    assert sum(flights.values()) == len(records)
+    assert sum(flights.values()) == sum(record["reason"] != "udp-paused" for record in records) > 0
     assert flights["whole",] + flights["repaired",] >= sum(r["outcome"] == "turbo" for r in records)
 
 
