@@ -103,11 +103,11 @@ def nftables(pki: Pki, folder: Path, connections: int, at_once: int, clients: in
         proxies.stop()
 
 
-def run(balancer: str, *settings: Any) -> None:
+def run(balancer: str, pki: Path | None, *settings: Any) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.chmod(folder, 0o755)
-        {"nftables": nftables, "ipvs": ipvs}[balancer](Pki(folder / "pki"), folder, *settings)
+        {"nftables": nftables, "ipvs": ipvs}[balancer](Pki(pki or folder / "pki"), folder, *settings)
 
 
 def main() -> int:
@@ -118,11 +118,13 @@ def main() -> int:
     parser.add_argument("--at-once", type=int, default=64)
     parser.add_argument("--clients", type=int, default=64, help="addresses (64, the most: each has a listener of the sidecar)")
     parser.add_argument("--proxy", type=Path, default=REPOSITORY / "build" / "bin" / "turbotls-proxy")
+    parser.add_argument("--pki", type=Path, help="of deploy/lab/pki.sh, which takes ten seconds in User-Mode Linux")
     arguments = parser.parse_args()
     if os.geteuid() != 0:
         parser.error("network namespaces take root")
     try:
-        run(arguments.balancer, arguments.connections, arguments.at_once, arguments.clients, arguments.proxy.absolute())
+        run(arguments.balancer, arguments.pki, arguments.connections, arguments.at_once, arguments.clients,
+            arguments.proxy.absolute())
     except AssertionError as problem:
         print(f"does not hold: {problem}", file=sys.stderr)
         return 1
