@@ -354,10 +354,14 @@ def test_the_wildcard_listens_on_both_families(proxies: Proxies, kind: str, host
 @pytest.mark.parametrize("kind", ["tcp", "turbo"])
 def test_the_ipv6_wildcard_takes_no_ipv4(proxies: Proxies, kind: str) -> None:
     with TcpServer(flight_then_echo) as server:
-        proxy = proxies.plain(server.port, listen=f"{kind}:[::]:0")
-        converse(proxy.port, host="::1")
-        with pytest.raises(ConnectionRefusedError):
-            connect(proxy.port)
+        for _ in range(3):  # somebody else may have the port of one of them for IPv4
+            proxy = proxies.plain(server.port, listen=f"{kind}:[::]:0")
+            converse(proxy.port, host="::1")
+            try:
+                connect(proxy.port).close()
+            except ConnectionRefusedError:
+                return
+    raise AssertionError("IPv4 is taken as well")
 
 
 def test_several_listeners_share_one_upstream(proxies: Proxies) -> None:
