@@ -182,6 +182,7 @@ void listener_drain(struct listener *l, bool even_if_pending)
         udp_endpoint_kick(l->udp);
     }
     ev_io_stop(l->worker->loop, &l->io);
+    worker_forget(l->worker, l->fd); /* a successor at the port may have the same socket */
     socket_close(l->fd);
     l->fd = -1;
     atomic_fetch_sub(&l->group->accepting, 1);

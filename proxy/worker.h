@@ -146,9 +146,9 @@ void worker_destroy(struct worker *worker);
 /* ---- for connections ---- */
 
 /*
- * Nothing watches `fd` any more, and it goes to another worker: the loop would leave it in its set
- * until an event comes, and then take it out by its number, which may be another's by then. Where
- * the loop's set is not the one that it opened first any more, nothing happens.
+ * Nothing watches `fd` any more, and its socket goes on elsewhere: the loop would leave it in its
+ * set until an event comes, and then take it out by its number, which may be another's by then.
+ * Where the loop's set is not the one that it opened first any more, nothing happens.
  */
 void worker_forget(const struct worker *worker, int fd);
 
