@@ -68,26 +68,31 @@ static const uint8_t second_ones[] = {0x80, 0x01};
 
 static int sent; /* the descriptor of the last one */
 
-/* A connection that the first one has accepted, and the second one is to have. */
-static struct peer *send_on_as(struct fixture *f, bool only_joins)
+/* It connects until it is the first one that has accepted it. */
+static struct peer *connect_to_first(struct fixture *f)
 {
     uint16_t port = address_port(listener_address(worker(0)->listeners[0]));
     for (;;) {
         struct peer *client = fixture_connect(f, "127.0.0.1", port);
         UNTIL(f, peer_is_up(client));
         turn(0);
-        if (worker(0)->arrivals != NULL) {
-            worker(0)->arrivals->only_joins = only_joins;
-            sent = worker(0)->arrivals->fd;
-        }
-        peer_send(client, second_ones, sizeof(second_ones));
-        turn(0);
-        if (is_on_its_way(1))
+        if (worker(0)->arrivals != NULL)
             return client;
-        peer_reset(client); /* the second one's from the first */
+        peer_reset(client);
         turn(1);
-        turn(0);
     }
+}
+
+/* A connection that the second one is to have. */
+static struct peer *send_on_as(struct fixture *f, bool only_joins)
+{
+    struct peer *client = connect_to_first(f);
+    worker(0)->arrivals->only_joins = only_joins;
+    sent = worker(0)->arrivals->fd;
+    peer_send(client, second_ones, sizeof(second_ones));
+    turn(0);
+    assert_true(is_on_its_way(1));
+    return client;
 }
 
 static struct peer *send_on(struct fixture *f)
@@ -233,21 +238,12 @@ static void who_may_only_join_ends_where_that_is_over(void **state)
 
 /* ---- a ClientHello that nobody waits for ---- */
 
-/* Its id is the second one's, and the first has accepted it: it connects until that is so. */
+/* Its id is the second one's, and the first has accepted it. */
 static struct peer *send_hello(struct fixture *f, const struct hello *hello)
 {
-    uint16_t port = address_port(listener_address(worker(0)->listeners[0]));
-    for (;;) {
-        struct peer *client = fixture_connect(f, "127.0.0.1", port);
-        UNTIL(f, peer_is_up(client));
-        turn(0);
-        if (worker(0)->arrivals != NULL) {
-            peer_send(client, hello->bytes, hello->length);
-            return client;
-        }
-        peer_reset(client);
-        turn(1);
-    }
+    struct peer *client = connect_to_first(f);
+    peer_send(client, hello->bytes, hello->length);
+    return client;
 }
 
 static void init_as_the_second_ones(struct wire_client *c)
