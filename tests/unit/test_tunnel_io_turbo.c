@@ -96,16 +96,22 @@ static bool error_has(const char *words)
 
 /* ---- the usual course ---- */
 
-/* However it went: what runs for the first time takes valgrind longer than UDP is waited for. */
-static void the_first_one_only_warms_up(void **state)
+/* Flight and answer are through; returns where TCP goes. */
+static struct peer *start_answered(struct fixture *f)
 {
-    struct fixture *f = *state;
     start(f);
     ask(f);
     respond(TURBO_FLAG_PROFILE1, 1, "flight");
     assert_true(io_user_heard(&user, "flight"));
     io_user_say(&user, "answer");
-    struct peer *server = fixture_server(f, 0);
+    return fixture_server(f, 0);
+}
+
+/* However it went: what runs for the first time takes valgrind longer than UDP is waited for. */
+static void the_first_one_only_warms_up(void **state)
+{
+    struct fixture *f = *state;
+    struct peer *server = start_answered(f);
     io_user_close(&user, true);
     UNTIL(f, server->ended || server->error != 0);
 }
@@ -113,12 +119,7 @@ static void the_first_one_only_warms_up(void **state)
 static void an_answer_opens_with_a_tombstone_and_the_stream(void **state)
 {
     struct fixture *f = *state;
-    start(f);
-    ask(f);
-    respond(TURBO_FLAG_PROFILE1, 1, "flight");
-    assert_true(io_user_heard(&user, "flight"));
-    io_user_say(&user, "answer");
-    struct peer *server = fixture_server(f, 0);
+    struct peer *server = start_answered(f);
     UNTIL(f, opened(server, 1, "answer"));
     assert_true(io_user_went(&user, "turbo", NULL));
     peer_say(server, " more");
@@ -136,12 +137,7 @@ static void it_becomes_a_plain_connection(void **state)
 {
     struct fixture *f = *state;
     static char bulk[BULK];
-    start(f);
-    ask(f);
-    respond(TURBO_FLAG_PROFILE1, 1, "flight");
-    assert_true(io_user_heard(&user, "flight"));
-    io_user_say(&user, "answer");
-    struct peer *server = fixture_server(f, 0);
+    struct peer *server = start_answered(f);
     UNTIL(f, opened(server, 1, "answer"));
     peer_say(server, " more");
     UNTIL(f, io_user_heard(&user, "flight more"));
